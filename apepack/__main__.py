@@ -1,0 +1,5 @@
+"""python -m apepack."""
+
+from apepack.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""The archive's first member, which lies before the images.
+
+Readers find a ZIP archive by its end, but 7-Zip also looks for its beginning, and not beyond the first 8 MiB of a file
+(measured: 7-Zip 26.02). An APE's images are longer than that. So a small member, the licence texts, stands before them,
+and an APE is a valid archive from the moment it is linked.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zipalign.dostime import build_timestamp, to_dos
+from zipalign.layout import Facts, central_header, local_header, pack_directory
+from zipalign.member import PLAIN_MODE
+from zipalign.records import METHOD_DEFLATE
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["OpeningMember"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningMember:
+    """A deflated member whose place is known before the file is written."""
+
+    facts: Facts
+    data: bytes  # deflated
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> Self:
+        """Return the member that holds CONTENT, stamped as zipalign stamps members."""
+        compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        data = compressor.compress(content) + compressor.flush()
+        stamp = to_dos(build_timestamp())
+        facts = Facts(name.encode(), METHOD_DEFLATE, *stamp, zlib.crc32(content), len(data), len(content), PLAIN_MODE)
+        return cls(facts, data)
+
+    def pack(self) -> bytes:
+        """Return the local header and the data."""
+        return local_header(self.facts).pack() + self.data
+
+    def pack_directory(self, header_offset: int, directory_offset: int) -> bytes:
+        """Return the directory and end records of an archive that has only this member."""
+        return pack_directory([central_header(self.facts, header_offset)], directory_offset, b"")

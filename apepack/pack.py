@@ -1,0 +1,163 @@
+"""One command for publishers: a model in, a llamafile out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apepack.errors import ApepackError, InputError, NotAnApeError, OutputError
+from apepack.link import link
+from apepack.model import Model, read_model
+from apepack.opening import OpeningMember
+from apepack.prologue import WINDOW_SIZE, Magic, parse_prologue
+from runtime.args import MEMBER_NAME as ARGS_NAME
+from runtime.args import format_arguments, parse_arguments
+from runtime.build import builds_in_cache
+from runtime.notices import MEMBER_NAME as NOTICES_NAME
+from zipalign import Member, add_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["Contents", "NoRuntimeError", "Packed", "link_runtime", "pack", "planned_size"]
+
+
+class NoRuntimeError(ApepackError):
+    """There is no runtime to put in front of the weights."""
+
+    def __init__(self) -> None:
+        super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes behind the runtime.
+
+    Attributes:
+        model: the weights.
+        arguments: defaults that stand behind `-m MODEL`; None with `args_file`.
+        args_file: an `.args` member ready made, used as it is.
+        extra: more files, stored under their base names.
+    """
+
+    model: Path
+    arguments: Sequence[str] = ()
+    args_file: Path | None = None
+    extra: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A llamafile that was made, or would be."""
+
+    path: Path
+    model: Model
+    members: tuple[str, ...]
+    size: int
+
+
+def link_runtime(programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ) -> None:
+    """Link PROGRAMS into the APE OUTPUT, with the licence texts that lie beside the first of them, if any.
+
+    Raises:
+        ApepackError, RuntimeBuildError, ZipalignError: as link() does.
+    """
+    notices = programs[0].with_name(NOTICES_NAME)
+    opening = OpeningMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
+    link(programs, output, magic=magic, opening=opening)
+
+
+def pack(
+    contents: Contents,
+    output: Path,
+    *,
+    runtime: Path | None = None,
+    magic: Magic = Magic.MZ,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Packed:
+    """Make the llamafile OUTPUT; it appears complete or not at all.
+
+    Args:
+        contents: the weights and what goes with them.
+        output: the file to make.
+        runtime: a llamafile to put in front; else the builds in the cache are linked.
+        magic: the first bytes, when it is linked.
+        dry_run: make every check, write nothing.
+        progress: is told the number of bytes each time some have been packed.
+
+    Raises:
+        NoRuntimeError: no runtime is given and none is built.
+        InputError: a file is not what it should be.
+        OutputError: OUTPUT is one of the inputs.
+        RuntimeBuildError, ZipalignError: as the called packages do.
+    """
+    model = read_model(contents.model)
+    members = _members(contents)
+    for path in (contents.model, contents.args_file, *contents.extra, runtime):
+        if path is not None and output.exists() and output.samefile(path):
+            raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
+    programs = [] if runtime else [item.path for item in builds_in_cache()]
+    if not programs and runtime is None:
+        raise NoRuntimeError
+    if dry_run:
+        return Packed(output, model, tuple(member.name for member in members), planned_size(contents))
+    with _published(output) as work:
+        if runtime is not None:
+            _copy_runtime(runtime, work)
+        else:
+            link_runtime(programs, work, magic=magic)
+        archive = add_files(work, members, progress=progress)
+    return Packed(output, model, tuple(entry.name for entry in archive.entries), archive.file_size)
+
+
+def planned_size(contents: Contents) -> int:
+    """Return the number of bytes that pack() will read of the files named in CONTENTS.
+
+    Raises:
+        OSError: a file cannot be looked at.
+    """
+    files = [contents.model, *contents.extra]
+    return sum(path.stat().st_size for path in files)
+
+
+def _members(contents: Contents) -> list[Member]:
+    if contents.args_file is not None:
+        arguments = contents.args_file.read_bytes()
+        parse_arguments(arguments)
+    else:
+        arguments = format_arguments(["-m", contents.model.name, *contents.arguments])
+    files = [contents.model, *contents.extra]
+    return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, arguments)]
+
+
+def _copy_runtime(runtime: Path, work: Path) -> None:
+    with runtime.open("rb") as file:
+        head = file.read(WINDOW_SIZE)
+    try:
+        parse_prologue(head)
+    except NotAnApeError as error:
+        raise InputError(
+            runtime, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
+        ) from error
+    shutil.copyfile(runtime, work)
+    work.chmod(runtime.stat().st_mode & 0o777)
+
+
+@contextmanager
+def _published(output: Path) -> Iterator[Path]:
+    """Yield a path beside OUTPUT to make a file at; it becomes OUTPUT when the block ends well, and goes if not."""
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        work = Path(folder) / output.name
+        yield work
+        work.replace(output)
+    descriptor = os.open(output.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

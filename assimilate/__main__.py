@@ -1,0 +1,5 @@
+"""python -m assimilate."""
+
+from assimilate.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""Which native program a file is to become."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from assimilate.errors import TargetError
+from runtime.image.elf import Machine
+from runtime.platforms import Platform, host_platform, platform_named
+
+__all__ = ["machine_of", "platform_of", "target_named", "target_of_machine"]
+
+# What is started by its first bytes, so that overwriting these makes it native.
+_MACHINES: Final = {"linux-amd64": Machine.X86_64, "linux-arm64": Machine.AARCH64}
+
+
+def target_named(name: str) -> Platform:
+    """Return the platform NAME (or `host`) that a file is to become native for.
+
+    Raises:
+        UnknownPlatformError: there is no such platform.
+        TargetError: no APE becomes native for it.
+    """
+    platform = platform_named(name)
+    if platform.name not in _MACHINES:
+        raise TargetError(f"no file is converted for {platform.name} (choose {' or '.join(_MACHINES)} with -t)")
+    return platform
+
+
+def target_of_machine(machine: Machine | None) -> Platform:
+    """Return the Linux platform of MACHINE; without one, the platform of this computer.
+
+    Raises:
+        TargetError: this computer is none that files are converted for.
+    """
+    if machine is None:
+        return target_named(host_platform().name)
+    return target_named(next(name for name, known in _MACHINES.items() if known == machine))
+
+
+def machine_of(platform: Platform) -> Machine:
+    """Return the machine of a platform that target_named() returned."""
+    return _MACHINES[platform.name]
+
+
+def platform_of(machine: int) -> str | None:
+    """Return the name of the platform whose programs have this e_machine, or None."""
+    return next((name for name, known in _MACHINES.items() if known == machine), None)

@@ -1,0 +1,1 @@
+"""Runtime builds: make them, find them, know what they are."""

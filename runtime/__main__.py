@@ -1,0 +1,5 @@
+"""`python -m runtime` is `llamafile-build`."""
+
+from runtime.cli import main
+
+main()

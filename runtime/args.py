@@ -1,0 +1,60 @@
+r"""The grammar of `.args`, the member that holds a llamafile's default arguments.
+
+One argument a line. CR and LF end lines, empty lines count for nothing, spaces belong to the argument. The two
+characters `\n` inside a line are a newline. A line of three dots stands for the arguments of the command line; without
+one they come last. The shim reads the same grammar (shim/arguments.cpp); man/man5/args.5 is its description.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from runtime.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MEMBER_NAME", "PLACEHOLDER", "format_arguments", "merge_arguments", "parse_arguments"]
+
+MEMBER_NAME: Final = ".args"
+PLACEHOLDER: Final = "..."
+
+
+def parse_arguments(data: bytes) -> list[str]:
+    """Return the arguments in the content of an `.args` member, the placeholder among them.
+
+    Raises:
+        ArgumentsError: DATA is not UTF-8 text, or holds a NUL byte.
+    """
+    for number, line in enumerate(re.split(rb"\r\n|\r|\n", data), 1):
+        if b"\0" in line:
+            raise ArgumentsError("a NUL byte", number)
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            raise ArgumentsError(f"byte {line[error.start]:#04x} is not UTF-8", number) from error
+    return [line.replace("\\n", "\n") for line in re.split(r"[\r\n]", data.decode()) if line]
+
+
+def format_arguments(arguments: Sequence[str]) -> bytes:
+    """Return the `.args` member that gives ARGUMENTS before those of the command line.
+
+    Raises:
+        ArgumentsError: one of them cannot be written in this grammar.
+    """
+    for number, argument in enumerate(arguments, 1):
+        if not argument:
+            raise ArgumentsError("an empty argument cannot be written", number)
+        if "\0" in argument or "\r" in argument or "\\n" in argument:
+            raise ArgumentsError(f"the argument {argument!r} cannot be written", number)
+    lines = [argument.replace("\n", "\\n") for argument in arguments]
+    return "".join(f"{line}\n" for line in [*lines, PLACEHOLDER]).encode()
+
+
+def merge_arguments(defaults: Sequence[str], user: Sequence[str]) -> list[str]:
+    """Return DEFAULTS with USER where the placeholder stands, or after them where there is none."""
+    if PLACEHOLDER not in defaults:
+        return [*defaults, *user]
+    at = defaults.index(PLACEHOLDER)
+    return [*defaults[:at], *user, *defaults[at + 1 :]]

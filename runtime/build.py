@@ -1,0 +1,132 @@
+"""The runtime of one platform: the engine with our shim around it, linked into one native program."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.artifacts import ENGINE_SDIST
+from runtime.cache import cache_root, cached, digest_of
+from runtime.compilation import jobs, run_tool
+from runtime.engine import Engine, build_engine, engine_key
+from runtime.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.notices import collect_notices
+from runtime.platforms import PLATFORMS, ImageFormat, Platform
+from runtime.toolchain import Toolchain, compiler_flags, find_toolchain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["VERSION", "Build", "build", "builds_in_cache"]
+
+VERSION: Final = "0.1.0"  # the same as in pyproject.toml; a test compares them
+
+_SHIM: Final = Path(__file__).with_name("shim")
+_RECIPE: Final = Path(__file__).with_name("recipe")
+_FLAGS: Final = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+_SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32")}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A runtime that exists."""
+
+    platform: Platform
+    key: str
+    path: Path
+
+    @property
+    def notices(self) -> Path:
+        """The licence texts that must go where the program goes."""
+        return self.path.with_name(NOTICES_NAME)
+
+
+def build(platform: Platform, progress: Callable[[int, int], None] | None = None) -> Build:
+    """Return the runtime for PLATFORM, compiled if the cache does not hold it.
+
+    PROGRESS is told the steps done and the steps of all, while the engine is compiled.
+
+    Raises:
+        RuntimeBuildError: an input cannot be had or a tool said no; nothing half-made is left behind.
+    """
+    tools = find_toolchain()
+    key = _key(platform, tools)
+
+    def link(folder: Path) -> None:
+        _link(platform, tools, build_engine(platform, tools, progress), folder)
+
+    return Build(platform, key, cached("runtime", key, link) / _program_name(platform))
+
+
+def builds_in_cache() -> list[Build]:
+    """Return the runtimes of the present sources that are compiled already, in the order of the platform table.
+
+    Raises:
+        ToolchainError: the tools that their keys name are not installed.
+    """
+    tools = find_toolchain()
+    found = []
+    for platform in PLATFORMS:
+        key = _key(platform, tools)
+        path = cache_root() / "runtime" / key / _program_name(platform)
+        if path.is_file():
+            found.append(Build(platform, key, path))
+    return found
+
+
+def _program_name(platform: Platform) -> str:
+    return "llamafile.exe" if platform.image_format is ImageFormat.PE else "llamafile"
+
+
+def _sources() -> list[Path]:
+    return sorted(_SHIM.glob("*.cpp"))
+
+
+def _key(platform: Platform, tools: Toolchain) -> str:
+    files = [*_sources(), *sorted(_SHIM.glob("*.h"))]
+    names = [file.name for file in files]
+    return digest_of([engine_key(platform, tools), *_FLAGS, _version_text(platform), *names, *files])
+
+
+def _version_text(platform: Platform) -> str:
+    return f"{VERSION} (llama.cpp of {ENGINE_SDIST.distribution} {ENGINE_SDIST.version}, {platform.name})"
+
+
+def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path) -> None:
+    work = folder / "work"
+    work.mkdir()
+    flags = compiler_flags(platform, [(engine.source, "engine"), (_SHIM, "shim"), (_RECIPE, "recipe"), (work, "build")])
+    compile_flags = [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', f"-I{_RECIPE}"]
+    compile_flags += [f"-isystem{include}" for include in engine.includes]
+    compiler = [str(tools.zig), "c++"]
+    environment = tools.environment(work)
+
+    def compile_source(source: Path) -> Path:
+        target = work / f"{source.stem}.o"
+        run_tool([*compiler, *compile_flags, "-c", str(source), "-o", str(target)], environment, f"compiling {source}")
+        return target
+
+    with ThreadPoolExecutor(jobs()) as pool:
+        objects = list(pool.map(compile_source, _sources()))
+    program = folder / _program_name(platform)
+    run_tool(
+        [*compiler, *flags, *_link_arguments(platform, engine, objects), "-o", str(program)],
+        environment,
+        f"linking the runtime for {platform.name}",
+    )
+    shutil.rmtree(work)
+    for by_product in folder.iterdir():
+        if by_product != program:  # zig leaves a .pdb or an import library beside a Windows program
+            by_product.unlink()
+    (folder / NOTICES_NAME).write_text(collect_notices(engine.source, tools.zig.parent), encoding="utf-8")
+
+
+def _link_arguments(platform: Platform, engine: Engine, objects: Sequence[Path]) -> list[str]:
+    libraries = [str(library) for library in engine.libraries]
+    arguments = [str(item) for item in objects] + libraries + ["-s"]
+    if platform.system == "Linux":
+        arguments.append("-static")
+    return arguments + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

@@ -1,0 +1,80 @@
+"""The cache outside the checkout: content-addressed folders, published whole or not at all.
+
+Layout: `ROOT/KIND/KEY/…`, where KEY is a digest of everything that decides the content. A second checkout on the same
+machine finds what the first one built; nothing in the cache is changed after it was published.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.errors import CacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["cache_root", "cached", "digest_of"]
+
+
+def cache_root() -> Path:
+    """Return the folder of all caches, `${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain`."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification says that a relative value is to be ignored.
+    base = Path(configured) if configured.startswith("/") else Path.home() / ".cache"
+    return base / "llamafile-toolchain"
+
+
+def digest_of(parts: Iterable[bytes | str | Path]) -> str:
+    """Return the key of an entry that is decided by PARTS: texts, bytes, or the contents of files, in this order."""
+    digest = sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()[:32]
+
+
+def cached(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """Return the folder `KIND/KEY`, made by FILL if it is not there yet.
+
+    FILL writes into an empty folder that becomes the entry only when FILL returns; if it raises, nothing is left.
+    Another process that wants the same entry waits for this one.
+
+    Raises:
+        CacheError: the cache cannot be written.
+    """
+    entry = cache_root() / kind / key
+    if entry.is_dir():
+        return entry
+
+    from filelock import FileLock  # noqa: PLC0415  # slow to import, and wanted only when something is built
+
+    lock = FileLock(entry.with_name(f"{key}.lock"))
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except OSError as error:
+        raise CacheError(entry.parent, error) from error
+    try:
+        if not entry.is_dir():
+            _publish(entry, fill)
+    finally:
+        lock.release()
+    return entry
+
+
+def _publish(entry: Path, fill: Callable[[Path], None]) -> None:
+    # A kill leaves a partial folder; whoever holds the lock next knows that it belongs to nobody.
+    for abandoned in entry.parent.glob(f"{entry.name}.*.partial"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".partial", dir=entry.parent))
+    try:
+        fill(partial)
+        partial.rename(entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

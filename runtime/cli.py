@@ -1,0 +1,87 @@
+"""The `llamafile-build` command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from runtime.build import VERSION, build, builds_in_cache
+from runtime.errors import RuntimeBuildError
+from runtime.platforms import PLATFORMS, Platform, platform_named
+from zipalign import console
+
+if TYPE_CHECKING:
+    from runtime.build import Build
+
+__all__ = ["command", "main"]
+
+
+class PlatformName(click.ParamType[tuple[Platform, ...]]):
+    """A name of the platform table, `host`, or `all`."""
+
+    name = "platform"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Platform, ...]:
+        """Return the platforms that VALUE means."""
+        try:
+            return PLATFORMS if value == "all" else (platform_named(value),)
+        except RuntimeBuildError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="llamafile-build")
+@click.option("--list", "listing", is_flag=True, help="Print the platform table and which builds exist, then exit.")
+@click.option("--demo-model", is_flag=True, help="Get SmolLM2-135M-Instruct (98 MB) and print its path, then exit.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
+@click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
+def command(
+    *, platforms: tuple[tuple[Platform, ...], ...], listing: bool, demo_model: bool, quiet: bool, as_json: bool
+) -> None:
+    """Compile the runtime for each PLATFORM and print where it is.
+
+    PLATFORM is a name of the table that --list prints, `host` (the default), or `all`. What was compiled before, by
+    any checkout on this machine, comes from the cache: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
+    """
+    if listing:
+        _print_table()
+        return
+    if demo_model:
+        _print_demo_model()
+        return
+    wanted = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
+    made = [_build(platform, quiet=quiet or as_json) for platform in wanted]
+    if as_json:
+        facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in made]
+        click.echo(json.dumps({"version": 1, "tool": "llamafile-build", "builds": facts}))
+        return
+    for item in made:
+        click.echo(item.path)
+
+
+def _build(platform: Platform, *, quiet: bool) -> Build:
+    with console.steps(f"compiling {platform.name}", quiet=quiet) as progress:
+        return build(platform, progress)
+
+
+def _print_demo_model() -> None:
+    from runtime.artifacts import demo_model  # noqa: PLC0415  # hashing and archives, wanted here only
+
+    click.echo(demo_model())
+
+
+def _print_table() -> None:
+    made = {item.platform for item in builds_in_cache()}
+    for platform in PLATFORMS:
+        facts = asdict(platform)
+        state = "built" if platform in made else "not built"
+        click.echo(f"{platform.name:16}{facts['image_format']:8}{facts['launch']:10}{facts['proof']:22}{state}")
+
+
+def main() -> NoReturn:
+    """Run the command as this process."""
+    console.main(command, (RuntimeBuildError,))

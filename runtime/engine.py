@@ -1,0 +1,176 @@
+"""The engine: llama.cpp's libraries for one platform, compiled once and kept in the cache."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.artifacts import ENGINE_SDIST, download, unpack_engine
+from runtime.cache import cached, digest_of
+from runtime.compilation import jobs, run_tool
+from runtime.edits import EDITS, apply_edits
+from runtime.platforms import ImageFormat, Platform
+from runtime.toolchain import Toolchain, compiler_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["INCLUDES", "LIBRARIES", "Engine", "build_engine", "engine_key", "engine_source"]
+
+_RECIPE: Final = Path(__file__).with_name("recipe")
+_RECIPE_FILES: Final = ("CMakeLists.txt", "member_file.h")
+
+# Measured: ARCHITECTURE.md, "What the build costs".
+_HOT: Final = "-O3"
+_COLD: Final = "-O1"
+
+_OPTIONS: Final = {
+    "CMAKE_BUILD_TYPE": "Release",
+    "CMAKE_C_FLAGS_RELEASE": "-DNDEBUG",
+    "CMAKE_CXX_FLAGS_RELEASE": "-DNDEBUG",
+    "BUILD_SHARED_LIBS": "OFF",
+    "GGML_ACCELERATE": "OFF",
+    "GGML_BLAS": "OFF",
+    "GGML_CCACHE": "OFF",
+    "GGML_METAL": "OFF",
+    "GGML_NATIVE": "OFF",
+    "GGML_OPENMP": "OFF",
+    "LLAMA_BUILD_APP": "OFF",
+    "LLAMA_BUILD_COMMIT": ENGINE_SDIST.version,
+    "LLAMA_BUILD_COMMON": "ON",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "LLAMA_BUILD_NUMBER": "0",
+    "LLAMA_BUILD_SERVER": "ON",
+    "LLAMA_BUILD_TESTS": "OFF",
+    "LLAMA_BUILD_TOOLS": "ON",
+    "LLAMA_BUILD_UI": "OFF",
+    "LLAMA_OPENSSL": "OFF",
+    "LLAMA_USE_PREBUILT_UI": "OFF",
+}
+
+# In the order that a linker wants them: a library stands before those it calls.
+LIBRARIES: Final = (
+    "llama-server-impl",
+    "server-context",
+    "llama-ui",
+    "mtmd",
+    "llama-common",
+    "llama-common-base",
+    "cpp-httplib",
+    "vendor-hash",
+    "llama",
+    "ggml",
+    "ggml-cpu",
+    "ggml-base",
+)
+
+# Where the engine's headers are, from the root of its source.
+INCLUDES: Final = ("include", "ggml/include", "common", "tools/server", "tools/mtmd", "vendor", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine of one platform: its libraries and the source that its headers are in."""
+
+    key: str
+    source: Path
+    folder: Path
+
+    @property
+    def libraries(self) -> list[Path]:
+        """The static libraries in link order."""
+        return [self.folder / f"lib{name}.a" for name in LIBRARIES]
+
+    @property
+    def includes(self) -> list[Path]:
+        """The folders of the headers."""
+        return [self.source / folder for folder in INCLUDES]
+
+
+def engine_source() -> Path:
+    """Return the engine's source tree, downloaded, checked, edited and kept in the cache.
+
+    Raises:
+        ArtifactError, AnchorError, CacheError: see there; nothing half-made is left behind.
+    """
+
+    def unpack(folder: Path) -> None:
+        unpack_engine(download(ENGINE_SDIST), folder)
+        apply_edits(folder)
+
+    return cached("source", _source_key(), unpack)
+
+
+def _source_key() -> str:
+    return digest_of([ENGINE_SDIST.sha256, repr(EDITS)])
+
+
+def engine_key(platform: Platform, tools: Toolchain) -> str:
+    """Return the cache key of the engine for PLATFORM: it changes with everything that its bytes depend on."""
+    recipe = [_RECIPE / name for name in _RECIPE_FILES]
+    return digest_of([_source_key(), tools.identity, repr(platform), repr(_OPTIONS), _HOT, _COLD, *recipe])
+
+
+def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:
+    """Return the engine for PLATFORM, compiled if the cache does not hold it.
+
+    PROGRESS is told the steps done and the steps of all.
+
+    Raises:
+        CompileError: a tool said no; nothing is left behind.
+    """
+    source = engine_source()
+    key = engine_key(platform, tools)
+
+    def compile_into(folder: Path) -> None:
+        work = folder / "work"
+        work.mkdir()
+        _configure(platform, tools, source, work)
+        run_tool(
+            [str(tools.ninja), "-C", str(work), "-j", str(jobs()), "engine"],
+            tools.environment(work),
+            f"compiling the engine for {platform.name}",
+            progress,
+        )
+        for library in work.rglob("*.a"):
+            shutil.move(library, folder / f"lib{library.stem.removeprefix('lib')}.a")
+        shutil.rmtree(work)
+
+    return Engine(key, source, cached("engine", key, compile_into))
+
+
+def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -> None:
+    recipe = work / "recipe"
+    recipe.mkdir()
+    for name in _RECIPE_FILES:
+        shutil.copyfile(_RECIPE / name, recipe / name)
+    flags = compiler_flags(platform, [(source, "engine"), (work, "build")])
+    options = _OPTIONS | {
+        "CMAKE_SYSTEM_NAME": platform.system,
+        "CMAKE_SYSTEM_PROCESSOR": platform.processor,
+        "CMAKE_MAKE_PROGRAM": str(tools.ninja),
+        "CMAKE_C_COMPILER": f"{tools.zig};cc",
+        "CMAKE_CXX_COMPILER": f"{tools.zig};c++",
+        "CMAKE_C_FLAGS": " ".join(flags),
+        "CMAKE_CXX_FLAGS": " ".join(flags),
+        # CMake wants programs here, and zig's are sub-commands of one.
+        "CMAKE_AR": str(_sub_command(tools.zig, "ar", work)),
+        "CMAKE_RANLIB": str(_sub_command(tools.zig, "ranlib", work)),
+        "ENGINE_HOT": _HOT,
+        "ENGINE_COLD": _COLD,
+        "LLAMA_SOURCE": str(source),
+    }
+    if platform.image_format is ImageFormat.MACHO:
+        options["CMAKE_INSTALL_NAME_TOOL"] = "true"  # CMake asks for it on Darwin; nothing is installed
+    command = [str(tools.cmake), "-G", "Ninja", "-S", str(recipe), "-B", str(work)]
+    command += [f"-D{name}={value}" for name, value in options.items()]
+    run_tool(command, tools.environment(work), f"configuring the engine for {platform.name}")
+
+
+def _sub_command(zig: Path, name: str, folder: Path) -> Path:
+    script = folder / f"zig-{name}"
+    script.write_text(f'#!/bin/sh\nexec "{zig}" {name} "$@"\n')
+    script.chmod(0o755)
+    return script

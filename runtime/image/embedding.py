@@ -1,0 +1,92 @@
+"""Which Linux programs can become part of an APE, mapped from where they lie in it.
+
+The rules are those of every loader that may meet the file, ours and the other ones in the field (ape(5)): a loader
+reads only a header, so each program must be loadable by the most limited of them.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from runtime.image.elf import Elf, ElfType, Machine, ProgramHeader, SegmentFlag, SegmentType
+from runtime.image.errors import NotEmbeddableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["IMAGE_ALIGNMENT", "LOADER_START", "PHNUM_MAX", "check_embeddable", "embedding_faults"]
+
+IMAGE_ALIGNMENT: Final = 65536  # the largest page of any arm64 system, and Windows' allocation granularity
+
+LOADER_START: Final = 0x700000000  # where our loader lies; far from programs, and the heap that grows behind it too
+PHNUM_MAX: Final = 18  # other loaders read at most 1024 bytes of program headers
+_VADDR_END: Final = 1 << 38  # systems with 39 bits of address space, half of it for programs
+_PAGE_SIZES: Final = {Machine.X86_64: 4096, Machine.AARCH64: 65536}  # the largest page of each machine
+_TAKEN: Final = (
+    (0x7F000000, 0x7F003000, "other loaders for x86_64"),
+    (LOADER_START, LOADER_START + 0x40000, "our loader"),
+)
+
+
+def check_embeddable(elf: Elf) -> None:
+    """Raise NotEmbeddableError, with every reason, when ELF cannot become part of an APE."""
+    faults = tuple(embedding_faults(elf))
+    if faults:
+        raise NotEmbeddableError(faults)
+
+
+def embedding_faults(elf: Elf) -> Iterator[str]:
+    """Yield each reason why ELF cannot become part of an APE, as half a sentence."""
+    machine = elf.header.machine
+    if machine not in _PAGE_SIZES:
+        yield f"e_machine {machine} is neither x86_64 (62) nor aarch64 (183)"
+        return
+    page = _PAGE_SIZES[Machine(machine)]
+    yield from _kind_faults(elf)
+    yield from _place_faults(elf)
+    for load in elf.loads:
+        yield from _load_faults(load, page)
+    for before, after in pairwise(elf.loads):
+        yield from _pair_faults(before, after, page)
+
+
+def _kind_faults(elf: Elf) -> Iterator[str]:
+    if elf.has(SegmentType.INTERP) or elf.has(SegmentType.DYNAMIC):
+        yield "it is dynamically linked or position-independent (link it with -static and -no-pie)"
+    elif elf.header.type != ElfType.EXEC:
+        yield f"e_type is {elf.header.type}, expected 2 (ET_EXEC)"
+    if elf.header.phnum > PHNUM_MAX:
+        yield f"it has {elf.header.phnum} program headers, at most {PHNUM_MAX} are possible"
+
+
+def _place_faults(elf: Elf) -> Iterator[str]:
+    if not elf.loads:
+        yield "it has no PT_LOAD segment"
+        return
+    if not any(load.offset <= elf.header.phoff and elf.phdrs_end <= load.file_end for load in elf.loads):
+        yield "its program headers are not inside of a segment"
+    entry = elf.header.entry
+    executable = (load for load in elf.loads if load.flags & SegmentFlag.X)
+    if not any(load.vaddr <= entry < load.vaddr + load.filesz for load in executable):
+        yield f"e_entry {entry:#x} is not inside of an executable segment"
+
+
+def _load_faults(load: ProgramHeader, page: int) -> Iterator[str]:
+    at = f"the segment at {load.vaddr:#x}"
+    if load.flags & SegmentFlag.W and load.flags & SegmentFlag.X:
+        yield f"{at} is both writable and executable"
+    if load.memory_end > _VADDR_END:
+        yield f"{at} ends above {_VADDR_END:#x}, where some arm64 systems have no addresses"
+    if load.filesz and (load.vaddr - load.offset) % page:
+        yield f"{at} has a p_offset that differs from p_vaddr modulo {page} (link with -z max-page-size={page})"
+    for start, end, owner in _TAKEN:
+        if load.vaddr < end and start < load.memory_end:
+            yield f"{at} overlaps {start:#x}-{end:#x}, the addresses of {owner}"
+
+
+def _pair_faults(before: ProgramHeader, after: ProgramHeader, page: int) -> Iterator[str]:
+    if after.vaddr < before.vaddr:
+        yield f"the segment at {after.vaddr:#x} comes after the one at {before.vaddr:#x}"
+    elif after.vaddr // page < -(-before.memory_end // page):
+        yield f"the segments at {before.vaddr:#x} and {after.vaddr:#x} share a page of {page} bytes"

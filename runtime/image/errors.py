@@ -1,0 +1,37 @@
+"""What can be wrong with a native image."""
+
+from __future__ import annotations
+
+from runtime.errors import RuntimeBuildError
+
+__all__ = ["ImageFormatError", "NotAnImageError", "NotEmbeddableError"]
+
+
+class NotAnImageError(RuntimeBuildError):
+    """The bytes are no native program of a kind we know."""
+
+
+class ImageFormatError(RuntimeBuildError, ValueError):
+    """The bytes begin like a native program, but it is damaged or of a variety we do not read.
+
+    Attributes:
+        field: the specification's name of what is wrong.
+        offset: where in the image it lies, in bytes.
+    """
+
+    def __init__(self, message: str, *, field: str, offset: int) -> None:
+        self.field = field
+        self.offset = offset
+        super().__init__(f"{field}: {message} at offset {offset:#x}")
+
+
+class NotEmbeddableError(RuntimeBuildError, ValueError):
+    """A sound program that cannot become part of an APE.
+
+    Attributes:
+        faults: every reason, one sentence each.
+    """
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        self.faults = faults
+        super().__init__(f"cannot become part of an APE: {'; '.join(faults)}")

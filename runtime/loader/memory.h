@@ -1,0 +1,16 @@
+/* What a C library would give: the compiler itself may call the first three by name. */
+#ifndef APE_MEMORY_H
+#define APE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+
+bool starts_with(const char *text, size_t size, const char *word);
+bool same(const char *a, const char *b);
+size_t length(const char *text);
+
+#endif

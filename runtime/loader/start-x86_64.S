@@ -1,0 +1,31 @@
+/* Where the kernel enters the loader, and where the loader leaves for the program. */
+    .text
+    .globl _start
+    .type _start, @function
+_start:
+    xor     %ebp, %ebp
+    mov     %rsp, %rdi              /* argc, argv, envp, auxv */
+    and     $-16, %rsp
+    call    load                    /* returns the program's stack and entry in rax:rdx */
+    mov     %rax, %rsp
+    push    %rdx
+    /* The ABI lets rdx name a function to call at exit, and glibc does call it: it must be 0.
+       The rest is cleared so that a program meets the registers the kernel would have given it. */
+    xor     %eax, %eax
+    xor     %ebx, %ebx
+    xor     %ecx, %ecx
+    xor     %edx, %edx
+    xor     %esi, %esi
+    xor     %edi, %edi
+    xor     %ebp, %ebp
+    xor     %r8d, %r8d
+    xor     %r9d, %r9d
+    xor     %r10d, %r10d
+    xor     %r11d, %r11d
+    xor     %r12d, %r12d
+    xor     %r13d, %r13d
+    xor     %r14d, %r14d
+    xor     %r15d, %r15d
+    ret
+    .size _start, . - _start
+    .section .note.GNU-stack, "", @progbits

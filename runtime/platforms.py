@@ -1,0 +1,137 @@
+"""The platforms a llamafile runs on: the one table that everything else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from runtime.errors import UnknownPlatformError
+
+__all__ = ["PLATFORMS", "ImageFormat", "Launch", "Platform", "Proof", "host_platform", "platform_named"]
+
+
+class ImageFormat(StrEnum):
+    """The native executable format of a platform."""
+
+    ELF = "elf"
+    PE = "pe"
+    MACHO = "macho"
+
+
+class Launch(StrEnum):
+    """How the native image inside an APE is started."""
+
+    MAPPED = "mapped"  # the loader maps it where it lies in the file
+    PE = "pe"  # the file itself is the Windows program
+    UNPACKED = "unpacked"  # copied once into a private cache, then executed
+
+
+class Proof(StrEnum):
+    """How we know that images for a platform work."""
+
+    NATIVE = "run natively"
+    QEMU = "run under qemu-user"
+    WINE = "run under wine64"
+    STRUCTURE = "structure only"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One operating system on one machine."""
+
+    name: str  # as users write it, `linux-amd64`
+    zig_target: str  # zig's triple, with the oldest system asked for where zig takes one
+    cpu: str  # zig's -mcpu: the oldest processor that runs the image
+    system: str  # CMAKE_SYSTEM_NAME
+    processor: str  # CMAKE_SYSTEM_PROCESSOR, also what `uname -m` prints
+    image_format: ImageFormat
+    launch: Launch
+    proof: Proof
+
+
+_X86_64: Final = "x86_64+sse3+ssse3"  # every 64-bit Intel since 2006; part of what `--version` promises
+_ARM64: Final = "generic+v8a"
+
+PLATFORMS: Final = (
+    Platform(
+        "linux-amd64", "x86_64-linux-musl", _X86_64, "Linux", "x86_64", ImageFormat.ELF, Launch.MAPPED, Proof.NATIVE
+    ),
+    Platform(
+        "linux-arm64", "aarch64-linux-musl", _ARM64, "Linux", "aarch64", ImageFormat.ELF, Launch.MAPPED, Proof.QEMU
+    ),
+    Platform(
+        "windows-amd64", "x86_64-windows-gnu", _X86_64, "Windows", "AMD64", ImageFormat.PE, Launch.PE, Proof.STRUCTURE
+    ),
+    Platform(
+        "macos-arm64",
+        "aarch64-macos.13.0",
+        "apple_m1",
+        "Darwin",
+        "arm64",
+        ImageFormat.MACHO,
+        Launch.UNPACKED,
+        Proof.STRUCTURE,
+    ),
+    Platform(
+        "macos-amd64",
+        "x86_64-macos.13.0",
+        _X86_64,
+        "Darwin",
+        "x86_64",
+        ImageFormat.MACHO,
+        Launch.UNPACKED,
+        Proof.STRUCTURE,
+    ),
+    Platform(
+        "freebsd-amd64",
+        "x86_64-freebsd",
+        _X86_64,
+        "FreeBSD",
+        "amd64",
+        ImageFormat.ELF,
+        Launch.UNPACKED,
+        Proof.STRUCTURE,
+    ),
+    Platform(
+        "netbsd-amd64", "x86_64-netbsd", _X86_64, "NetBSD", "amd64", ImageFormat.ELF, Launch.UNPACKED, Proof.STRUCTURE
+    ),
+    Platform(
+        "openbsd-amd64",
+        "x86_64-openbsd",
+        _X86_64,
+        "OpenBSD",
+        "amd64",
+        ImageFormat.ELF,
+        Launch.UNPACKED,
+        Proof.STRUCTURE,
+    ),
+)
+
+
+def platform_named(name: str) -> Platform:
+    """Return the platform called NAME; `host` is the machine this runs on.
+
+    Raises:
+        UnknownPlatformError: no platform has that name.
+    """
+    if name == "host":
+        return host_platform()
+    for platform in PLATFORMS:
+        if platform.name == name:
+            return platform
+    raise UnknownPlatformError(name, tuple(platform.name for platform in PLATFORMS))
+
+
+def host_platform() -> Platform:
+    """Return the platform of the machine this runs on.
+
+    Raises:
+        UnknownPlatformError: this machine is none of them.
+    """
+    import platform as this_machine  # noqa: PLC0415  # the name is wanted for the loop variable everywhere else
+
+    system, machine = this_machine.system(), this_machine.machine().lower()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    system = {"Darwin": "macos"}.get(system, system.lower())
+    return platform_named(f"{system}-{machine}")

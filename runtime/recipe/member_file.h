@@ -1,0 +1,49 @@
+// Force-included into the two files of the engine that measure and map model files, so that a model inside an archive
+// looks to them like a file that ends where the member ends. The functions live in the shim (member_file.cpp).
+
+#ifndef LLAMAFILE_MEMBER_FILE_H
+#define LLAMAFILE_MEMBER_FILE_H
+
+// The system's own declarations come first: the names below are macros from here on.
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#ifdef _WIN32
+
+#define _fseeki64 member_fseek
+
+#ifdef __cplusplus
+extern "C"
+#endif
+    int member_fseek(FILE *file, long long offset, int whence);
+
+#else
+
+#include <sys/mman.h>
+
+#define fseeko member_fseek
+#define mmap member_mmap
+#define posix_fadvise member_fadvise
+#define posix_madvise member_madvise
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// fseeko, with SEEK_END relative to the end of the member.
+int member_fseek(FILE *file, off_t offset, int whence);
+
+// mmap from offset 0 of a member's file: reserves the address range of the whole file, maps only the member in it.
+void *member_mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset);
+
+// posix_fadvise and posix_madvise, limited to the member.
+int member_fadvise(int descriptor, off_t offset, off_t size, int advice);
+int member_madvise(void *address, size_t size, int advice);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+#endif

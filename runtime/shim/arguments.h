@@ -1,0 +1,20 @@
+// Command lines, and the default arguments that a container carries in its member `.args`.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+using Arguments = std::vector<std::string>;
+
+// One argument a line; CR and LF end lines, empty lines count for nothing, `\n` inside a line is a newline.
+Arguments parse_lines(const std::string &text);
+
+// DEFAULTS with USER where the line `...` stands, or after them where none does.
+Arguments merge(const Arguments &defaults, const Arguments &user);
+
+// True if one of ARGUMENTS is one of NAMES; `_` and `-` are the same in long options, as the engine has it.
+bool has_option(const Arguments &arguments, const std::vector<std::string> &names);
+
+// ARGUMENTS without those that are one of NAMES (options without a value).
+Arguments without(const Arguments &arguments, const std::vector<std::string> &names);

@@ -1,0 +1,50 @@
+#include "engine_log.h"
+
+#include "llama.h"
+#include "log.h"
+
+#include <mutex>
+
+namespace {
+
+std::mutex error_mutex;
+std::string first_error;
+bool is_quiet = false;
+
+// "function_name: what happened\n" without its first and its last part.
+std::string message_of(const std::string &line) {
+    const size_t end = line.find_last_not_of(" \n");
+    std::string message = end == std::string::npos ? std::string() : line.substr(0, end + 1);
+    const size_t colon = message.find(": ");
+    if (colon != std::string::npos && message.find(' ') > colon) {
+        message.erase(0, colon + 2);
+    }
+    return message;
+}
+
+void receive(ggml_log_level level, const char *text, void *user_data) {
+    if (level == GGML_LOG_LEVEL_ERROR) {
+        const std::lock_guard<std::mutex> lock(error_mutex);
+        if (first_error.empty()) {
+            first_error = message_of(text);
+        }
+    }
+    if (!is_quiet) {
+        common_log_default_callback(level, text, user_data);
+    }
+}
+
+} // namespace
+
+void listen_to_engine(bool quiet) {
+    is_quiet = quiet;
+    if (quiet) {
+        common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1); // the engine's own front end is not asked either
+    }
+    llama_log_set(receive, nullptr);
+}
+
+std::string first_engine_error() {
+    const std::lock_guard<std::mutex> lock(error_mutex);
+    return first_error;
+}

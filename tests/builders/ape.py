@@ -1,0 +1,142 @@
+"""Test programs compiled once for all tests, and APE files: ours, and as other makers write them."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from apepack.link import link
+from apepack.prologue import Magic
+from runtime.cache import cached, digest_of
+from runtime.compilation import run_tool
+from runtime.loaders import loader_bytes
+from runtime.platforms import platform_named
+from runtime.toolchain import compiler_flags, find_toolchain
+
+__all__ = [
+    "LINUX",
+    "compiled",
+    "foreign_ape",
+    "foreign_octal",
+    "in_private_mounts",
+    "linked",
+    "loader",
+    "probe_output",
+]
+
+LINUX: Final = ("linux-amd64", "linux-arm64")
+
+_PROGRAMS: Final = Path(__file__).parents[1] / "apepack" / "programs"
+_FOREIGN_BASE: Final = 0x10000
+_FOREIGN_PHOFF: Final = 0xB48
+
+
+@cache
+def compiled(source: str, platform_name: str, *flags: str) -> Path:
+    """A program of tests/apepack/programs for a platform, from the toolchain's cache if it was compiled before."""
+    platform = platform_named(platform_name)
+    toolchain = find_toolchain()
+    path = _PROGRAMS / source
+    options = [*compiler_flags(platform, []), "-static", "-O1", "-s", *flags]
+
+    def fill(folder: Path) -> None:
+        compiler = "c++" if path.suffix == ".cpp" else "cc"
+        with tempfile.TemporaryDirectory() as scratch:
+            run_tool(
+                [str(toolchain.zig), compiler, *options, "-o", str(folder / path.stem), str(path)],
+                toolchain.environment(Path(scratch)),
+                f"compiling {source} for {platform_name}",
+            )
+
+    return cached("test-program", digest_of([toolchain.identity, *options, path]), fill) / path.stem
+
+
+@cache
+def linked(magic: Magic = Magic.MZ, source: str = "probe.cpp", platforms: tuple[str, ...] = LINUX) -> bytes:
+    """The APE of a test program for these platforms."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "probe"
+        link([compiled(source, name) for name in platforms], output, magic=magic)
+        return output.read_bytes()
+
+
+def loader(folder: Path, platform_name: str = "linux-amd64") -> Path:
+    """The loader for a platform as a program in `folder`."""
+    path = folder / f"ape-{platform_name}"
+    path.write_bytes(loader_bytes(platform_named(platform_name)))
+    path.chmod(0o755)
+    return path
+
+
+def probe_output(arguments: list[str], path: str, *, name: str | None = None, probe: str = "unset") -> str:
+    """What probe.cpp prints when all is well.
+
+    `arguments` with argv[0]; `path` is what it was started by, `name` the base name of that unless given.
+    """
+    lines = [f"argv {argument}" for argument in arguments]
+    lines += [f"AT_EXECFN {path}", "AT_PHDR good", "AT_BASE 0 AT_FLAGS 0 AT_PHENT 56"]
+    lines += [f"name {(name or Path(path).name)[:15]}", f"environment {probe}"]
+    lines += [f"{what} good" for what in ("data", "bss", "constructors", "exceptions", "threads", "stack")]
+    return "\n".join([*lines, "atexit ran", ""])
+
+
+def foreign_octal(data: bytes) -> str:
+    r"""Bytes as the widespread generator prints them: shortest escapes, some of nine bits, such as \720 for \320."""
+    text = ""
+    for index, byte in enumerate(data):
+        following = data[index + 1 : index + 2]
+        if byte < 128 and chr(byte).isalnum() and chr(byte) not in "01234567":
+            text += chr(byte)
+        elif byte > 0o77:
+            text += f"\\{byte | (0o400 if byte % 3 == 0 else 0):o}"
+        else:
+            text += f"\\{byte:03o}" if following.isdigit() else f"\\{byte:o}"
+    return text
+
+
+def foreign_ape(image: bytes, *, magic: bytes = b"MZqFpD='", before: bytes = b"", padding: int = 0) -> bytes:
+    """An APE of another maker around one ELF program.
+
+    As theirs are: NUL bytes behind the magic, a here-document, the program headers in the prologue outside of any
+    segment, and in the order of the linker.
+
+    Args:
+        image: the program.
+        magic: the first eight bytes.
+        before: goes in front of the printf statement.
+        padding: spaces in front of it.
+    """
+    phoff, phnum = struct.unpack_from("<Q", image, 32)[0], struct.unpack_from("<H", image, 56)[0]
+    table = bytearray(image[phoff : phoff + phnum * 56])
+    for at in range(0, len(table), 56):
+        (offset,) = struct.unpack_from("<Q", table, at + 8)
+        struct.pack_into("<Q", table, at + 8, offset + _FOREIGN_BASE)
+    header = bytearray(image[:64])
+    header[7] = 9
+    struct.pack_into("<QQIHHHHHH", header, 32, _FOREIGN_PHOFF, 0, 0, 64, 56, phnum, 0, 0, 0)
+    head = (magic + b"\n\n\0\x10\0\xf8").ljust(0x28, b"\0") + b"' <<'justine123abc'\n\xc8\x0c\x01\0"
+    script = b"\njustine123abc\n#'\"\n\n" + before + b" " * padding
+    script += b'exec 7<> "$o" || exit 121\nprintf \'' + foreign_octal(bytes(header)).encode() + b"' >&7\nexec 7<&-\n"
+    prologue = (head + script).ljust(_FOREIGN_PHOFF if not padding else 0x3000, b"\0")
+    if not padding:
+        prologue = prologue[:_FOREIGN_PHOFF]
+        prologue += bytes(table)
+    return prologue.ljust(_FOREIGN_BASE, b"\0") + image
+
+
+def in_private_mounts(script: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script where it may mount file systems that nobody else sees; skip where the system forbids that."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs user and mount namespaces (unshare -rm)")
+    return subprocess.run(
+        [*unshare, "sh", "-euc", script, "sh", *arguments],
+        check=False, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], **environment},
+    )  # fmt: skip  # the command, then how it is run

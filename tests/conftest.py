@@ -1,0 +1,57 @@
+"""What all tests share: tools of the machine, and the rule that in CI none may be missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+# Debian's package for each program that a test may want; .ci/run installs all of them.
+PACKAGES = {
+    "7z": "p7zip-full",
+    "bash": "bash",
+    "bsdtar": "libarchive-tools",
+    "busybox": "busybox",
+    "clang-format": "clang-format",
+    "dash": "dash",
+    "fish": "fish",
+    "jar": "default-jdk-headless",
+    "ksh": "ksh",
+    "mandoc": "mandoc",
+    "mksh": "mksh",
+    "posh": "posh",
+    "qemu-aarch64-static": "qemu-user-static",
+    "strace": "strace",
+    "unzip": "unzip",
+    "yash": "yash",
+    "zip": "zip",
+    "zsh": "zsh",
+}
+
+
+# The commands under test are this environment's own, whether or not it was activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def tool(name: str) -> str:
+    """Return the path of a program, or skip the test with one line that says which package has it."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name} (Debian package {PACKAGES[name]})")
+    return found
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In CI a skipped test is a failed one: the machine there has everything."""
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the toolchain's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "llamafile-toolchain"

@@ -1,0 +1,62 @@
+"""The product itself, built once for all tests here: the runtime without weights, and a file with a real model in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from apepack.pack import Contents, link_runtime, pack
+from runtime.artifacts import demo_model
+from runtime.build import build
+from runtime.platforms import platform_named
+from tests.builders.gguf import TinyModel
+
+QEMU = "qemu-aarch64-static"
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A llamafile without weights, for this machine and, where it can be emulated, for arm64."""
+    names = ["host"] + ["linux-arm64"] * (shutil.which(QEMU) is not None)
+    programs = [build(platform_named(name)).path for name in names]
+    output = tmp_path_factory.mktemp("runtime") / "llamafile"
+    link_runtime(list(dict.fromkeys(programs)), output)
+    return output
+
+
+@pytest.fixture(scope="session")
+def smollm2(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M in one file."""
+    output = tmp_path_factory.mktemp("smollm2") / "smollm2.llamafile"
+    pack(Contents(demo_model()), output, runtime=runtime)
+    return output
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that loads in milliseconds and talks nonsense."""
+    return TinyModel().write(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture
+def llamafile(runtime: Path, tmp_path: Path) -> Path:
+    """A copy of the runtime, to be changed."""
+    return Path(shutil.copy(runtime, tmp_path / "x.llamafile"))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who has nothing: a path, and an empty home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+
+
+def run(program: Path, *arguments: str, shell: str = "/bin/sh", **options: object) -> subprocess.CompletedProcess[str]:
+    """Run PROGRAM, an APE, in a shell, and return what became of it."""
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]  # options are subprocess.run's own
+        [shell, str(program), *arguments], capture_output=True, text=True, errors="replace", timeout=300, check=False, **options
+    )

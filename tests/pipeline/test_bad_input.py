@@ -1,0 +1,201 @@
+"""What a user can get wrong: one sentence that says what and what to do, a status that is not 0, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.pipeline.conftest import run
+from zipalign import Member, add_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing to get wrong, and the words that must be in the answer."""
+
+    name: str
+    make: Callable[[Path, Path], list[str]]  # changes the llamafile, given a good model, and returns the arguments
+    words: tuple[str, ...]
+
+
+def unknown_name(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    return ["-m", "other.gguf"]
+
+
+def compressed_member(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)], level=6)
+    return ["-m", "tiny.gguf"]
+
+
+def compressed_arguments(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member(".args", b"--temp\n0\n" * 100)], level=6)
+    return []
+
+
+def misaligned_member(llamafile: Path, model: Path) -> list[str]:
+    with zipfile.ZipFile(llamafile, "a") as archive:
+        name = "tiny.gguf"
+        while (archive.start_dir + 30 + len(name)) % 32 == 0:
+            name = f"x{name}"
+        archive.write(model, name)
+    return ["-m", name]
+
+
+def truncated_file(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    os.truncate(llamafile, llamafile.stat().st_size - 1000)
+    return []
+
+
+def truncated_model(llamafile: Path, model: Path) -> list[str]:
+    data = model.read_bytes()
+    add_files(llamafile, [Member("tiny.gguf", data[: len(data) // 2])])
+    return ["-m", "tiny.gguf"]
+
+
+def truncated_header(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model.read_bytes()[:1000])])
+    return ["-m", "tiny.gguf"]
+
+
+def empty_model(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", b"")])
+    return ["-m", "tiny.gguf"]
+
+
+def not_a_model(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", b"this is a text, not a model")])
+    return ["-m", "tiny.gguf"]
+
+
+def not_a_model_on_disk(llamafile: Path, model: Path) -> list[str]:
+    other = llamafile.with_name("notes.gguf")
+    other.write_text("this is a text, not a model")
+    return ["-m", str(other)]
+
+
+def a_folder(llamafile: Path, model: Path) -> list[str]:
+    return ["-m", str(llamafile.parent)]
+
+
+def no_weights(llamafile: Path, model: Path) -> list[str]:
+    return []
+
+
+def two_models(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("one.gguf", model), Member("two.gguf", model)])
+    return []
+
+
+def damaged_local_header(llamafile: Path, model: Path) -> list[str]:
+    archive = add_files(llamafile, [Member("tiny.gguf", model)])
+    entry = archive.entry("tiny.gguf")
+    assert entry is not None
+    with llamafile.open("r+b") as file:
+        file.seek(entry.header_offset)
+        file.write(b"gone")
+    return ["-m", "tiny.gguf"]
+
+
+def damaged_directory(llamafile: Path, model: Path) -> list[str]:
+    archive = add_files(llamafile, [Member("tiny.gguf", model)])
+    with llamafile.open("r+b") as file:
+        file.seek(archive.directory_offset)
+        file.write(b"gone")
+    return ["-m", "tiny.gguf"]
+
+
+def unknown_option(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    return ["--no-such-option"]
+
+
+def long_prompt(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    return ["-p", "word " * 500]
+
+
+MISTAKES = (
+    Mistake("unknown model name", unknown_name, ("no file 'other.gguf'", "'tiny.gguf'")),
+    Mistake("compressed member", compressed_member, ("'tiny.gguf' is compressed", "zipalign -j0")),
+    Mistake("compressed .args", compressed_arguments, ("'.args' is compressed",)),
+    Mistake("misaligned member", misaligned_member, ("no multiple of 32", "zipalign -j0")),
+    Mistake("truncated file", truncated_file, ("incomplete",)),
+    Mistake("truncated model", truncated_model, ("cannot load 'tiny.gguf'", "not within the file bounds")),
+    Mistake("truncated header", truncated_header, ("cannot load 'tiny.gguf'",)),
+    Mistake("empty model", empty_model, ("has 0 bytes",)),
+    Mistake("a text as a member", not_a_model, ("is not a GGUF file", "expected 'GGUF'")),
+    Mistake("a text on disk", not_a_model_on_disk, ("is not a GGUF file", "expected 'GGUF'")),
+    Mistake("a folder", a_folder, ("empty or cannot be read",)),
+    Mistake("no weights", no_weights, ("holds no weights", "-m FILE.gguf")),
+    Mistake("two models", two_models, ("more than one model", "'one.gguf', 'two.gguf'")),
+    Mistake("damaged local header", damaged_local_header, ("local header is not where",)),
+    Mistake("damaged directory", damaged_directory, ("is damaged",)),
+    Mistake("unknown option", unknown_option, ("--no-such-option",)),
+    Mistake("prompt too long", long_prompt, ("but the context holds only", "-c")),
+)
+
+
+@pytest.mark.parametrize("mode", ["--cli", "--server"])
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_mistake_is_answered_with_a_sentence(
+    llamafile: Path, tiny_model: Path, bare: dict[str, str], mistake: Mistake, mode: str
+) -> None:
+    if mode == "--server" and mistake.make is long_prompt:
+        mode = "--cli"  # a server has no prompt
+    arguments = mistake.make(llamafile, tiny_model)
+    before = sorted(path.name for path in llamafile.parent.iterdir())
+    prompt = ["-p", "hello"] if mode == "--cli" and "-p" not in arguments else []
+    result = (
+        run(llamafile, mode, *prompt, "--port", "0", *arguments, env=bare)
+        if mode == "--server"
+        else run(llamafile, mode, *prompt, *arguments, env=bare)
+    )
+    assert result.returncode == 1, result.stderr
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    for word in mistake.words:
+        assert word in last
+    if mode == "--cli":
+        assert len(result.stderr.splitlines()) == 1
+    assert sorted(path.name for path in llamafile.parent.iterdir()) == before
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "llamafile-toolchain").write_text("in the way")
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    for command in (["llamafile-build", "host"], ["llamafile-build", "--demo-model"]):
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert result.returncode == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert "XDG_CACHE_HOME" in result.stderr
+
+
+def test_packing_without_a_runtime(tmp_path: Path, tiny_model: Path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = ["apepack", "-o", str(tmp_path / "x"), str(tiny_model)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "llamafile-build" in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_packing_a_truncated_model(tmp_path: Path, runtime: Path, tiny_model: Path) -> None:
+    half = tmp_path / "half.gguf"
+    half.write_bytes(tiny_model.read_bytes()[:100_000])
+    command = ["apepack", "-o", str(tmp_path / "x"), "--runtime", str(runtime), str(half)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "incomplete" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["half.gguf"]

@@ -1,0 +1,52 @@
+"""ZIP archives whose members can be mapped: read, check, append aligned, and lose nothing when killed.
+
+The names below are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zipalign.errors import NotAnArchiveError, ZipalignError, ZipFormatError
+    from zipalign.member import Member
+    from zipalign.reader import Archive, Entry, read_archive
+    from zipalign.transaction import cut_remains
+    from zipalign.update import add_files, remove_entries
+
+__all__ = [
+    "Archive",
+    "Entry",
+    "Member",
+    "NotAnArchiveError",
+    "ZipFormatError",
+    "ZipalignError",
+    "add_files",
+    "cut_remains",
+    "read_archive",
+    "remove_entries",
+]
+
+_HOMES = {
+    "Archive": "reader",
+    "Entry": "reader",
+    "Member": "member",
+    "NotAnArchiveError": "errors",
+    "ZipFormatError": "errors",
+    "ZipalignError": "errors",
+    "add_files": "update",
+    "cut_remains": "transaction",
+    "read_archive": "reader",
+    "remove_entries": "update",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,176 @@
+"""Checking a whole archive: both ways of reading it, the alignment, and every byte of data.
+
+Faults are what makes an archive wrong or unfit to be mapped; notes are what a careful publisher wants to know.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zipalign.checksum import crc32_function
+from zipalign.errors import MissingDependencyError, ZipFormatError
+from zipalign.inflate import entry_chunks
+from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
+from zipalign.reader import read_archive
+from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
+from zipalign.remains import earlier_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zipalign.copying import Progress
+    from zipalign.reader import Archive, Entry
+
+__all__ = ["Finding", "Report", "Severity", "check_archive"]
+
+_DESCRIPTOR_SIZE = 24  # the longest form
+
+
+class Severity(StrEnum):
+    """Whether a finding makes the archive wrong."""
+
+    FAULT = "fault"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or worth knowing."""
+
+    severity: Severity
+    kind: str  # the record and field concerned, `local.crc`, or `alignment`
+    message: str
+    entry: str | None = None
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        subject = f"{self.entry!r}: " if self.entry is not None else ""
+        place = f" at offset {self.offset:#x}" if self.offset is not None else ""
+        return f"{self.severity}: {subject}{self.message}{place}"
+
+    def facts(self) -> dict[str, str | int]:
+        """Return what is known, for JSON."""
+        facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
+        given = {"entry": self.entry, "offset": self.offset}
+        return facts | {name: fact for name, fact in given.items() if fact is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found; `archive` is None when the directory itself is damaged."""
+
+    path: Path
+    archive: Archive | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no fault."""
+        return not any(finding.severity is Severity.FAULT for finding in self.findings)
+
+
+def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progress: Progress | None = None) -> Report:
+    """Check an archive and everything in it.
+
+    Args:
+        path: the file.
+        alignment: what the offset of stored data must be a multiple of; 1 for none.
+        progress: is called with the number of bytes each time some have been read.
+
+    Raises:
+        NotAnArchiveError: the file has no end record at all.
+        OSError: the file cannot be read.
+    """
+    check_alignment(alignment)
+    path = Path(path)
+    try:
+        archive = read_archive(path)
+    except ZipFormatError as e:
+        return Report(path, None, (_fault(e),))
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        findings = [*_check_layout(fd, archive, alignment), *_check_names(archive)]
+        for entry in archive.entries:
+            findings += _check_data(fd, entry, progress)
+    finally:
+        os.close(fd)
+    return Report(path, archive, tuple(findings))
+
+
+def _fault(error: ZipFormatError) -> Finding:
+    return Finding(Severity.FAULT, error.field or "archive", error.reason, error.entry, error.offset)
+
+
+def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding]:
+    """Read the archive the other way round, from header to header, and compare."""
+    ends = [0]
+    for entry in archive.entries:
+        end = entry.data_end
+        if entry.flags & FLAG_DATA_DESCRIPTOR:
+            descriptor = DataDescriptor(entry.crc, entry.compressed_size, entry.size)
+            data = os.pread(fd, _DESCRIPTOR_SIZE, end)
+            size = next((len(form) for form in descriptor.forms() if data.startswith(form)), None)
+            if size is None:
+                reason = "the data descriptor disagrees with the directory"
+                yield Finding(Severity.FAULT, "descriptor", reason, entry.name, end)
+            end += size or 0
+        ends.append(end)
+        if entry.is_stored and entry.size and entry.data_offset % alignment:
+            reason = f"the data is not aligned (got {entry.alignment}, expected {alignment})"
+            yield Finding(Severity.FAULT, "alignment", reason, entry.name, entry.data_offset)
+        if entry.is_directory and entry.size:
+            yield Finding(Severity.FAULT, "central.size", "a directory has data", entry.name, entry.data_offset)
+        if not entry.is_stored:
+            yield Finding(Severity.NOTE, "central.method", "is compressed, so it cannot be mapped", entry.name)
+    yield from _check_strays(fd, archive, ends)
+
+
+def _check_strays(fd: int, archive: Archive, ends: list[int]) -> Iterator[Finding]:
+    """Look for local headers that a reader of the stream would take for members."""
+    known = {entry.header_offset for entry in archive.entries}
+    strays = [
+        end
+        for end in ends
+        if end not in known and end < archive.directory_offset and os.pread(fd, 4, end) == LocalHeader.SIGNATURE
+    ]
+    if not strays:
+        return
+    # What was replaced or removed is still listed by the directory of that time.
+    earlier = earlier_headers(fd, archive.directory_offset)
+    for offset in strays:
+        if offset not in earlier:
+            yield Finding(Severity.FAULT, "local.signature", "a local header is not in the directory", None, offset)
+
+
+def _check_names(archive: Archive) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for entry in archive.entries:
+        key = unicodedata.normalize("NFC", entry.name).casefold()
+        if key in seen:
+            reason = f"differs from {seen[key]!r} only in case or Unicode form: some systems cannot extract both"
+            yield Finding(Severity.NOTE, "central.name", reason, entry.name)
+        seen.setdefault(key, entry.name)
+
+
+def _check_data(fd: int, entry: Entry, progress: Progress | None) -> Iterator[Finding]:
+    crc32 = crc32_function()
+    crc = 0
+    try:
+        for chunk in entry_chunks(fd, entry):
+            crc = crc32(chunk, crc)
+            if progress is not None:
+                progress(len(chunk))
+    except ZipFormatError as e:
+        yield _fault(e)
+        return
+    except MissingDependencyError as e:
+        yield Finding(Severity.NOTE, "central.method", str(e), entry.name)
+        return
+    if crc != entry.crc:
+        reason = f"the data does not have its CRC (got {crc:08x}, expected {entry.crc:08x})"
+        yield Finding(Severity.FAULT, "data.crc", reason, entry.name, entry.data_offset)

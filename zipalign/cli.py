@@ -1,0 +1,231 @@
+"""The zipalign command: parse, call one function of the library, print.
+
+Imports of the library stand in the functions that need them, because --help and completion do not.
+"""
+
+# ruff: noqa: PLC0415 -- see above
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import click
+
+from zipalign import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from zipalign.member import Input
+    from zipalign.reader import Entry
+
+__all__ = ["command", "main"]
+
+_METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
+
+
+class Options(NamedTuple):
+    """The options that change how an operation works, not which one it is."""
+
+    level: int
+    alignment: int
+    junk_paths: bool
+    keep_times: bool
+    no_fsync: bool
+    verbose: bool
+    quiet: bool
+    dry_run: bool
+    as_json: bool
+
+
+def main() -> NoReturn:
+    """Run the command and exit."""
+    from zipalign.errors import ZipalignError
+
+    # llamafile's zipalign takes this spelling too; for click it would be four short options.
+    sys.argv[1:] = ["--help" if argument == "-help" else argument for argument in sys.argv[1:]]
+    console.main(command, (ZipalignError,))
+
+
+def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
+    for level in range(9, -1, -1):
+        text = "Store, so that members can be mapped (default)." if level == 0 else f"Deflate at level {level}."
+        function = click.option(f"-{level}", "level", flag_value=level, type=int, default=0, help=text)(function)
+    return function
+
+
+@click.command("zipalign", context_settings={"help_option_names": ["-h", "--help"]})
+@_levels
+@click.option("-a", "alignment", type=int, default=65536, metavar="INT", help="Align data to INT bytes (65536).")
+@click.option("-j", "junk_paths", is_flag=True, help="Name members by the last part of their paths.")
+@click.option("-N", "keep_times", is_flag=True, help="Keep the times of files instead of a constant.")
+@click.option("--import", "donor", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
+@click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove a member; may be repeated.")
+@click.option("--list", "listing", is_flag=True, help="List the members.")
+@click.option("--check", is_flag=True, help="Check structure, alignment and data; exit 1 on a fault.")
+@click.option("--recover", is_flag=True, help="Cut off what follows the end of the archive.")
+@click.option("--no-fsync", is_flag=True, help="Do not wait for the disk.")
+@click.option("-n", "--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is done.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@console.version_option
+@click.argument("archive", metavar="ZIP", type=click.Path())
+@click.argument("files", metavar="FILE", nargs=-1, type=click.Path())
+def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
+    """Add FILEs to ZIP, stored and aligned so that they can be mapped in place.
+
+    ZIP may be any file, such as a llamafile. Its bytes are never overwritten, and a kill or a power loss at any moment
+    loses nothing.
+    """
+    from pathlib import Path
+
+    chosen = {name: given.pop(name) for name in ("removed", "listing", "check", "recover")}
+    donor = given.pop("donor")
+    operations = [name for name, value in chosen.items() if value]
+    if len(operations) > 1 or (operations and (files or donor)):
+        raise click.UsageError("--check, --list, --remove and --recover stand alone, without FILEs or --import")
+    path, options = Path(archive), Options(**given)
+    if chosen["removed"]:
+        return _remove(path, chosen["removed"], options)
+    if chosen["listing"]:
+        return _list(path, options)
+    if chosen["check"]:
+        return _check(path, options)
+    if chosen["recover"]:
+        return _recover(path, options)
+    return _add(path, files, Path(donor) if donor else None, options)
+
+
+def _add(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> int:
+    from zipalign.update import add_inputs, preview
+
+    items = _inputs(archive, files, donor, options)
+    replaced: list[str] = []
+    if options.dry_run or options.as_json:
+        replaced = sorted(preview(archive, items, level=options.level, alignment=options.alignment))
+    if options.dry_run:
+        return _report_plan(archive, items, replaced, options)
+    total = sum(item.content.size for item in items)
+    with console.progress(total, archive.name, quiet=options.quiet or options.as_json) as progress:
+        result = add_inputs(
+            archive,
+            items,
+            level=options.level,
+            alignment=options.alignment,
+            durable=not options.no_fsync,
+            progress=progress,
+        )
+    if options.as_json:
+        names = {item.name.decode() for item in items}
+        members = [_member_facts(entry) for entry in result.entries if entry.name in names]
+        _print_json("add", archive, options, replaced=replaced, members=members)
+    return 0
+
+
+def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> list[Input]:
+    from pathlib import Path
+
+    from zipalign.donor import inputs_from
+    from zipalign.member import Member
+    from zipalign.names import name_for
+    from zipalign.update import check_inputs
+
+    members = []
+    for file in files:
+        member = Member(name_for(file, junk_directories=options.junk_paths), Path(file))
+        members.append(member)
+        if options.verbose:
+            click.echo(f"{file} -> {member.name}", err=True)
+    taken = inputs_from(donor, archive, keep_times=options.keep_times) if donor else []
+    return check_inputs(archive, members, taken, keep_times=options.keep_times)
+
+
+def _report_plan(archive: Path, items: list[Input], replaced: list[str], options: Options) -> int:
+    if options.as_json:
+        members = [{"name": item.name.decode(), "size": item.content.size} for item in items]
+        _print_json("add", archive, options, replaced=replaced, members=members)
+        return 0
+    for item in items:
+        name = item.name.decode()
+        click.echo(f"would {'replace' if name in replaced else 'add'} {name} ({item.content.size} bytes)")
+    return 0
+
+
+def _remove(archive: Path, names: tuple[str, ...], options: Options) -> int:
+    from zipalign.update import remove_entries
+
+    remove_entries(archive, names, durable=not options.no_fsync, dry_run=options.dry_run)
+    if options.as_json:
+        _print_json("remove", archive, options, removed=list(names))
+        return 0
+    if options.dry_run or options.verbose:
+        for name in names:
+            click.echo(f"{'would remove' if options.dry_run else 'removed'} {name}", err=not options.dry_run)
+    return 0
+
+
+def _list(archive: Path, options: Options) -> int:
+    from zipalign.dostime import from_dos
+    from zipalign.reader import read_archive
+
+    members = read_archive(archive).entries
+    if options.as_json:
+        _print_json("list", archive, options, members=[_member_facts(entry) for entry in members])
+        return 0
+    for entry in members:
+        stamp = from_dos(entry.record.time, entry.record.date)
+        click.echo(f"{entry.size:>13} {_METHODS[entry.method]:<9} {entry.data_offset:#013x} {stamp}  {entry.name}")
+    return 0
+
+
+def _check(archive: Path, options: Options) -> int:
+    from zipalign.check import check_archive
+
+    total = archive.stat().st_size
+    with console.progress(total, archive.name, quiet=options.quiet or options.as_json) as progress:
+        report = check_archive(archive, alignment=options.alignment, progress=progress)
+    if options.as_json:
+        findings = [finding.facts() for finding in report.findings]
+        _print_json("check", archive, options, ok=report.ok, findings=findings)
+        return 0 if report.ok else 1
+    for finding in report.findings:
+        if finding.severity == "fault" or options.verbose:
+            click.echo(f"{archive}: {finding}")
+    return 0 if report.ok else 1
+
+
+def _recover(archive: Path, options: Options) -> int:
+    from zipalign.transaction import cut_remains
+
+    remains = cut_remains(archive, dry_run=options.dry_run)
+    if options.as_json:
+        facts = {"old_size": remains.size, "new_size": remains.old_size} if remains else {}
+        _print_json("recover", archive, options, found=remains is not None, **facts)
+    elif remains is not None:
+        size = remains.size - remains.old_size
+        origin = "that an interrupted run left" if remains.marked else "that do not belong to the archive"
+        click.echo(f"{archive}: {'would cut' if options.dry_run else 'cut'} off {size} bytes {origin}")
+    elif options.verbose:
+        click.echo(f"{archive}: nothing to recover", err=True)
+    return 0
+
+
+def _member_facts(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "method": _METHODS[entry.method],
+        "size": entry.size,
+        "compressed_size": entry.compressed_size,
+        "crc32": f"{entry.crc:08x}",
+        "header_offset": entry.header_offset,
+        "data_offset": entry.data_offset,
+    }
+
+
+def _print_json(operation: str, archive: Path, options: Options, **facts: Any) -> None:
+    head = {"operation": operation, "archive": os.fspath(archive), "dry_run": options.dry_run}
+    console.print_json("zipalign", {**head, **facts})

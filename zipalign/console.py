@@ -1,0 +1,197 @@
+"""The layer all four commands share: exit statuses, errors as sentences or JSON, progress.
+
+Exit statuses: 0 done; 1 it failed, or a check found a fault; 2 the command line is wrong; 130 interrupted;
+143 terminated. Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+__all__ = ["main", "print_json", "progress", "steps", "version_option"]
+
+_DISTRIBUTION = "llamafile-toolchain"
+
+_FACTS = ("path", "offset", "entry", "field")  # of an error, for JSON
+
+
+def main(command: click.Command, errors: tuple[type[Exception], ...]) -> NoReturn:
+    """Run a click command as a whole program and exit.
+
+    The command's return value becomes the exit status when it is a number. Nothing that a user can cause ends in a
+    traceback: `errors` and what the system refuses become one sentence on stderr, or one JSON object on stdout when
+    --json was given.
+
+    Args:
+        command: the command.
+        errors: the root errors of the packages it calls.
+    """
+    program = os.path.basename(sys.argv[0])  # noqa: PTH119 -- pathlib costs a quarter of what --help may take
+    if program == "__main__.py":
+        program = command.name or program
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = _run(command, program, errors)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is to be said, and nothing flushed at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
+
+
+def _run(command: click.Command, program: str, errors: tuple[type[Exception], ...]) -> int:
+    arguments = sys.argv[1:]
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in options
+    try:
+        result = command.main(arguments, prog_name=program, standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except (click.ClickException, click.Abort, KeyboardInterrupt, OSError) as e:
+        return _fail(program, e, *_explain(e, errors), as_json=as_json)
+    except errors as e:
+        return _fail(program, e, 1, str(e), as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException, errors: tuple[type[Exception], ...]) -> tuple[int, str]:
+    """Return the exit status and the sentence for an error."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code, error.format_message()
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, OSError) and not isinstance(error, errors):
+        return 1, _os_sentence(error)
+    return 1, str(error)
+
+
+def _fail(program: str, error: BaseException, status: int, message: str, *, as_json: bool) -> int:
+    if isinstance(error, click.UsageError) and not as_json:
+        error.show()
+    elif as_json:
+        facts = {name: getattr(error, name, None) for name in _FACTS}
+        if isinstance(error, OSError) and error.filename is not None:
+            facts["path"] = error.filename
+        given = {name: fact if isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
+        print_json(program, {"error": {"kind": _kind(error), "message": message, **given}})
+    else:
+        print(f"{program}: {message}", file=sys.stderr)  # noqa: T201 -- this is the console
+    return status
+
+
+def _kind(error: BaseException) -> str:
+    """Return the error's class in the spelling of JSON: `ZipFormatError` is `zip-format`."""
+    name = type(error).__name__.removesuffix("Error")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+def _os_sentence(error: OSError) -> str:
+    names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    reason = error.strerror or str(error)
+    return f"{names}: {reason}" if names else reason
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Turn SIGTERM into an exception, so that a transaction is rolled back."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+def print_json(tool: str, payload: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object on stdout; version 1 of every tool's schema only ever gains keys."""
+    import json  # noqa: PLC0415 -- only who asked for JSON pays for it
+
+    print(json.dumps({"version": 1, "tool": tool, **payload}, ensure_ascii=False))  # noqa: T201 -- this is the console
+
+
+def version_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --version, which names the distribution: other ones install commands of the same names."""
+    return click.option(
+        "--version",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_print_version,
+        help="Print the version and exit.",
+    )(function)
+
+
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 -- click's signature
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib import metadata  # noqa: PLC0415 -- slow, and needed only here
+
+    try:
+        version = metadata.version(_DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        version = "(not installed)"
+    click.echo(f"{context.info_name} ({_DISTRIBUTION}) {version}")
+    context.exit()
+
+
+@contextlib.contextmanager
+def progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal's stderr while the block runs, once it takes longer than a second.
+
+    Yields:
+        The function to call with the number of bytes done since the last call.
+    """
+    if quiet or os.environ.get("TQDM_DISABLE") or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
+
+    with tqdm(total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=1) as bar:
+
+        def advance(size: int) -> None:
+            bar.update(size)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def steps(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long job of counted steps has come: a bar on a terminal's stderr, else a line for each tenth.
+
+    Yields:
+        The function to call with the number of steps done and of all.
+    """
+    if quiet or os.environ.get("TQDM_DISABLE"):
+        yield lambda _done, _total: None
+        return
+    if not sys.stderr.isatty():
+        yield _line_for_each_tenth(label)
+        return
+    from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
+
+    with tqdm(desc=label, leave=False, delay=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _line_for_each_tenth(label: str) -> Callable[[int, int], None]:
+    tenths_shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal tenths_shown
+        tenths = done * 10 // total
+        if tenths > tenths_shown:
+            tenths_shown = tenths
+            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)  # noqa: T201 -- this is the console
+
+    return show

@@ -1,0 +1,83 @@
+"""Reading fields out of bytes nobody vouches for, without one unchecked index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zipalign.errors import ZipFormatError
+
+if TYPE_CHECKING:
+    import struct
+    from collections.abc import Callable
+
+    Damaged = Callable[[str, int, str], Exception]
+
+__all__ = ["Cursor", "zip_damaged"]
+
+
+def zip_damaged(reason: str, offset: int, field: str) -> Exception:
+    """Make this package's error for bytes that run out or lie."""
+    return ZipFormatError(reason, offset=offset, field=field)
+
+
+class Cursor:
+    """A position in a run of bytes; reading past the end is an error that says where and what.
+
+    Args:
+        data: the bytes.
+        base: the offset of the first of them in their file, so that errors name places in the file.
+        damaged: makes the exception from a reason, a file offset and the field's name; packages with their
+            own error root pass their own.
+    """
+
+    __slots__ = ("_base", "_damaged", "_view", "position")
+
+    def __init__(self, data: bytes | memoryview, base: int = 0, damaged: Damaged = zip_damaged) -> None:
+        self._view = memoryview(data)
+        self._base = base
+        self._damaged = damaged
+        self.position = 0
+
+    @property
+    def offset(self) -> int:
+        """The position as an offset in the file."""
+        return self._base + self.position
+
+    @property
+    def remaining(self) -> int:
+        """How many bytes are left."""
+        return len(self._view) - self.position
+
+    def take(self, size: int, field: str) -> bytes:
+        """Return the next `size` bytes and step over them."""
+        if size > self.remaining:
+            reason = f"{field} is cut short (got {self.remaining} bytes, expected {size})"
+            raise self._damaged(reason, self.offset, field)
+        start = self.position
+        self.position += size
+        return bytes(self._view[start : self.position])
+
+    def unpack(self, layout: struct.Struct, field: str) -> tuple[Any, ...]:
+        """Return the fields of one fixed-size record and step over it."""
+        return layout.unpack(self.take(layout.size, field))
+
+    def unpack_signed(self, layout: struct.Struct, signature: bytes, field: str) -> tuple[Any, ...]:
+        """Return the fields behind the signature of one fixed-size record and step over it."""
+        start = self.offset
+        found, *rest = self.unpack(layout, field)
+        if found != signature:
+            reason = f"there is no {field} record (got {found!r}, expected {signature!r})"
+            raise self._damaged(reason, start, f"{field}.signature")
+        return tuple(rest)
+
+    def u16(self, field: str) -> int:
+        """Return the next little-endian 16-bit number."""
+        return int.from_bytes(self.take(2, field), "little")
+
+    def u32(self, field: str) -> int:
+        """Return the next little-endian 32-bit number."""
+        return int.from_bytes(self.take(4, field), "little")
+
+    def u64(self, field: str) -> int:
+        """Return the next little-endian 64-bit number."""
+        return int.from_bytes(self.take(8, field), "little")

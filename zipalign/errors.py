@@ -1,0 +1,198 @@
+"""What can go wrong with an archive: one root, and every error carries the facts it speaks of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "AlignmentError",
+    "ArchiveBusyError",
+    "ChangedInputError",
+    "DuplicateNameError",
+    "EntryNameError",
+    "InputFileError",
+    "MissingDependencyError",
+    "NoSpaceError",
+    "NoSuchEntryError",
+    "NotAnArchiveError",
+    "RollbackError",
+    "RunningFileError",
+    "TimestampError",
+    "TrailingDataError",
+    "UnsupportedZipError",
+    "ZipFormatError",
+    "ZipalignError",
+]
+
+
+class ZipalignError(Exception):
+    """The root of this package's errors; its text is a sentence for the user."""
+
+
+class NotAnArchiveError(ZipalignError):
+    """The file has no end record at all: it is not a ZIP archive, which is different from a damaged one."""
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class ZipFormatError(ZipalignError, ValueError):
+    """The archive is damaged, or says two things at once.
+
+    Attributes:
+        reason: what is wrong, without the place.
+        offset: where in the file, in bytes, when one place can be named.
+        entry: the name of the member it concerns.
+        field: the record and field in the specification's words, `central.crc`.
+    """
+
+    def __init__(
+        self, reason: str, *, offset: int | None = None, entry: str | None = None, field: str | None = None
+    ) -> None:
+        self.reason = reason
+        self.offset = offset
+        self.entry = entry
+        self.field = field
+        subject = f"{entry!r}: " if entry is not None else ""
+        place = f" at offset {offset:#x}" if offset is not None else ""
+        super().__init__(f"{subject}{reason}{place}")
+
+
+class UnsupportedZipError(ZipFormatError):
+    """The archive uses a part of the format that this package does not read, such as encryption."""
+
+
+class TrailingDataError(ZipFormatError):
+    """Bytes follow the end of the archive, so that most readers no longer find it.
+
+    Attributes:
+        archive_end: where the archive ends, in bytes from the start of the file.
+        size: how many bytes follow it.
+    """
+
+    def __init__(self, archive_end: int, size: int) -> None:
+        self.archive_end = archive_end
+        self.size = size
+        super().__init__(
+            f"{size} bytes that do not belong to the archive follow its end (cut them off with --recover)",
+            offset=archive_end,
+            field="end.comment_size",
+        )
+
+
+class AlignmentError(ZipalignError, ValueError):
+    """An alignment that is not a power of two, or a member that is not aligned."""
+
+    def __init__(self, message: str, *, alignment: int) -> None:
+        self.alignment = alignment
+        super().__init__(message)
+
+
+class EntryNameError(ZipalignError, ValueError):
+    """A name that other readers would refuse, change, or extract somewhere else."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name!r} cannot be a member's name: {reason}")
+
+
+class DuplicateNameError(ZipalignError, ValueError):
+    """Two inputs of one call would get the same name."""
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        self.name = name
+        super().__init__(f"{first} and {second} would both be stored as {name!r}: rename one of them")
+
+
+class NoSuchEntryError(ZipalignError, LookupError):
+    """A member that is to be removed is not in the archive."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is no member {name!r} in the archive (--list shows what there is)")
+
+
+class InputFileError(ZipalignError):
+    """An input that cannot become a member: not a regular file, or the archive itself."""
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class ChangedInputError(ZipalignError):
+    """An input became shorter or longer while it was copied; the archive is as it was before."""
+
+    def __init__(self, path: Path, expected: int, got: int) -> None:
+        self.path = path
+        self.expected = expected
+        self.got = got
+        super().__init__(f"{path} changed while it was read (got {got} bytes, expected {expected}): try again")
+
+
+class ArchiveBusyError(ZipalignError):
+    """Another process is writing this archive.
+
+    Attributes:
+        path: the archive.
+        pid: the other process, when the system tells.
+        command: its name, when the system tells.
+    """
+
+    def __init__(self, path: Path, pid: int | None = None, command: str | None = None) -> None:
+        self.path = path
+        self.pid = pid
+        self.command = command
+        who = "another process" if pid is None else f"process {pid}" + (f" ({command})" if command else "")
+        super().__init__(f"{path} is being written by {who}: wait for it to finish")
+
+
+class RunningFileError(ZipalignError):
+    """The archive is an executable that is running, which the system does not let anyone write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} is running: stop it first, or work on a copy")
+
+
+class NoSpaceError(ZipalignError, OSError):
+    """The file system has not enough room; found before the first byte was written."""
+
+    def __init__(self, path: Path, needed: int, free: int | None = None) -> None:
+        self.path = path
+        self.needed = needed
+        self.free = free
+        have = "" if free is None else f", {free} are free"
+        super().__init__(f"no space on the file system of {path}: {needed} more bytes are needed{have}")
+
+
+class RollbackError(ZipalignError):
+    """The append failed and so did cutting its remains off; the old bytes are all there."""
+
+    def __init__(self, path: Path, old_size: int, cause: OSError) -> None:
+        self.path = path
+        self.old_size = old_size
+        super().__init__(
+            f"the tail behind byte {old_size} of {path} could not be cut off ({cause.strerror}): run zipalign --recover"
+        )
+
+
+class MissingDependencyError(ZipalignError):
+    """An optional package is needed for what was asked."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        self.package = package
+        super().__init__(f"{purpose} needs the package {package}: pip install {package}")
+
+
+class TimestampError(ZipalignError, ValueError):
+    """SOURCE_DATE_EPOCH is not a whole number of seconds."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"SOURCE_DATE_EPOCH must be a whole number of seconds (got {text!r})")

@@ -1,0 +1,101 @@
+"""The data of a member as it was before it was stored: plain, inflated, or inflated from Deflate64.
+
+Output is bounded by what the directory declares, and memory by the size of a chunk, whatever the input claims.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from zipalign.copying import chunks_of
+from zipalign.errors import MissingDependencyError, ZipFormatError
+from zipalign.records import METHOD_DEFLATE, METHOD_STORED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zipalign.reader import Entry
+
+__all__ = ["entry_chunks"]
+
+_OUTPUT_SIZE: Final = 1 << 20
+_MAX_RATIO: Final = 1032  # deflate's own limit: a match of 258 bytes takes at least two bits
+_DEFLATE64_MAX_RATIO: Final = 65538 * 4  # a match of 65538 bytes takes at least two bits
+_DEFLATE64_INPUT_SIZE: Final = 64  # its decoder cannot stop early, so it gets no more than inflates to 16 MiB
+
+
+def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
+    """Yield a member's data in pieces; the CRC is the caller's to compare.
+
+    Raises:
+        ZipFormatError: the data does not decode to exactly the declared size.
+        MissingDependencyError: it is Deflate64 and the package for that is not installed.
+    """
+    ratio = {METHOD_STORED: 1, METHOD_DEFLATE: _MAX_RATIO}.get(entry.method, _DEFLATE64_MAX_RATIO)
+    if entry.size > entry.compressed_size * ratio:
+        reason = f"{entry.compressed_size} bytes cannot hold the declared size (got {entry.size})"
+        raise _damaged(entry, reason, "central.size")
+    chunks = chunks_of(fd, entry.data_offset, entry.compressed_size)
+    if entry.method == METHOD_STORED:
+        pieces = chunks
+    elif entry.method == METHOD_DEFLATE:
+        pieces = _inflated(chunks, entry)
+    else:
+        pieces = _inflated64(chunks, entry)
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > entry.size:
+            break
+        yield piece
+    if size != entry.size:
+        found = f"more than {entry.size}" if size > entry.size else str(size)
+        raise _damaged(entry, f"the data has another size than declared (got {found}, expected {entry.size})", "data")
+
+
+def _inflated(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
+    decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+    for chunk in chunks:
+        _check_not_over(entry, over=decoder.eof)
+        pending = chunk
+        while pending and not decoder.eof:
+            try:
+                piece = decoder.decompress(pending, _OUTPUT_SIZE)
+            except zlib.error as e:
+                raise _damaged(entry, f"the deflate stream is damaged ({e})", "data") from e
+            pending = decoder.unconsumed_tail
+            if piece:
+                yield piece
+    _check_not_over(entry, over=bool(decoder.unused_data))
+    while not decoder.eof:  # output that did not fit the last piece
+        piece = decoder.decompress(b"", _OUTPUT_SIZE)
+        if not piece:
+            raise _damaged(entry, "the deflate stream is cut short", "data")
+        yield piece
+
+
+def _inflated64(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
+    try:
+        from zipfile_deflate64 import deflate64  # noqa: PLC0415 -- optional, and patches the standard zipfile
+    except ImportError as e:
+        raise MissingDependencyError("zipfile-deflate64", f"{entry.name!r} is compressed with Deflate64, which") from e
+    decoder: Any = deflate64.Deflate64()
+    for chunk in chunks:
+        for at in range(0, len(chunk), _DEFLATE64_INPUT_SIZE):
+            _check_not_over(entry, over=decoder.eof)
+            try:
+                yield decoder.decompress(chunk[at : at + _DEFLATE64_INPUT_SIZE])
+            except (ValueError, RuntimeError, MemoryError) as e:
+                raise _damaged(entry, f"the Deflate64 stream is damaged ({e})", "data") from e
+    if not decoder.eof:
+        raise _damaged(entry, "the Deflate64 stream is cut short", "data")
+
+
+def _check_not_over(entry: Entry, *, over: bool) -> None:
+    if over:
+        raise _damaged(entry, "bytes follow the end of the compressed data", "data")
+
+
+def _damaged(entry: Entry, reason: str, field: str) -> ZipFormatError:
+    return ZipFormatError(reason, offset=entry.data_offset, entry=entry.name, field=field)

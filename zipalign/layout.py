@@ -1,0 +1,126 @@
+"""Where things will land: pure arithmetic, done before a byte is written.
+
+The layout is llamafile's: data starts at a multiple of the alignment, and the gap this takes lies before the local
+header, unwritten. Everything is in ZIP64 form, also where a small archive could do without; the widest form is the one
+that no reader has to guess about.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from zipalign.errors import AlignmentError
+from zipalign.extra import zip64_field
+from zipalign.records import (
+    FLAG_UTF8,
+    NO_U16,
+    NO_U32,
+    VERSION_MADE_BY,
+    VERSION_ZIP64,
+    CentralHeader,
+    EndRecord,
+    LocalHeader,
+    Zip64EndRecord,
+    Zip64Locator,
+)
+
+__all__ = [
+    "DEFAULT_ALIGNMENT",
+    "END_SIZE",
+    "Facts",
+    "central_header",
+    "central_size",
+    "check_alignment",
+    "end_records",
+    "header_offset_for",
+    "header_size",
+    "local_header",
+    "pack_directory",
+]
+
+DEFAULT_ALIGNMENT: Final = 65536  # Windows' allocation granularity, and a multiple of every page size in use
+END_SIZE: Final = Zip64EndRecord.STRUCT.size + Zip64Locator.STRUCT.size + EndRecord.STRUCT.size
+_LOCAL_EXTRA_SIZE: Final = len(zip64_field(0, 0))
+_CENTRAL_EXTRA_SIZE: Final = len(zip64_field(0, 0, 0))
+
+
+class Facts(NamedTuple):
+    """What a member's two headers say about it."""
+
+    name: bytes
+    method: int
+    time: int  # DOS
+    date: int  # DOS
+    crc: int
+    compressed_size: int
+    size: int
+    mode: int  # Unix, file type included
+
+
+def check_alignment(alignment: int) -> None:
+    """Raise AlignmentError unless `alignment` is a power of two."""
+    if alignment < 1 or alignment & (alignment - 1):
+        raise AlignmentError(f"an alignment must be a power of two (got {alignment})", alignment=alignment)
+
+
+def header_size(name: bytes) -> int:
+    """Return the size of a new member's local header."""
+    return LocalHeader.STRUCT.size + len(name) + _LOCAL_EXTRA_SIZE
+
+
+def central_size(name: bytes) -> int:
+    """Return the size of a new member's line in the directory."""
+    return CentralHeader.STRUCT.size + len(name) + _CENTRAL_EXTRA_SIZE
+
+
+def header_offset_for(start: int, name: bytes, alignment: int) -> int:
+    """Return the first place from `start` on where a local header leaves its data aligned."""
+    return start + -(start + header_size(name)) % alignment
+
+
+def local_header(facts: Facts) -> LocalHeader:
+    """Return the header that stands before the data."""
+    extra = zip64_field(facts.size, facts.compressed_size)
+    stamp = (facts.time, facts.date, facts.crc)
+    return LocalHeader(VERSION_ZIP64, FLAG_UTF8, facts.method, *stamp, NO_U32, NO_U32, facts.name, extra)
+
+
+def central_header(facts: Facts, header_offset: int) -> CentralHeader:
+    """Return the directory's line for a member whose local header is at `header_offset`."""
+    extra = zip64_field(facts.size, facts.compressed_size, header_offset)
+    return CentralHeader(
+        version_made_by=VERSION_MADE_BY,
+        version_needed=VERSION_ZIP64,
+        flags=FLAG_UTF8,
+        method=facts.method,
+        time=facts.time,
+        date=facts.date,
+        crc=facts.crc,
+        compressed_size=NO_U32,
+        size=NO_U32,
+        disk=0,
+        internal_attributes=0,
+        external_attributes=facts.mode << 16,
+        header_offset=NO_U32,
+        name=facts.name,
+        extra=extra,
+        comment=b"",
+    )
+
+
+def end_records(entries: int, directory_offset: int, directory_size: int, comment: bytes) -> bytes:
+    """Return the three end records behind a directory."""
+    record_offset = directory_offset + directory_size
+    counts = (0, 0, entries, entries, directory_size, directory_offset)
+    wide = Zip64EndRecord(Zip64EndRecord.BODY_SIZE, VERSION_MADE_BY, VERSION_ZIP64, *counts)
+    locator = Zip64Locator(0, record_offset, 1)
+    few = min(entries, NO_U16)
+    # The offset is all ones even when it would fit: it sends every reader to the ZIP64 record.
+    narrow = EndRecord(0, 0, few, few, min(directory_size, NO_U32), NO_U32, comment)
+    return wide.pack() + locator.pack() + narrow.pack()
+
+
+def pack_directory(records: list[CentralHeader], directory_offset: int, comment: bytes) -> bytes:
+    """Return the directory and the end records as the one run of bytes that commits an append."""
+    directory = b"".join(record.pack() for record in records)
+    return directory + end_records(len(records), directory_offset, len(directory), comment)

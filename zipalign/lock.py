@@ -1,0 +1,88 @@
+"""One writer at a time, and the second is told who the first is."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["locked"]
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, create: bool = True) -> Iterator[tuple[int, bool]]:
+    """Open a file for writing by nobody else; yields its descriptor and whether it was created.
+
+    The lock is on the file itself, goes with the process, and leaves nothing behind.
+
+    Raises:
+        ArchiveBusyError: another process holds the lock.
+        RunningFileError: it is a program that is running.
+    """
+    while True:
+        fd, created = _open(path, create=create)
+        try:
+            _lock(fd, path)
+            # Someone may have replaced or removed the file between opening and locking.
+            if _same_file(fd, path):
+                yield fd, created
+                return
+        finally:
+            os.close(fd)
+
+
+def _open(path: Path, *, create: bool) -> tuple[int, bool]:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK  # not to wait for a FIFO's other end
+    try:
+        return os.open(path, flags), False
+    except FileNotFoundError:
+        if not create:
+            raise
+    except OSError as e:
+        if e.errno == errno.ETXTBSY:
+            raise RunningFileError(path) from e
+        raise
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+    except FileExistsError:  # someone else was first, or a symbolic link leads nowhere
+        if path.is_symlink() and not path.exists():
+            raise InputFileError(f"{path} is a symbolic link to nothing", path=path) from None
+        return os.open(path, flags), False
+
+
+def _lock(fd: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise InputFileError(f"{path} is not a regular file", path=path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ArchiveBusyError(path, *_holder(fd)) from None
+
+
+def _holder(fd: int) -> tuple[int | None, str | None]:
+    """Return pid and name of the process that holds the lock, as far as the system tells."""
+    inode = f":{os.fstat(fd).st_ino}"
+    try:
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, *_, pid, place, _, _ = line.split()
+            if kind == "FLOCK" and place.endswith(inode):
+                return int(pid), Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError):
+        pass  # no /proc here, or the holder has just gone
+    return None, None
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,158 @@
+"""What is going to be stored: a name, and where the bytes come from."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from zipalign.copying import chunks_of, copy_range, write_chunks
+from zipalign.dostime import build_timestamp, to_dos
+from zipalign.errors import ChangedInputError, InputFileError
+from zipalign.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from zipalign.copying import Progress
+    from zipalign.medium import Medium
+
+__all__ = [
+    "EXECUTABLE_MODE",
+    "PLAIN_MODE",
+    "BytesContent",
+    "Content",
+    "FileContent",
+    "Input",
+    "Member",
+    "input_for",
+]
+
+PLAIN_MODE: Final = stat.S_IFREG | 0o644
+EXECUTABLE_MODE: Final = stat.S_IFREG | 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member to add: its name in the archive, and a file or the bytes themselves."""
+
+    name: str
+    source: Path | bytes
+
+
+class Content(Protocol):
+    """Bytes of known size that can be copied into an archive, or read piece by piece."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+        """Write all of it at `offset` and return its CRC-32."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of it in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A member that passed every check that can be made before something is written."""
+
+    name: bytes
+    content: Content
+    mode: int  # Unix, file type included
+    time: int  # DOS
+    date: int  # DOS
+
+
+@dataclass(frozen=True, slots=True)
+class BytesContent:
+    """Content that is already in memory."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+        """Write all of it at `offset` and return its CRC-32."""
+        return write_chunks(medium, self.chunks(), offset, progress)[0]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of it, in one piece."""
+        if self.data:
+            yield self.data
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A range of a file, the whole of it if `file_size` is its size."""
+
+    path: Path
+    offset: int
+    size: int
+    file_size: int  # what it was when everything was planned
+
+    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+        """Write all of it at `offset` and return its CRC-32.
+
+        Raises:
+            ChangedInputError: the file is not what it was when everything was planned.
+        """
+        with self._open() as fd:
+            crc, copied = copy_range(medium, fd, self.offset, self.size, offset, progress)
+            self._check(fd, copied)
+        return crc
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of it in pieces.
+
+        Raises:
+            ChangedInputError: the file is not what it was when everything was planned.
+        """
+        got = 0
+        with self._open() as fd:
+            for chunk in chunks_of(fd, self.offset, self.size):
+                got += len(chunk)
+                yield chunk
+            self._check(fd, got)
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _check(self, fd: int, got: int) -> None:
+        file_size = os.fstat(fd).st_size
+        if got != self.size or file_size != self.file_size:
+            raise ChangedInputError(self.path, self.file_size, file_size)
+
+
+def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:
+    """Check a member and return what is needed to write it.
+
+    Raises:
+        EntryNameError: the name is not one that every reader takes alike.
+        InputFileError: the source is the archive itself, or no regular file.
+        OSError: the source is not there.
+    """
+    name = check_name(member.name)
+    if isinstance(member.source, bytes):
+        return Input(name, BytesContent(member.source), PLAIN_MODE, *to_dos(build_timestamp()))
+    path = member.source
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputFileError(f"{path} is not a regular file", path=path)
+    if archive.exists() and os.path.samestat(facts, archive.stat()):
+        raise InputFileError(f"{path} is the archive itself: it cannot become its own member", path=path)
+    mode = EXECUTABLE_MODE if facts.st_mode & 0o111 else PLAIN_MODE
+    stamp = to_dos(build_timestamp(int(facts.st_mtime) if keep_times else None))
+    return Input(name, FileContent(path, 0, facts.st_size, facts.st_size), mode, *stamp)

@@ -1,0 +1,57 @@
+"""Which names a member may have, and how a path becomes one."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from zipalign.errors import EntryNameError
+from zipalign.records import NO_U16
+
+__all__ = ["check_name", "name_fault", "name_for"]
+
+_FAULTS: Final = (
+    (re.compile(r"\Z"), "it is empty"),
+    (re.compile(r".*[\x00-\x1f\x7f]", re.DOTALL), "it contains a control character"),
+    (re.compile(r".*\\"), "it contains a backslash, which Windows takes for a directory separator"),
+    (re.compile(r"/"), "it is an absolute path"),
+    (re.compile(r"[A-Za-z]:"), "it starts with a drive letter"),
+    (re.compile(r"(.*/)?\.\.(/|\Z)"), "it climbs out of its directory with '..'"),
+)
+
+
+def name_fault(name: str) -> str | None:
+    """Return why other readers could refuse or misplace this name, or None when it is a good one."""
+    return next((fault for pattern, fault in _FAULTS if pattern.match(name)), None)
+
+
+def check_name(name: str) -> bytes:
+    """Return the bytes of a new member's name.
+
+    Raises:
+        EntryNameError: other readers could refuse or misplace it.
+    """
+    fault = name_fault(name)
+    if fault is not None:
+        raise EntryNameError(name, fault)
+    try:
+        data = name.encode()
+    except UnicodeEncodeError as e:
+        raise EntryNameError(name, "it is not valid UTF-8") from e
+    if len(data) > NO_U16:
+        raise EntryNameError(name[:60] + "...", f"it is longer than {NO_U16} bytes")
+    return data
+
+
+def name_for(path: str, *, junk_directories: bool = False) -> str:
+    """Return the member name for a path: relative, without `.` steps; or only its last part.
+
+    Raises:
+        EntryNameError: the path cannot be a name as it stands.
+    """
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    name = "/".join(parts[-1:] if junk_directories else parts)
+    if ".." in parts and not junk_directories:
+        raise EntryNameError(path, "it climbs out of its directory with '..' (-j stores the last part only)")
+    check_name(name)
+    return name

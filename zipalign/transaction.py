@@ -1,0 +1,236 @@
+"""Changing a file so that a kill or a power loss at any moment loses nothing.
+
+An append never touches a byte of the old file. It leaves a mark behind it, writes data and local headers, makes them
+durable, writes directory and end records in one piece, makes them durable, and wipes the mark out. Whatever fails
+before that, the file is cut back to what it was; whatever is killed, the next append cuts back first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import IO, TYPE_CHECKING
+
+from zipalign.end import find_end
+from zipalign.errors import (
+    NoSpaceError,
+    NotAnArchiveError,
+    RollbackError,
+    TrailingDataError,
+    ZipFormatError,
+)
+from zipalign.lock import locked
+from zipalign.medium import Medium
+from zipalign.reader import read_directory
+from zipalign.remains import Mark, Remains, find_remains
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from zipalign.reader import Archive
+
+__all__ = ["Append", "appending", "check_space", "cut_remains", "examine", "replacing"]
+
+
+class Append:
+    """One append in progress.
+
+    Attributes:
+        path: the file.
+        medium: what to write through.
+        archive: the archive that is being extended, or None when the file has none yet.
+        old_size: the size of the file before, which nothing below may be written to.
+        start: the first byte that may be written.
+    """
+
+    def __init__(self, path: Path, medium: Medium, archive: Archive | None, *, durable: bool) -> None:
+        self.path = path
+        self.medium = medium
+        self.archive = archive
+        self.old_size = medium.size
+        self.start = Mark(self.old_size).end
+        self._durable = durable
+        self._begun = False
+
+    def begin(self, end: int) -> None:
+        """Mark the start of the tail and reserve the space up to `end`.
+
+        Raises:
+            NoSpaceError: the file system has not that much room.
+        """
+        needed = end - self.old_size
+        check_space(self.path, needed)
+        self._begun = True
+        mark = Mark(self.old_size)
+        self.medium.write(mark.pack(), mark.offset)
+        self._sync()
+        try:
+            self.medium.reserve(mark.end, end - mark.end)
+        except OSError as e:
+            if e.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise NoSpaceError(self.path, needed) from e
+            raise
+
+    def commit(self, directory: bytes, offset: int) -> None:
+        """Make the append complete: `directory` holds the central directory and the end records."""
+        self._sync()
+        self.medium.write(directory, offset)
+        # Space reserved for what compressed well goes back; never cuts into what was written.
+        self.medium.truncate(offset + len(directory))
+        self._sync()
+        mark = Mark(self.old_size)
+        with contextlib.suppress(OSError):  # the archive is complete; a mark before its end is harmless
+            self.medium.write(bytes(mark.SIZE), mark.offset)
+        self._begun = False
+
+    def rollback(self) -> None:
+        """Cut off everything written, so that the file is byte for byte what it was.
+
+        Raises:
+            RollbackError: the system does not let us.
+        """
+        if not self._begun:
+            return
+        try:
+            self.medium.truncate(self.old_size)
+        except OSError as e:
+            raise RollbackError(self.path, self.old_size, e) from e
+
+    def _sync(self) -> None:
+        if self._durable:
+            self.medium.sync()
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raise NoSpaceError when `path` cannot grow by `needed` bytes."""
+    space = os.statvfs(path if path.exists() else path.parent)
+    free = space.f_bavail * space.f_frsize
+    if space.f_blocks and needed > free:  # some file systems do not tell
+        raise NoSpaceError(path, needed, free)
+
+
+@contextlib.contextmanager
+def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
+    """Open a file for one append; created when it does not exist, rolled back on any exception.
+
+    Args:
+        path: an archive, or any file that is to carry one.
+        durable: wait for the disk, so that the order of writes also holds through a power loss.
+
+    Raises:
+        ArchiveBusyError: another process is at it.
+        RunningFileError: it is a program that is running.
+        ZipFormatError: its archive is damaged.
+    """
+    with locked(path) as (fd, created):
+        medium = Medium(fd)
+        append: Append | None = None
+        try:
+            append = Append(path, medium, _settle(medium, path), durable=durable)
+            yield append
+        except BaseException:
+            if append is not None:
+                append.rollback()
+            if created:
+                path.unlink()
+            raise
+        if created and durable:
+            _sync_directory(path)
+
+
+def _settle(medium: Medium, path: Path) -> Archive | None:
+    """Read the archive that is to be extended; first cut off what an interrupted append left."""
+    archive, remains = examine(medium.fd, path)
+    if remains is not None:
+        medium.truncate(remains.old_size)
+    return archive
+
+
+def examine(fd: int, path: Path) -> tuple[Archive | None, Remains | None]:
+    """Return the archive an append would extend, and what an interrupted one left that has to be cut off before.
+
+    Raises:
+        TrailingDataError: something else than this package added bytes behind the archive.
+        ZipFormatError: the archive is damaged.
+    """
+    size = os.fstat(fd).st_size
+    try:
+        return _read(fd, path, size), None
+    except (NotAnArchiveError, ZipFormatError) as e:
+        remains = find_remains(fd, size)
+        if remains is None and isinstance(e, ZipFormatError):
+            raise
+    if remains is None:
+        return None, None
+    if not remains.marked:
+        raise TrailingDataError(remains.old_size, remains.size - remains.old_size)
+    try:
+        return _read(fd, path, remains.old_size), remains
+    except NotAnArchiveError:
+        return None, remains
+
+
+def _read(fd: int, path: Path, size: int) -> Archive:
+    return read_directory(fd, path, find_end(fd, size))
+
+
+def cut_remains(path: Path, *, dry_run: bool = False) -> Remains | None:
+    """Cut off what follows the archive in a file: an interrupted append, or bytes added by something else.
+
+    Returns what was found, or None when the file ends as it should.
+
+    Raises:
+        ArchiveBusyError: another process is writing it.
+        ZipFormatError: the archive is damaged, and no complete one lies before.
+    """
+    with locked(path, create=False) as (fd, _):
+        medium = Medium(fd)
+        try:
+            _read(fd, path, medium.size)
+        except (NotAnArchiveError, ZipFormatError):
+            remains = find_remains(fd, medium.size)
+            if remains is None:
+                raise
+        else:
+            return None
+        if not dry_run:
+            medium.truncate(remains.old_size)
+            medium.sync()
+        return remains
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: int) -> Iterator[IO[bytes]]:
+    """Write a whole new file that takes the name `path` only when it is complete and on the disk.
+
+    The new file is made in the same directory and renamed; on any exception it is removed. When `path` is a symbolic
+    link, the file it leads to is replaced and the link stays.
+
+    Args:
+        path: the name of the file to make or replace.
+        mode: its permissions, whatever the umask.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "w+b") as file:
+            yield file
+            file.flush()
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(target)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

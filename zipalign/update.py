@@ -1,0 +1,178 @@
+"""Adding and removing members: the operations behind the zipalign command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zipalign.errors import DuplicateNameError, NoSuchEntryError
+from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, check_alignment, pack_directory
+from zipalign.member import Member, input_for
+from zipalign.reader import read_archive
+from zipalign.remains import Mark
+from zipalign.transaction import appending, check_space, examine
+from zipalign.writer import space_needed, write_member
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zipalign.copying import Progress
+    from zipalign.member import Input
+    from zipalign.reader import Archive
+    from zipalign.records import CentralHeader
+
+__all__ = ["add_files", "add_inputs", "check_inputs", "preview", "remove_entries"]
+
+
+def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
+    archive: Path | str,
+    members: Sequence[Member],
+    *,
+    level: int = 0,
+    alignment: int = DEFAULT_ALIGNMENT,
+    keep_times: bool = False,
+    durable: bool = True,
+    progress: Progress | None = None,
+) -> Archive:
+    """Append members to an archive, aligned; those already there with the same name are replaced.
+
+    The file may be any file: the archive begins behind what it holds. It is created when it does not exist. On any
+    error it is left as it was. Without members, an archive in classic form gets its end records in ZIP64 form.
+
+    Typical usage::
+
+        add_files(Path("my.llamafile"), [Member("model.gguf", Path("model.gguf")), Member("NOTICE", b"...")])
+
+    Args:
+        archive: the file.
+        members: what to add; the names must differ.
+        level: 0 stores, 1 to 9 deflate. Only stored members can be mapped.
+        alignment: the offset of each member's data is a multiple of this power of two.
+        keep_times: stamp members with their file's time instead of a constant (or SOURCE_DATE_EPOCH).
+        durable: wait for the disk, so that the promises hold through a power loss too.
+        progress: is called with the number of bytes each time some have been read.
+
+    Raises:
+        ZipalignError: as the subclasses in `zipalign.errors` say.
+        OSError: the system refuses to read or write.
+    """
+    archive = Path(archive)
+    items = check_inputs(archive, members, keep_times=keep_times)
+    return add_inputs(archive, items, level=level, alignment=alignment, durable=durable, progress=progress)
+
+
+def check_inputs(
+    archive: Path, members: Sequence[Member], taken: Sequence[Input] = (), *, keep_times: bool = False
+) -> list[Input]:
+    """Make every check on members that needs no look into the archive.
+
+    Args:
+        archive: the file they are to be added to.
+        members: the members.
+        taken: members of another archive, which are checked already and come first.
+        keep_times: as for `add_files`.
+
+    Raises:
+        DuplicateNameError: two of them have one name.
+        ZipalignError: as for `add_files`.
+    """
+    sources = {item.name.decode(): "the imported archive" for item in taken}
+    for member in members:
+        source = "the given bytes" if isinstance(member.source, bytes) else str(member.source)
+        if member.name in sources:
+            raise DuplicateNameError(member.name, sources[member.name], source)
+        sources[member.name] = source
+    return [*taken, *(input_for(member, archive, keep_times=keep_times) for member in members)]
+
+
+def add_inputs(
+    archive: Path,
+    items: Sequence[Input],
+    *,
+    level: int = 0,
+    alignment: int = DEFAULT_ALIGNMENT,
+    durable: bool = True,
+    progress: Progress | None = None,
+) -> Archive:
+    """Append checked members, as `add_files` does."""
+    check_alignment(alignment)
+    with appending(archive, durable=durable) as append:
+        if not items and append.archive is not None and append.archive.zip64:
+            return append.archive
+        kept = _kept(append.archive, items)
+        kept_size = _directory_size(append.archive, kept)
+        append.begin(space_needed(append.start, items, kept_size, level=level, alignment=alignment))
+        end = append.start
+        for item in items:
+            record, end = write_member(
+                append.medium, end, item, level=level, alignment=alignment, progress=progress or _ignore
+            )
+            kept.append(record)
+        append.commit(pack_directory(kept, end, _comment(append.archive)), end)
+    return read_archive(archive)
+
+
+def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int) -> set[str]:
+    """Return the names that `add_inputs` would replace, and raise what it would raise; changes nothing."""
+    check_alignment(alignment)
+    old_size = 0
+    present: Archive | None = None
+    if archive.exists():
+        fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            present, remains = examine(fd, archive)
+            old_size = remains.old_size if remains else os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+    kept_size = _directory_size(present, _kept(present, items))
+    end = space_needed(Mark(old_size).end, items, kept_size, level=level, alignment=alignment)
+    check_space(archive, end - old_size)
+    names = {item.name.decode() for item in items}
+    return {entry.name for entry in (present.entries if present else ()) if entry.name in names}
+
+
+def remove_entries(
+    archive: Path | str, names: Sequence[str], *, durable: bool = True, dry_run: bool = False
+) -> Archive:
+    """Remove members from the directory. Their bytes stay in the file: nothing old is ever overwritten.
+
+    Raises:
+        NoSuchEntryError: there is no member of that name; nothing is removed then.
+        ZipalignError: as for `add_files`.
+    """
+    archive = Path(archive)
+    _check_present(read_archive(archive), names)  # first: a file without an archive must not get an empty one
+    if dry_run:
+        return read_archive(archive)
+    with appending(archive, durable=durable) as append:
+        entries = append.archive.entries if append.archive else ()
+        kept = [entry.record for entry in entries if entry.name not in names]
+        directory = pack_directory(kept, append.start, _comment(append.archive))
+        append.begin(append.start + len(directory))
+        append.commit(directory, append.start)
+    return read_archive(archive)
+
+
+def _check_present(archive: Archive, names: Sequence[str]) -> None:
+    for name in names:
+        if archive.entry(name) is None:
+            raise NoSuchEntryError(name)
+
+
+def _kept(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:
+    """Return the directory lines that stay when `items` are added: those of other names, as they are."""
+    names = {item.name.decode() for item in items}
+    return [entry.record for entry in (archive.entries if archive else ()) if entry.name not in names]
+
+
+def _directory_size(archive: Archive | None, records: Sequence[CentralHeader]) -> int:
+    return sum(len(record.pack()) for record in records) + END_SIZE + len(_comment(archive))
+
+
+def _comment(archive: Archive | None) -> bytes:
+    return archive.comment if archive else b""
+
+
+def _ignore(_: int) -> None:
+    """Report progress to nobody."""

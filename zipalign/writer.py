@@ -1,0 +1,61 @@
+"""Writing members where the layout put them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zipalign.copying import write_deflated
+from zipalign.layout import Facts, central_header, central_size, header_offset_for, header_size, local_header
+from zipalign.records import METHOD_DEFLATE, METHOD_STORED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zipalign.copying import Progress
+    from zipalign.medium import Medium
+    from zipalign.member import Input
+    from zipalign.records import CentralHeader
+
+__all__ = ["space_needed", "write_member"]
+
+
+def write_member(
+    medium: Medium, start: int, item: Input, *, level: int, alignment: int, progress: Progress
+) -> tuple[CentralHeader, int]:
+    """Write one member at the first aligned place from `start` on.
+
+    The data goes first: only then its CRC is known, and with it the local header.
+
+    Returns:
+        The member's line for the directory, and where the next one may start.
+    """
+    header_offset = header_offset_for(start, item.name, alignment)
+    data_offset = header_offset + header_size(item.name)
+    content = item.content
+    if level and content.size:  # an empty member has nothing to deflate, and no stream that all readers take
+        method = METHOD_DEFLATE
+        crc, stored_size, size = write_deflated(medium, content.chunks(), level, data_offset, progress)
+    else:
+        method = METHOD_STORED
+        crc = content.copy_to(medium, data_offset, progress)
+        stored_size = size = content.size
+    facts = Facts(item.name, method, item.time, item.date, crc, stored_size, size, item.mode)
+    medium.write(local_header(facts).pack(), header_offset)
+    return central_header(facts, header_offset), data_offset + stored_size
+
+
+def space_needed(start: int, items: Iterable[Input], kept: int, *, level: int, alignment: int) -> int:
+    """Return where the file will end at most, when `kept` bytes of directory lines stay."""
+    directory_size = kept
+    end = start
+    for item in items:
+        data_offset = header_offset_for(end, item.name, alignment) + header_size(item.name)
+        size = item.content.size
+        end = data_offset + size + (_deflate_overhead(size) if level else 0)
+        directory_size += central_size(item.name)
+    return end + directory_size
+
+
+def _deflate_overhead(size: int) -> int:
+    """Return by how much deflate can make incompressible data longer: zlib's own bound for raw streams."""
+    return (size >> 12) + (size >> 14) + (size >> 25) + 7
