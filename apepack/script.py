@@ -56,7 +56,7 @@ echo "$0: this program is for {systems}, not for $m" >&2
 exit 127
 ;;
 esac
-own() { [ -O "$1" ] || env [ -O "$1" ]; } 2>/dev/null # env: posh has no -O
+is() { [ "$1" "$2" ] || env [ "$1" "$2" ]; } 2>/dev/null # env: posh has no -O and -k
 u=${LOGNAME:-${USER-}}
 case $u in ""|*/*) u=$(id -u) ;; esac
 t=
@@ -68,14 +68,14 @@ d=$b/.ape-$u
 p=$d/$h
 if [ -z "$b" ]; then continue; fi
 if [ $s = find ]; then
-if [ -x "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"; then exec "$p" - "$o" "$o" "$@"; fi
+if [ -x "$p" ] && ! [ -L "$d" ] && is -O "$d" && is -O "$p"; then exec "$p" - "$o" "$o" "$@"; fi
 continue
 fi
 trap 'rm -f "$t"; exit 130' 1 2 15
 if {
 case $b in */.cache) mkdir -m 700 "$b" ;; esac
 mkdir -m 700 "$d"
-{ [ -k "$b" ] || own "$b"; } && ! [ -L "$d" ] && own "$d" && chmod 700 "$d" &&
+{ is -k "$b" || is -O "$b"; } && ! [ -L "$d" ] && is -O "$d" && chmod 700 "$d" &&
 t=$(mktemp "$p.XXXXXX" || echo "$p.$$") && dd if="$o" of="$t" skip=$k count=$n bs=64 &&
 [ "$(cksum <"$t")" = "$c" ] && chmod 700 "$t" && "$t" -h && mv -f "$t" "$p"
 } >/dev/null 2>&1; then exec "$p" - "$o" "$o" "$@"; fi

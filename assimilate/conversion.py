@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from apepack.prologue import WINDOW_SIZE
 from assimilate.errors import AlreadyError, AssimilateError, BackupError
 from assimilate.native import KIND_APE, Patch, Subject, examine, to_ape, to_elf
+from zipalign.lock import locked
 from zipalign.medium import Medium
-from zipalign.transaction import locked, replacing
+from zipalign.transaction import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,9 +6,9 @@ from typing import Final
 
 from assimilate.errors import TargetError
 from runtime.image.elf import Machine
-from runtime.platforms import Platform, host_platform, platform_named
+from runtime.platforms import Platform, platform_named
 
-__all__ = ["machine_of", "platform_of", "target_named", "target_of_machine"]
+__all__ = ["machine_of", "platform_of", "target_named"]
 
 # What is started by its first bytes, so that overwriting these makes it native.
 _MACHINES: Final = {"linux-amd64": Machine.X86_64, "linux-arm64": Machine.AARCH64}
@@ -25,17 +25,6 @@ def target_named(name: str) -> Platform:
     if platform.name not in _MACHINES:
         raise TargetError(f"no file is converted for {platform.name} (choose {' or '.join(_MACHINES)} with -t)")
     return platform
-
-
-def target_of_machine(machine: Machine | None) -> Platform:
-    """Return the Linux platform of MACHINE; without one, the platform of this computer.
-
-    Raises:
-        TargetError: this computer is none that files are converted for.
-    """
-    if machine is None:
-        return target_named(host_platform().name)
-    return target_named(next(name for name, known in _MACHINES.items() if known == machine))
 
 
 def machine_of(platform: Platform) -> Machine:

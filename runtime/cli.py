@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from runtime.build import VERSION, build, builds_in_cache
+from runtime.build import build, builds_in_cache
 from runtime.errors import RuntimeBuildError
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
@@ -33,7 +32,7 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="llamafile-build")
+@console.version_option
 @click.option("--list", "listing", is_flag=True, help="Print the platform table and which builds exist, then exit.")
 @click.option("--demo-model", is_flag=True, help="Get SmolLM2-135M-Instruct (98 MB) and print its path, then exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
@@ -57,7 +56,7 @@ def command(
     made = [_build(platform, quiet=quiet or as_json) for platform in wanted]
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in made]
-        click.echo(json.dumps({"version": 1, "tool": "llamafile-build", "builds": facts}))
+        console.print_json("llamafile-build", {"builds": facts})
         return
     for item in made:
         click.echo(item.path)

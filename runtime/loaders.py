@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.cache import cached, digest_of
 from runtime.compilation import run_tool
+from runtime.errors import ToolchainError
 from runtime.image.embedding import LOADER_START
+from runtime.platforms import Launch
 from runtime.toolchain import compiler_flags, find_toolchain
 
 if TYPE_CHECKING:
@@ -39,10 +41,12 @@ def loader_bytes(platform: Platform) -> bytes:
     """Return the loader program for a Linux platform, compiled unless the cache has it.
 
     Raises:
-        ToolchainError: zig is not installed, or has another version.
+        ToolchainError: zig is not installed, or has another version, or the platform needs no loader.
         CompileError: it does not compile.
         CacheError: the cache cannot be written.
     """
+    if platform.launch != Launch.MAPPED:
+        raise ToolchainError(f"there is no loader for {platform.name}: its programs are not mapped")
     toolchain = find_toolchain()
     sources = sorted(path for path in _SOURCES.iterdir() if path.suffix in {".c", ".h", ".S"})
     units = [path for path in sources if path.suffix == ".c"]

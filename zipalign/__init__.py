@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zipalign.check import Finding, Report, check_archive
     from zipalign.errors import NotAnArchiveError, ZipalignError, ZipFormatError
     from zipalign.member import Member
     from zipalign.reader import Archive, Entry, read_archive
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Archive",
     "Entry",
+    "Finding",
     "Member",
     "NotAnArchiveError",
+    "Report",
     "ZipFormatError",
     "ZipalignError",
     "add_files",
+    "check_archive",
     "cut_remains",
     "read_archive",
     "remove_entries",
@@ -31,11 +35,14 @@ __all__ = [
 _HOMES = {
     "Archive": "reader",
     "Entry": "reader",
+    "Finding": "check",
     "Member": "member",
     "NotAnArchiveError": "errors",
+    "Report": "check",
     "ZipFormatError": "errors",
     "ZipalignError": "errors",
     "add_files": "update",
+    "check_archive": "check",
     "cut_remains": "transaction",
     "read_archive": "reader",
     "remove_entries": "update",

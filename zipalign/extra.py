@@ -61,7 +61,8 @@ def widen(narrow: Widened, value: bytes | None, *, place: int, header: str) -> W
     """Return the real values of a header from its 32-bit fields and its ZIP64 field.
 
     The field holds only what does not fit, in fixed order. Many writers put more into it than needed; that is accepted
-    when what is repeated agrees. Without any ZIP64 field all ones are a literal value: so Info-ZIP writes 4 GiB - 1.
+    when what is repeated agrees. A field that nothing refers to is not read: Info-ZIP leaves stale ones behind. Without
+    any ZIP64 field all ones are a literal value: so Info-ZIP writes 4 GiB - 1.
 
     Raises:
         ZipFormatError: the field is too short, too long, or contradicts the header.
@@ -75,6 +76,8 @@ def widen(narrow: Widened, value: bytes | None, *, place: int, header: str) -> W
     if len(value) < needed or len(value) > sum(_ZIP64_WIDTHS):
         reason = f"the ZIP64 field has the wrong size (got {len(value)} bytes, expected {needed})"
         raise ZipFormatError(reason, offset=place, field=field)
+    if not needed:
+        return narrow
     if len(value) == needed:
         return Widened(*_pick(narrow, value, absent))
     full = [len(value) >= sum(_ZIP64_WIDTHS[: n + 1]) for n in range(len(_ZIP64_WIDTHS))]

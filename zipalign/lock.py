@@ -8,7 +8,7 @@ import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["locked"]
+
+_ATTEMPTS: Final = 3  # a holder that cannot be named has most likely just gone
 
 
 @contextlib.contextmanager
@@ -62,10 +64,16 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
 def _lock(fd: int, path: Path) -> None:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise InputFileError(f"{path} is not a regular file", path=path)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ArchiveBusyError(path, *_holder(fd)) from None
+    for _ in range(_ATTEMPTS):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid, command = _holder(fd)
+            if pid is not None:
+                raise ArchiveBusyError(path, pid, command) from None
+        else:
+            return
+    raise ArchiveBusyError(path)
 
 
 def _holder(fd: int) -> tuple[int | None, str | None]:

@@ -4,32 +4,31 @@
 #ifndef LLAMAFILE_MEMBER_FILE_H
 #define LLAMAFILE_MEMBER_FILE_H
 
-// The system's own declarations come first: the names below are macros from here on.
+// The system's own declarations come first: some of their names are macros from here on.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/types.h>
+#ifndef _WIN32
+#include <sys/mman.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #ifdef _WIN32
 
 #define _fseeki64 member_fseek
 
-#ifdef __cplusplus
-extern "C"
-#endif
-    int member_fseek(FILE *file, long long offset, int whence);
+// _fseeki64, with SEEK_END relative to the end of the member.
+int member_fseek(FILE *file, long long offset, int whence);
 
 #else
-
-#include <sys/mman.h>
 
 #define fseeko member_fseek
 #define mmap member_mmap
 #define posix_fadvise member_fadvise
 #define posix_madvise member_madvise
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 // fseeko, with SEEK_END relative to the end of the member.
 int member_fseek(FILE *file, off_t offset, int whence);
@@ -41,9 +40,10 @@ void *member_mmap(void *address, size_t size, int protection, int flags, int des
 int member_fadvise(int descriptor, off_t offset, off_t size, int advice);
 int member_madvise(void *address, size_t size, int advice);
 
+#endif
+
 #ifdef __cplusplus
 }
 #endif
 
-#endif
 #endif

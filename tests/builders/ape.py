@@ -22,6 +22,7 @@ from runtime.toolchain import compiler_flags, find_toolchain
 
 __all__ = [
     "LINUX",
+    "SHELLS",
     "compiled",
     "foreign_ape",
     "foreign_octal",
@@ -32,6 +33,11 @@ __all__ = [
 ]
 
 LINUX: Final = ("linux-amd64", "linux-arm64")
+
+# Every shell that may meet an APE: as /bin/sh somewhere, or as what a user types into.
+SHELLS: Final = (
+    ("dash",), ("bash",), ("bash", "--posix"), ("zsh",), ("busybox", "sh"), ("ksh",), ("mksh",), ("posh",), ("yash",),
+)  # fmt: skip  # a list
 
 _PROGRAMS: Final = Path(__file__).parents[1] / "apepack" / "programs"
 _FOREIGN_BASE: Final = 0x10000

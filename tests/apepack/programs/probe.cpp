@@ -13,7 +13,7 @@
 namespace {
 
 thread_local int in_tls = 42;
-volatile char bss[64 << 20];
+volatile char bss[16 << 20];
 volatile int data[1000] = {1, 2, 3};
 
 struct Constructed {
@@ -26,7 +26,7 @@ void at_exit() { std::puts("atexit ran"); }
 const char *is(bool good) { return good ? "good" : "BAD"; }
 
 bool bss_is_zero() {
-    for (std::size_t i = 0; i < sizeof bss; i += 512) {
+    for (std::size_t i = 0; i < sizeof bss; i += 4096) {
         if (bss[i] != 0) {
             return false;
         }

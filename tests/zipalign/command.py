@@ -1,0 +1,37 @@
+"""Running the real command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zipalign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["COMMAND", "environment", "run"]
+
+COMMAND = [sys.executable, "-m", "zipalign"]
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which the checkout's package is found from any directory."""
+    clean = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    return {**clean, "PYTHONPATH": str(Path(zipalign.__file__).parents[1]), **(extra or {})}
+
+
+def run(
+    *arguments: str | Path,
+    cwd: Path,
+    extra: Mapping[str, str] | None = None,
+    before: list[str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run zipalign in `cwd`, under the command `before` if one is given, and return what it did."""
+    line = [*(before or []), *COMMAND, *map(str, arguments)]
+    return subprocess.run(
+        line, cwd=cwd, env=environment(extra), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )

@@ -1,0 +1,137 @@
+"""A file whose changes are recorded, torn, or made to fail."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from zipalign.medium import Medium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FailingMedium", "RecordingMedium", "Step", "apply", "states"]
+
+SECTOR = 512
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the file: a write, a cut, or a barrier that all earlier ones are behind."""
+
+    kind: str  # write, truncate, sync
+    offset: int = 0
+    data: bytes = field(default=b"", repr=False)
+
+
+class RecordingMedium(Medium):
+    """Does everything and remembers it."""
+
+    steps: ClassVar[list[Step]]
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        self.steps.append(Step("write", offset, bytes(data)))
+        super().write(data, offset)
+
+    def copy(self, source_fd: int, source_offset: int, offset: int, size: int) -> int:
+        # A small part at a time: the kernel may stop anywhere too.
+        data = os.pread(source_fd, min(size, 700), source_offset)
+        self.write(data, offset)
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        self.steps.append(Step("truncate", size))
+        super().truncate(size)
+
+    def sync(self) -> None:
+        self.steps.append(Step("sync"))
+
+
+class FailingMedium(Medium):
+    """Fails at the k-th change, a write after having done half of it; from then on only cutting works."""
+
+    fail_at: ClassVar[int]
+    error: ClassVar[BaseException]
+    cutting_fails: ClassVar[bool] = False
+    count: ClassVar[int]
+
+    def _step(self) -> bool:
+        type(self).count += 1
+        return self.count == self.fail_at
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        if self._step():
+            super().write(bytes(data)[: len(data) // 2], offset)
+            raise self.error
+        super().write(data, offset)
+
+    def copy(self, source_fd: int, source_offset: int, offset: int, size: int) -> int:
+        if self._step():
+            super().copy(source_fd, source_offset, offset, size // 2)
+            raise self.error
+        return super().copy(source_fd, source_offset, offset, size)
+
+    def reserve(self, offset: int, size: int) -> None:
+        if self._step():
+            raise self.error
+        super().reserve(offset, size)
+
+    def truncate(self, size: int) -> None:
+        failed = self.count >= self.fail_at
+        if self._step() or (failed and self.cutting_fails):
+            raise self.error
+        super().truncate(size)
+
+    def sync(self) -> None:
+        if self._step():
+            raise self.error
+
+
+def apply(old: bytes, steps: list[Step]) -> bytes:
+    """Return the file after some steps."""
+    state = bytearray(old)
+    for step in steps:
+        if step.kind == "write":
+            state.extend(bytes(max(0, step.offset - len(state))))
+            state[step.offset : step.offset + len(step.data)] = step.data
+        elif step.kind == "truncate":
+            state = state[: step.offset].ljust(step.offset, b"\0")
+    return bytes(state)
+
+
+def _torn(step: Step) -> Iterator[Step]:
+    """Yield the ways a disk may do part of a write: up to each of its sectors."""
+    cut = step.offset - step.offset % SECTOR + SECTOR
+    while cut < step.offset + len(step.data):
+        yield Step("write", step.offset, step.data[: cut - step.offset])
+        cut += SECTOR
+
+
+def _holed(step: Step) -> Iterator[list[Step]]:
+    """Yield a write with one of its sectors lost though later ones arrived."""
+    for part in [*_torn(step), step]:
+        start = max(step.offset, (step.offset + len(part.data) - 1) // SECTOR * SECTOR) - step.offset
+        lost = bytes(len(part.data) - start)
+        yield [Step("write", step.offset, step.data[:start] + lost + step.data[len(part.data) :])]
+
+
+def states(old: bytes, steps: list[Step]) -> Iterator[tuple[str, bytes]]:
+    """Yield every file that a kill or a power loss may leave: each prefix of the steps and each torn write;
+    and, as the disk orders writes between two barriers as it likes, each loss of a single sector or write there.
+    """
+    barrier = 0
+    for n, step in enumerate(steps):
+        done = steps[:n]
+        yield f"before step {n}", apply(old, done)
+        if step.kind == "sync":
+            for lost in range(barrier, n):
+                others = steps[barrier:lost]
+                for rest in _holed(steps[lost]) if steps[lost].kind == "write" else []:
+                    tail = [*others, *rest, *steps[lost + 1 : n]]
+                    yield f"part of step {lost} lost", apply(old, [*steps[:barrier], *tail])
+            barrier = n + 1
+        if step.kind == "write":
+            for part in _torn(step):
+                yield f"step {n} torn behind {len(part.data)} bytes", apply(old, [*done, part])
+    yield "complete", apply(old, steps)

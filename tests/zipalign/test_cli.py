@@ -1,0 +1,327 @@
+"""The zipalign command: options, exit statuses, messages, JSON, and what goes to which stream."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from tests.builders.zip import Item, build
+from tests.zipalign.command import COMMAND, environment, run
+from zipalign import Member, add_files, read_archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = json.loads(importlib.resources.files("zipalign").joinpath("zipalign.schema.json").read_text())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "x.llamafile").write_bytes(b"MZqFpD='\n" + bytes(500))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.gguf").write_bytes(b"GGUF" * 500)
+    (tmp_path / ".args").write_bytes(b"-m\nmodel.gguf\n")
+    return tmp_path
+
+
+def _names(path: Path) -> list[str]:
+    return [entry.name for entry in read_archive(path).entries]
+
+
+def _json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.stderr == ""
+    result: dict[str, Any] = json.loads(done.stdout)
+    jsonschema.validate(result, SCHEMA)
+    return result
+
+
+def test_the_line_of_the_readme(folder: Path) -> None:
+    done = run("-j0", "x.llamafile", "models/model.gguf", ".args", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert _names(folder / "x.llamafile") == ["model.gguf", ".args"]
+
+
+def test_names(folder: Path) -> None:
+    assert run("x.llamafile", "./models//model.gguf", folder / ".args", cwd=folder).returncode == 0
+    assert _names(folder / "x.llamafile") == ["models/model.gguf", f"{folder}/.args"[1:]]
+
+
+@pytest.mark.parametrize("flags", [["-9"], ["-j9"], ["-0", "-9"], ["-a64", "-9"], ["-9ja", "64"]])
+def test_flags_in_every_spelling(flags: list[str], folder: Path) -> None:
+    assert run(*flags, "x.llamafile", "models/model.gguf", cwd=folder).returncode == 0
+    entry = read_archive(folder / "x.llamafile").entries[0]
+    assert entry.method == 8
+    assert entry.name == ("model.gguf" if any("j" in flag for flag in flags) else "models/model.gguf")
+    assert entry.data_offset % 65536 == 0 or "64" in "".join(flags)
+
+
+def test_options_may_follow_and_dashes_end_them(folder: Path) -> None:
+    (folder / "-9").write_bytes(b"a file")
+    assert run("x.llamafile", ".args", "-9", cwd=folder).returncode == 0
+    assert read_archive(folder / "x.llamafile").entries[0].method == 8
+    assert run("x.llamafile", "--", "-9", cwd=folder).returncode == 0
+    assert _names(folder / "x.llamafile") == [".args", "-9"]
+
+
+def test_verbose_tells_on_stderr(folder: Path) -> None:
+    done = run("-jv", "x.llamafile", "models/model.gguf", cwd=folder)
+    assert (done.stdout, done.stderr) == ("", "models/model.gguf -> model.gguf\n")
+
+
+def test_keep_times(folder: Path) -> None:
+    os.utime(folder / ".args", (1709208000, 1709208000))
+    assert run("-N", "x.llamafile", ".args", cwd=folder).returncode == 0
+    with zipfile.ZipFile(folder / "x.llamafile") as other:
+        assert other.infolist()[0].date_time == (2024, 2, 29, 12, 0, 0)
+
+
+def test_no_fsync(folder: Path) -> None:
+    assert run("--no-fsync", "-q", "x.llamafile", ".args", cwd=folder).returncode == 0
+    assert _names(folder / "x.llamafile") == [".args"]
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help", "-help"])
+def test_help(flag: str, folder: Path) -> None:
+    done = run(flag, cwd=folder)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: zipalign [OPTIONS] ZIP FILE")
+    assert done.stderr == ""
+
+
+def test_version_names_the_distribution(folder: Path) -> None:
+    done = run("--version", cwd=folder)
+    assert done.returncode == 0
+    assert re.fullmatch(r"zipalign \(llamafile-toolchain\) \S.*\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--no-such-option", "x.llamafile"],
+        ["-a", "many", "x.llamafile"],
+        ["--list", "--check", "x.llamafile"],
+        ["--list", "x.llamafile", ".args"],
+        ["--recover", "--import", "y.zip", "x.llamafile"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], folder: Path) -> None:
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Usage: zipalign")
+    done = run("--json", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert "error" in _json(done)
+
+
+FAILURES = [
+    (["x.llamafile", "missing"], "missing: No such file or directory", "file-not-found"),
+    (["-a3", "x.llamafile", ".args"], "an alignment must be a power of two (got 3)", "alignment"),
+    (["-a0", "x.llamafile"], "an alignment must be a power of two (got 0)", "alignment"),
+    (["x.llamafile", "models"], "models is not a regular file", "input-file"),
+    (["x.llamafile", "x.llamafile"], "x.llamafile is the archive itself", "input-file"),
+    (["-j", "x.llamafile", ".args", "models/../.args"], "would both be stored as '.args'", "duplicate-name"),
+    (["x.llamafile", "../x"], "(-j stores the last part only)", "entry-name"),
+    (["models", ".args"], "models: Is a directory", "is-a-directory"),
+    (["nowhere/x.zip", ".args"], "nowhere/x.zip: No such file or directory", "file-not-found"),
+    (["--list", "x.llamafile"], "x.llamafile is not a ZIP archive", "not-an-archive"),
+    (["--check", ".args"], ".args is not a ZIP archive", "not-an-archive"),
+    (["--recover", "x.llamafile"], "x.llamafile is not a ZIP archive", "not-an-archive"),
+    (["--recover", "missing"], "missing: No such file or directory", "file-not-found"),
+    (["--remove", "y", "good.zip"], "there is no member 'y' in the archive", "no-such-entry"),
+    (["--import", "good.zip", "good.zip"], "good.zip is the archive itself", "input-file"),
+    (["--import", ".args", "good.zip"], ".args is not a ZIP archive", "not-an-archive"),
+    (["bad.zip", ".args"], "(cut them off with --recover)", "trailing-data"),
+    (["--list", "bad.zip"], "(cut them off with --recover)", "trailing-data"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence", "kind"), FAILURES)
+def test_failures_are_one_sentence(arguments: list[str], sentence: str, kind: str, folder: Path) -> None:
+    (folder / "good.zip").write_bytes(build())
+    (folder / "bad.zip").write_bytes(build(trailing=b"xyz"))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("zipalign: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    done = run("--json", *arguments, cwd=folder)
+    assert done.returncode == 1
+    error = _json(done)["error"]
+    assert error["kind"] == kind
+    assert sentence in error["message"]
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_json_of_every_operation(folder: Path) -> None:
+    done = run("--json", "-n", "x.llamafile", ".args", cwd=folder)
+    assert done.returncode == 0
+    assert _json(done)["members"] == [{"name": ".args", "size": 14}]
+    added = _json(run("--json", "-j", "x.llamafile", "models/model.gguf", ".args", cwd=folder))
+    assert [member["name"] for member in added["members"]] == ["model.gguf", ".args"]
+    assert added["members"][0]["data_offset"] == 65536
+    assert added["replaced"] == []
+    assert _json(run("--json", "x.llamafile", ".args", cwd=folder))["replaced"] == [".args"]
+    listed = _json(run("--json", "--list", "x.llamafile", cwd=folder))
+    assert [member["name"] for member in listed["members"]] == ["model.gguf", ".args"]
+    assert _json(run("--json", "--check", "x.llamafile", cwd=folder)) == {
+        "version": 1,
+        "tool": "zipalign",
+        "operation": "check",
+        "archive": "x.llamafile",
+        "dry_run": False,
+        "ok": True,
+        "findings": [],
+    }
+    assert _json(run("--json", "--remove", ".args", "x.llamafile", cwd=folder))["removed"] == [".args"]
+    assert _json(run("--json", "--recover", "x.llamafile", cwd=folder))["found"] is False
+    with (folder / "x.llamafile").open("ab") as file:
+        file.write(b"junk")
+    recovered = _json(run("--json", "--recover", "x.llamafile", cwd=folder))
+    assert recovered["old_size"] - recovered["new_size"] == 4
+    (folder / "bad.zip").write_bytes(build([Item(local={"crc": 1})]))
+    done = run("--json", "--check", "bad.zip", cwd=folder)
+    assert done.returncode == 1
+    checked = _json(done)
+    assert checked["ok"] is False
+    assert checked["findings"][0]["kind"] == "local.crc"
+    error = _json(run("--json", "--list", "bad.zip", cwd=folder))["error"]
+    assert (error["entry"], error["field"], error["offset"]) == ("a.txt", "local.crc", 0)
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"version": 1, "tool": "zipalign", "operation": "add"}, SCHEMA)
+
+
+def test_dry_run_changes_nothing(folder: Path) -> None:
+    path = folder / "x.llamafile"
+    add_files(path, [Member("a", b"a"), Member("b", b"b")])
+    old = path.read_bytes()
+    (folder / "a").write_bytes(b"newer")
+    done = run("-n", "x.llamafile", "a", ".args", cwd=folder)
+    assert done.stdout == "would replace a (5 bytes)\nwould add .args (14 bytes)\n"
+    done = run("-n", "--remove", "b", "x.llamafile", cwd=folder)
+    assert done.stdout == "would remove b\n"
+    done = run("-n", "new.zip", "a", cwd=folder)
+    assert done.returncode == 0
+    assert not (folder / "new.zip").exists()
+    assert path.read_bytes() == old
+    path.write_bytes(old + b"junk")
+    done = run("-n", "--recover", "x.llamafile", cwd=folder)
+    assert done.stdout == "x.llamafile: would cut off 4 bytes that do not belong to the archive\n"
+    assert path.read_bytes() == old + b"junk"
+    done = run("-n", "x.llamafile", "a", cwd=folder)
+    assert done.returncode == 1
+    assert "--recover" in done.stderr
+
+
+def test_list(folder: Path) -> None:
+    run("-j", "x.llamafile", "models/model.gguf", cwd=folder)
+    done = run("--list", "x.llamafile", cwd=folder)
+    assert done.stdout.split() == ["2000", "stored", "0x00000010000", "2023-11-14", "22:13:20", "model.gguf"]
+
+
+def test_check(folder: Path) -> None:
+    path = folder / "x.zip"
+    add_files(path, [Member("model.gguf", b"GGUF"), Member("x", b"x" * 99)], alignment=32)
+    assert run("--check", "-a32", "x.zip", cwd=folder).stdout == ""
+    done = run("--check", "x.zip", cwd=folder)
+    assert done.returncode == 1
+    assert "x.zip: fault: 'model.gguf': the data is not aligned (got " in done.stdout
+    assert done.stderr == ""
+    add_files(path, [Member("squeezed", b"x" * 99)], level=9)
+    assert run("--check", "-a1", "x.zip", cwd=folder).stdout == ""
+    done = run("--check", "-v", "-a1", "x.zip", cwd=folder)
+    assert done.returncode == 0
+    assert done.stdout == "x.zip: note: 'squeezed': is compressed, so it cannot be mapped\n"
+
+
+def test_remove_and_recover_tell_when_asked(folder: Path) -> None:
+    add_files(folder / "x.zip", [Member("a", b"a"), Member("b", b"b")])
+    done = run("--remove", "a", "x.zip", cwd=folder)
+    assert (done.stdout, done.stderr) == ("", "")
+    done = run("-v", "--remove", "b", "x.zip", cwd=folder)
+    assert (done.stdout, done.stderr) == ("", "removed b\n")
+    done = run("-v", "--recover", "x.zip", cwd=folder)
+    assert (done.stdout, done.stderr) == ("", "x.zip: nothing to recover\n")
+
+
+def test_nobody_reads_the_output(folder: Path) -> None:
+    add_files(folder / "x.zip", [Member(f"{n}", b"") for n in range(3000)], alignment=1)
+    process = subprocess.Popen(
+        [*COMMAND, "--list", "x.zip"], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1
+    process.stderr.close()
+
+
+def _on_a_terminal(folder: Path, *arguments: str, extra: dict[str, str] | None = None) -> bytes:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment(extra), stderr=follower)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            block = os.read(leader, 1000)
+        except OSError:  # the other end is closed
+            break
+        if not block:
+            break
+        shown += block
+    os.close(leader)
+    assert process.wait() == 0
+    return shown
+
+
+def test_progress_on_a_terminal_only(folder: Path) -> None:
+    with (folder / "big").open("wb") as file:
+        file.truncate(700 << 20)
+    assert b"x.zip" in _on_a_terminal(folder, "-1", "--no-fsync", "x.zip", "big")
+    assert _on_a_terminal(folder, "-1q", "--no-fsync", "x.zip", "big") == b""
+    assert _on_a_terminal(folder, "x.zip", ".args") == b""
+    assert _on_a_terminal(folder, "-1", "--no-fsync", "x.zip", "big", extra={"TQDM_DISABLE": "1"}) == b""
+    assert run("-1", "--no-fsync", "x.zip", "big", cwd=folder).stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, folder: Path) -> None:
+    script = run(cwd=folder, extra={"_ZIPALIGN_COMPLETE": f"{shell}_source"})
+    assert script.returncode == 0
+    assert "_ZIPALIGN_COMPLETE" in script.stdout
+    words = {"COMP_WORDS": "zipalign --re", "COMP_CWORD": "1"}
+    offered = run(cwd=folder, extra={"_ZIPALIGN_COMPLETE": f"{shell}_complete", **words})
+    assert "--recover" in offered.stdout
+    assert "--remove" in offered.stdout
+
+
+def test_light_start(folder: Path) -> None:
+    """Nothing heavy is imported for --help, and less than an append needs for a run with nothing to do."""
+    code = "import sys, zipalign.cli\ntry: zipalign.cli.main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    add_files(folder / "x.zip", [Member("a", b"a")])
+    for arguments, unwanted in (
+        (["--help"], {"pathlib", "tqdm", "zlib", "ctypes", "json", "importlib.metadata", "zipalign.records"}),
+        (["x.zip"], {"tqdm", "ctypes", "json", "importlib.metadata", "queue", "isal", "zipalign.writer"}),
+    ):
+        line = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(line, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+        assert not unwanted & set(done.stderr.split())

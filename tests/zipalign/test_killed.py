@@ -1,0 +1,215 @@
+"""The same promises on the real command: faults in system calls, SIGKILL, Ctrl-C, and two writers at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import tool
+from tests.zipalign.command import COMMAND, environment, run
+from zipalign import Member, add_files, check_archive, cut_remains, read_archive
+from zipalign.lock import locked
+from zipalign.remains import Mark
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+
+# (system call, which call of it, error): every call that one append of two members makes, in its order.
+INJECTED = [
+    ("fdatasync", 1, "EIO"),
+    ("fdatasync", 2, "EIO"),
+    ("fdatasync", 3, "EIO"),
+    ("pwrite64", 1, "ENOSPC"),
+    ("pwrite64", 2, "ENOSPC"),
+    ("pwrite64", 3, "EIO"),
+    ("pwrite64", 4, "ENOSPC"),
+    ("pwrite64", 5, "EIO"),
+    ("copy_file_range", 1, "ENOSPC"),
+    ("copy_file_range", 2, "EIO"),
+    ("fallocate", 1, "ENOSPC"),
+    ("ftruncate", 1, "EIO"),
+    ("flock", 1, "ENOLCK"),
+    ("openat", 1, "ETXTBSY"),
+]
+
+
+def _llamafile(path: Path) -> bytes:
+    path.write_bytes(b"MZqFpD='\n" + bytes(1000))
+    add_files(path, [Member(".args", b"-m\nmodel.gguf\n")])
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("call", "when", "error"), INJECTED)
+def test_injected_fault(call: str, when: int, error: str, tmp_path: Path) -> None:
+    strace = tool("strace")
+    path = tmp_path / "x.llamafile"
+    old = _llamafile(path)
+    (tmp_path / "model.gguf").write_bytes(os.urandom(20 * MIB))
+    (tmp_path / "small").write_bytes(b"small")
+    # ftruncate once is the commit's; a fault there is answered by a second one, the rollback's.
+    inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+    before = [strace, "-f", "-o", str(tmp_path / "trace"), "-P", str(path), *inject]
+    done = run(path, "model.gguf", "small", cwd=tmp_path, before=before)
+    assert f"= -1 {error}" in (tmp_path / "trace").read_text()
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("zipalign: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert path.read_bytes() == old
+
+
+@pytest.mark.slow
+def test_file_systems_without_the_fast_calls(tmp_path: Path) -> None:
+    strace = tool("strace")
+    path = tmp_path / "x.llamafile"
+    _llamafile(path)
+    model = os.urandom(3 * MIB)
+    (tmp_path / "model.gguf").write_bytes(model)
+    inject = ["-e", "inject=copy_file_range:error=EXDEV", "-e", "inject=fallocate:error=EOPNOTSUPP"]
+    before = [strace, "-f", "-o", str(tmp_path / "trace"), "-e", "trace=copy_file_range,fallocate", *inject]
+    assert run("x.llamafile", "model.gguf", cwd=tmp_path, before=before).returncode == 0
+    assert check_archive(path).ok
+    entry = read_archive(path).entry("model.gguf")
+    assert entry is not None
+    assert path.read_bytes()[entry.data_offset : entry.data_end] == model
+
+
+@pytest.mark.slow
+def test_fifty_kills(tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    old = _llamafile(path)
+    (tmp_path / "model.gguf").write_bytes(os.urandom(40 * MIB))
+    line = [*COMMAND, "x.llamafile", "model.gguf"]
+    start = time.perf_counter()
+    subprocess.run(line, cwd=tmp_path, env=environment(), check=True)
+    whole = time.perf_counter() - start
+    new = path.read_bytes()
+    mark = Mark(len(old))
+    random_times = random.Random(50)
+    interrupted = 0
+    for _ in range(50):
+        path.write_bytes(old)
+        process = subprocess.Popen(line, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+        time.sleep(random_times.uniform(0, whole))
+        process.kill()
+        process.wait()
+        assert path.read_bytes()[: len(old)] == old
+        interrupted += cut_remains(path) is not None
+        left = bytearray(path.read_bytes())
+        if len(left) > len(old):  # complete, but for wiping out the mark
+            left[mark.offset : mark.end] = bytes(mark.SIZE)
+        assert bytes(left) in {old, new}
+    assert run("x.llamafile", "model.gguf", cwd=tmp_path).returncode == 0
+    assert path.read_bytes() == new
+    # Otherwise this test would have shown nothing.
+    assert interrupted
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_like_any_error(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    old = _llamafile(path)
+    with (tmp_path / "model.gguf").open("wb") as file:
+        file.truncate(64 << 30)  # a hole that takes long to add
+    process = subprocess.Popen(
+        [*COMMAND, "-9", "x.llamafile", "model.gguf"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while path.stat().st_size == len(old) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, message = process.communicate()
+    if "no space" not in message:  # 64 GiB must be free for the append to begin at all
+        assert process.returncode == status
+    assert path.read_bytes() == old
+
+
+@pytest.mark.slow
+def test_two_writers_at_once(tmp_path: Path) -> None:
+    names = ["one", "two"]
+    for name in names:
+        (tmp_path / name).write_bytes(os.urandom(4 * MIB))
+    refused = 0
+    for number in range(20):
+        path = tmp_path / f"{number}.llamafile"
+        _llamafile(path)
+        writers = {
+            name: subprocess.Popen(
+                [*COMMAND, path.name, name], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+            )
+            for name in names
+        }
+        present = {".args"}
+        for name, writer in writers.items():
+            _, message = writer.communicate()
+            if writer.returncode == 0:
+                present.add(name)
+            else:
+                refused += 1
+                other = next(other for other in writers.values() if other is not writer)
+                # The first one may go between the refusal and the question who it was.
+                assert f"process {other.pid} (" in message or "by another process" in message
+        assert len(present) > 1
+        assert {entry.name for entry in read_archive(path).entries} == present
+        assert check_archive(path).ok
+    assert refused
+
+
+def test_the_second_writer_is_told_who(tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    old = _llamafile(path)
+    with locked(path):
+        done = run("--json", path, cwd=tmp_path)
+        assert done.returncode == 1
+        assert '"kind": "archive-busy"' in done.stdout
+        assert f"process {os.getpid()}" in done.stdout
+    assert path.read_bytes() == old
+
+
+def test_running_program(tmp_path: Path) -> None:
+    program = tmp_path / "sleep"
+    program.write_bytes(_sleep())
+    program.chmod(0o755)
+    process = subprocess.Popen([str(program), "60"])
+    try:
+        done = run(program, program.parent, cwd=tmp_path)
+        assert done.returncode == 1
+        (tmp_path / "f").write_bytes(b"f")
+        done = run(program, "f", cwd=tmp_path)
+        assert done.returncode == 1
+        assert "is running: stop it first, or work on a copy" in done.stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert program.read_bytes() == _sleep()
+
+
+def _sleep() -> bytes:
+    from pathlib import Path
+
+    return Path(tool("sleep")).resolve().read_bytes()
+
+
+def test_no_space_is_found_before_the_first_byte(tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    old = _llamafile(path)
+    before = path.stat().st_mtime_ns
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 43)
+    done = run("x.llamafile", "huge", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "more bytes are needed" in done.stderr
+    assert path.read_bytes() == old
+    assert path.stat().st_mtime_ns == before

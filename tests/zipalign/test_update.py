@@ -1,0 +1,386 @@
+"""Adding, replacing and removing members: llamafile's layout to the byte, without its defects."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import time
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders.zip import Item, build
+from tests.zipalign.command import run
+from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive, remove_entries
+from zipalign.errors import (
+    AlignmentError,
+    ChangedInputError,
+    DuplicateNameError,
+    EntryNameError,
+    InputFileError,
+    NoSuchEntryError,
+    NotAnArchiveError,
+    TimestampError,
+    TrailingDataError,
+    ZipFormatError,
+)
+from zipalign.medium import Medium
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONES = 0xFFFFFFFF
+TIME, DATE = 0xB1AA, 0x576E  # 2023-11-14 22:13:20
+
+
+def _entry(archive: Archive, name: str) -> Entry:
+    entry = archive.entry(name)
+    assert entry is not None
+    return entry
+
+
+def _data(path: Path, name: str) -> bytes:
+    entry = _entry(read_archive(path), name)
+    return path.read_bytes()[entry.data_offset : entry.data_end]
+
+
+def test_bytes_are_llamafiles(tmp_path: Path) -> None:
+    program = b"MZqFpD='\n" + os.urandom(1000)
+    data = b"GGUF" + bytes(5000)
+    path = tmp_path / "x.llamafile"
+    path.write_bytes(program)
+    (tmp_path / "model.gguf").write_bytes(data)
+    add_files(path, [Member("model.gguf", tmp_path / "model.gguf")])
+    name, crc, size = b"model.gguf", zlib.crc32(data), len(data)
+    header_offset = 65536 - 30 - len(name) - 20
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0x800, 0, TIME, DATE, crc, ONES, ONES, len(name), 20)
+    local += name + struct.pack("<2H2Q", 1, 16, size, size)
+    made_by, attributes = 3 << 8 | 45, (stat.S_IFREG | 0o644) << 16
+    central = struct.pack(
+        "<4s6H3I5H2I",
+        b"PK\1\2",
+        made_by,
+        45,
+        0x800,
+        0,
+        TIME,
+        DATE,
+        crc,
+        ONES,
+        ONES,
+        len(name),
+        28,
+        0,
+        0,
+        0,
+        attributes,
+        ONES,
+    )
+    central += name + struct.pack("<2H3Q", 1, 24, size, size, header_offset)
+    directory_offset = 65536 + size
+    end64_offset = directory_offset + len(central)
+    end = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, made_by, 45, 0, 0, 1, 1, len(central), directory_offset)
+    end += struct.pack("<4sIQI", b"PK\6\7", 0, end64_offset, 1)
+    end += struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), ONES, 0)
+    gap = bytes(header_offset - len(program))
+    assert path.read_bytes() == program + gap + local + data + central + end
+
+
+@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize("old_size", [0, 1, 31, 32, 4095, 70000])
+@pytest.mark.parametrize("alignment", [1, 2, 16, 4096, 65536, 1 << 20])
+def test_alignment(alignment: int, old_size: int, level: int, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\x7f" * old_size)
+    contents = {"a": b"first", "n" * 200: bytes(3000), "é.txt": b"", ".args": b"-m\n"}
+    archive = add_files(path, [Member(*item) for item in contents.items()], alignment=alignment, level=level)
+    assert [entry.name for entry in archive.entries] == list(contents)
+    for entry in archive.entries:
+        assert entry.data_offset % alignment == 0
+        assert entry.header_offset >= old_size
+    assert check_archive(path, alignment=alignment).ok
+    with zipfile.ZipFile(path) as other:
+        assert {name: other.read(name) for name in other.namelist()} == contents
+    assert path.read_bytes()[:old_size] == b"\x7f" * old_size
+
+
+def test_llamafile_reads_the_lowest_bits_of_ours_too(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    add_files(path, [Member("a", b"a")])
+    # Its reader takes a locator right before the last end record, or two equal counts other than zero.
+    tail = path.read_bytes()[-42:]
+    assert tail.startswith(b"PK\x06\x07")
+    assert struct.unpack_from("<HH", tail, 28) == (1, 1)
+
+
+def test_replacing_keeps_other_members_verbatim(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    kept = Item(b"kept.txt", b"kept" * 99, method=8, central={"internal": 1}, comment=b"a comment")
+    path.write_bytes(build([kept, Item(b"a.txt", b"old")], comment=b"the archive's"))
+    archive = add_files(path, [Member("a.txt", b"new"), Member("b.txt", b"b")], alignment=64)
+    assert [entry.name for entry in archive.entries] == ["kept.txt", "a.txt", "b.txt"]
+    assert _data(path, "a.txt") == b"new"
+    assert kept.central_header(0) in path.read_bytes()[archive.directory_offset :]
+    assert archive.comment == b"the archive's"
+    assert check_archive(path, alignment=1).ok
+
+
+def test_removing(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    add_files(path, [Member("a", b"a"), Member("b", b"b")])
+    old = path.read_bytes()
+    with pytest.raises(NoSuchEntryError) as caught:
+        remove_entries(path, ["a", "c"])
+    assert caught.value.name == "c"
+    assert path.read_bytes() == old
+    assert [entry.name for entry in remove_entries(path, ["a"]).entries] == ["b"]
+    assert path.read_bytes().startswith(old)
+    assert check_archive(path).ok
+    assert remove_entries(path, ["b"]).entries == ()
+    assert read_archive(path).entries == ()
+    assert [entry.name for entry in add_files(path, [Member("c", b"c")]).entries] == ["c"]
+
+
+def test_removing_from_no_archive(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"no archive")
+    with pytest.raises(NotAnArchiveError):
+        remove_entries(path, ["a"])
+    assert path.read_bytes() == b"no archive"
+
+
+def test_no_members(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(build())
+    archive = add_files(path, [])
+    assert archive.zip64
+    assert [entry.name for entry in archive.entries] == ["a.txt"]
+    once = path.read_bytes()
+    before = path.stat().st_mtime_ns
+    assert add_files(path, []) == archive
+    assert path.read_bytes() == once
+    assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, 2 << 20, (4 << 20) + 1])
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_every_size_at_every_level(size: int, level: int, tmp_path: Path) -> None:
+    # llamafile's own leaves the stream open when the size is a multiple of its buffer.
+    data = (b"abcd" * (size // 4 + 1))[:size]
+    (tmp_path / "f").write_bytes(data)
+    path = tmp_path / "x.zip"
+    entry = _entry(add_files(path, [Member("f", tmp_path / "f")], level=level), "f")
+    assert entry.method == (8 if level and size else 0)
+    assert (entry.size, entry.crc) == (size, zlib.crc32(data))
+    with zipfile.ZipFile(path) as other:
+        assert other.read("f") == data
+
+
+def test_kernel_copy_of_a_large_file(tmp_path: Path) -> None:
+    data = os.urandom(40 << 20)
+    (tmp_path / "model.gguf").write_bytes(data)
+    seen: list[int] = []
+    path = tmp_path / "x.zip"
+    archive = add_files(path, [Member("m", tmp_path / "model.gguf")], progress=seen.append)
+    assert sum(seen) == len(data)
+    assert len(seen) > 1
+    assert _entry(archive, "m").crc == zlib.crc32(data)
+    assert _data(path, "m") == data
+
+
+def test_without_isal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zipalign import checksum
+
+    monkeypatch.setitem(__import__("sys").modules, "isal.isal_zlib", None)
+    checksum.crc32_function.cache_clear()
+    try:
+        assert checksum.crc32_function() is zlib.crc32
+        assert _entry(add_files(tmp_path / "x.zip", [Member("a", b"abc")]), "a").crc == zlib.crc32(b"abc")
+    finally:
+        checksum.crc32_function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("environment", "keep_times", "expected"),
+    [
+        (None, False, (2023, 11, 14, 22, 13, 20)),
+        ("1000000000", False, (2001, 9, 9, 1, 46, 40)),
+        ("0", False, (1980, 1, 1, 0, 0, 0)),
+        ("99999999999", False, (2107, 12, 31, 23, 59, 58)),
+        (None, True, (2024, 2, 29, 12, 0, 0)),
+        ("1000000000", True, (2001, 9, 9, 1, 46, 40)),
+        ("1800000000", True, (2024, 2, 29, 12, 0, 0)),
+    ],
+)
+def test_times(
+    environment: str | None,
+    keep_times: bool,  # noqa: FBT001 -- pytest passes it by name
+    expected: tuple[int, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", environment)
+    file = tmp_path / "f"
+    file.write_bytes(b"f")
+    os.utime(file, (1709208000, 1709208000))
+    add_files(tmp_path / "x.zip", [Member("f", file)], keep_times=keep_times)
+    with zipfile.ZipFile(tmp_path / "x.zip") as other:
+        assert other.infolist()[0].date_time == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-1", "1.5", "\u0661"])
+def test_bad_source_date_epoch(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(TimestampError) as caught:
+        add_files(tmp_path / "x.zip", [Member("f", b"f")])
+    assert caught.value.text == text
+    assert not (tmp_path / "x.zip").exists()
+
+
+@pytest.mark.parametrize(("mode", "stored"), [(0o600, 0o644), (0o664, 0o644), (0o700, 0o755), (0o651, 0o755)])
+def test_modes_are_normalised(mode: int, stored: int, tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"f")
+    file.chmod(mode)
+    entry = _entry(add_files(tmp_path / "x.zip", [Member("f", file)]), "f")
+    assert entry.record.external_attributes >> 16 == stat.S_IFREG | stored
+
+
+def test_same_bytes_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "model.gguf").write_bytes(bytes(3000))
+    made = set()
+    for number, (zone, umask, locale, here) in enumerate(
+        [
+            ("UTC", "022", "C", tmp_path),
+            ("America/Los_Angeles", "077", "C.UTF-8", tmp_path),
+            ("Asia/Kolkata", "000", "de_DE.UTF-8", tmp_path / "d"),
+        ]
+    ):
+        path = tmp_path / f"{number}.zip"
+        before = ["sh", "-c", f'umask {umask}; exec "$@"', "sh"]
+        extra = {"TZ": zone, "LC_ALL": locale}
+        done = run("-j", path, tmp_path / "d" / "model.gguf", cwd=here, extra=extra, before=before)
+        assert done.returncode == 0, done.stderr
+        made.add(path.read_bytes())
+    assert len(made) == 1
+
+
+def test_symbolic_link_to_the_archive_stays(tmp_path: Path) -> None:
+    real = tmp_path / "real.zip"
+    real.write_bytes(build())
+    link = tmp_path / "link.zip"
+    link.symlink_to(real)
+    add_files(link, [Member("b", b"b")])
+    assert link.is_symlink()
+    assert read_archive(real).entry("b")
+
+
+def test_dangling_link(tmp_path: Path) -> None:
+    link = tmp_path / "link.zip"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputFileError):
+        add_files(link, [Member("b", b"b")])
+
+
+def test_refused_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(build())
+    old = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "hard").hardlink_to(path)
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("x.zip", "link", "hard", "fifo", "."):
+        with pytest.raises(InputFileError):
+            add_files(path, [Member("f", tmp_path / name)])
+    with pytest.raises(FileNotFoundError):
+        add_files(path, [Member("f", tmp_path / "missing")])
+    with pytest.raises(InputFileError):
+        add_files(tmp_path / "fifo", [Member("f", b"f")])
+    with pytest.raises(IsADirectoryError):
+        add_files(tmp_path, [Member("f", b"f")])
+    assert path.read_bytes() == old
+
+
+@pytest.mark.parametrize("alignment", [-1, 0, 3, 65535])
+def test_refused_alignments(alignment: int, tmp_path: Path) -> None:
+    with pytest.raises(AlignmentError) as caught:
+        add_files(tmp_path / "x.zip", [], alignment=alignment)
+    assert caught.value.alignment == alignment
+    assert not (tmp_path / "x.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["", "/abs", "a\\b", "../up", "a/..", "C:x", "a\nb", "\ud800", "n" * 65536])
+def test_refused_names(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EntryNameError):
+        add_files(tmp_path / "x.zip", [Member(name, b"")])
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_one_name_twice(tmp_path: Path) -> None:
+    with pytest.raises(DuplicateNameError) as caught:
+        add_files(tmp_path / "x.zip", [Member("a", b"1"), Member("a", b"2")])
+    assert caught.value.name == "a"
+
+
+@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_input_that_changes(change: int, level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, file = tmp_path / "x.zip", tmp_path / "f"
+    path.write_bytes(build())
+    old = path.read_bytes()
+    file.write_bytes(bytes(100))
+
+    class Racing(Medium):
+        def __init__(self, fd: int) -> None:
+            os.truncate(file, 100 + change)
+            super().__init__(fd)
+
+    monkeypatch.setattr("zipalign.transaction.Medium", Racing)
+    with pytest.raises(ChangedInputError) as caught:
+        add_files(path, [Member("f", file)], level=level)
+    assert (caught.value.expected, caught.value.got) == (100, 100 + change)
+    assert path.read_bytes() == old
+
+
+def test_damaged_archives_are_not_extended(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    for data, error in (
+        (build(end={"entries": 2, "entries_here": 2}), ZipFormatError),
+        (build(trailing=b"signature"), TrailingDataError),
+        (build(trailing=bytes(100000)), TrailingDataError),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(error):
+            add_files(path, [Member("f", b"f")])
+        assert path.read_bytes() == data
+
+
+def test_hundred_appends_grow_as_documented(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(b"MZ")
+    for number in range(100):
+        before = path.stat().st_size
+        add_files(path, [Member(f"{number % 2}", b"data")], alignment=64, durable=False)
+        grown = path.stat().st_size - before
+        # mark and its alignment, gap, header, data, directory of at most two, end records
+        assert grown <= 63 + 63 + 51 + 4 + 2 * 75 + 98
+    assert {entry.name for entry in read_archive(path).entries} == {"0", "1"}
+    assert check_archive(path, alignment=64).ok
+
+
+def test_time_zone_of_this_process_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = set()
+    for number, zone in enumerate(("UTC", "Asia/Tokyo")):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        add_files(tmp_path / f"{number}", [Member("a", b"a")])
+        made.add((tmp_path / f"{number}").read_bytes())
+    monkeypatch.undo()
+    time.tzset()
+    assert len(made) == 1
