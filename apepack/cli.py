@@ -124,8 +124,10 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     facts = {"output": str(packed.path), "size": packed.size, "architecture": packed.model.architecture}
     if options["as_json"]:
         console.print_json("apepack", {"operation": operation, **facts, "members": list(packed.members)})
-    elif options["dry_run"] or options["verbose"]:
-        click.echo(f"{packed.path}: {packed.size} bytes, {', '.join(packed.members)}", err=not options["dry_run"])
+    elif options["dry_run"]:
+        click.echo(f"{packed.path} would hold {', '.join(packed.members)}: {packed.size} bytes behind the runtime")
+    elif options["verbose"]:
+        click.echo(f"{packed.path}: {packed.size} bytes, {', '.join(packed.members)}", err=True)
 
 
 def _write_loader(name: str, output: str | None) -> None:

@@ -67,6 +67,8 @@ def read_program(path: Path) -> Program:
         InputError: it is not a program, is damaged, or cannot become part of an APE.
         OSError: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(path, "not a regular file")
     data = path.read_bytes()
     try:
         image = read_image(data)

@@ -53,7 +53,14 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A llamafile that was made, or would be."""
+    """A llamafile that was made, or would be.
+
+    Attributes:
+        path: the file.
+        model: what the weights say of themselves.
+        members: the names in its archive; of a dry run, those that would be added.
+        size: of the file; of a dry run, of what would be added.
+    """
 
     path: Path
     model: Model

@@ -3,10 +3,11 @@
 It runs in every POSIX shell, and in the ones that nearly are. What shapes it:
 
 * Every path through it ends in exec or exit: behind it the file is binary.
-* A start with the loader in place runs one command, uname; everything else is built into the shell.
+* A start with the loader in place runs no other command: everything is built into the shell. The one exception is
+  uname where Linux does not tell its architecture in a file (before 6.1); a fork costs more than all the rest.
 * The loader is kept in a directory of the user's own, under a name made from its content. A directory or file that
-  another user could have made or could exchange is never used: hence the tests for ownership, symbolic links, and
-  of the directory around it for the sticky bit.
+  another user could have made or could exchange is never used: hence the tests for ownership and symbolic links, and
+  that the directory around it is the user's own too, or root's with the sticky bit (others may add, not rename).
 * A loader counts only when it is complete (cksum) and has run once where it is (a file system may forbid it).
 * `ape` from PATH is the last resort only. Versions in the field differ, and most tell the program less about itself
   than our loader does; but where nothing else can run, one that the administrator installed still may.
@@ -35,7 +36,10 @@ case $o in
 */*) ;;
 *) if [ -f "./$o" ]; then o=./$o; else o=$(command -v "$o"); fi ;;
 esac
-m=$(uname -sm)
+if [ -r /proc/sys/kernel/arch ]; then
+read -r m </proc/sys/kernel/arch
+m="Linux $m"
+else m=$(uname -sm); fi
 case $m in
 """
 
@@ -56,7 +60,7 @@ echo "$0: this program is for {systems}, not for $m" >&2
 exit 127
 ;;
 esac
-is() { [ "$1" "$2" ] || env [ "$1" "$2" ]; } 2>/dev/null # env: posh has no -O and -k
+own() { [ -O "$1" ] || env [ -O "$1" ]; } 2>/dev/null # env: posh has no -O
 u=${LOGNAME:-${USER-}}
 case $u in ""|*/*) u=$(id -u) ;; esac
 t=
@@ -68,14 +72,14 @@ d=$b/.ape-$u
 p=$d/$h
 if [ -z "$b" ]; then continue; fi
 if [ $s = find ]; then
-if [ -x "$p" ] && ! [ -L "$d" ] && is -O "$d" && is -O "$p"; then exec "$p" - "$o" "$o" "$@"; fi
+if [ -x "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"; then exec "$p" - "$o" "$o" "$@"; fi
 continue
 fi
-trap 'rm -f "$t"; exit 130' 1 2 15
+trap 'rm -f "$t"; rmdir "$d"; exit 130' 1 2 15
 if {
 case $b in */.cache) mkdir -m 700 "$b" ;; esac
 mkdir -m 700 "$d"
-{ is -k "$b" || is -O "$b"; } && ! [ -L "$d" ] && is -O "$d" && chmod 700 "$d" &&
+{ own "$b" || [ "$(find "$b/." -prune -user 0 -perm -1000)" ]; } && ! [ -L "$d" ] && own "$d" && chmod 700 "$d" &&
 t=$(mktemp "$p.XXXXXX" || echo "$p.$$") && dd if="$o" of="$t" skip=$k count=$n bs=64 &&
 [ "$(cksum <"$t")" = "$c" ] && chmod 700 "$t" && "$t" -h && mv -f "$t" "$p"
 } >/dev/null 2>&1; then exec "$p" - "$o" "$o" "$@"; fi

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apepack.prologue import WINDOW_SIZE
-from assimilate.errors import AlreadyError, AssimilateError, BackupError
+from assimilate.errors import AlreadyError, AssimilateError, BackupError, ForeignFileError
 from assimilate.native import KIND_APE, Patch, Subject, examine, to_ape, to_elf
 from zipalign.lock import locked
 from zipalign.medium import Medium
@@ -206,6 +206,8 @@ def _reader(medium: Medium) -> Callable[[int, int], bytes]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Medium]:
+    if path.exists() and not path.is_file():
+        raise ForeignFileError("is not a regular file", path=path)
     with path.open("rb") as file:
         yield Medium(file.fileno())
 

@@ -16,6 +16,7 @@ from zipalign.checksum import crc32_function
 from zipalign.errors import MissingDependencyError, ZipFormatError
 from zipalign.inflate import entry_chunks
 from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
+from zipalign.medium import opened
 from zipalign.reader import read_archive
 from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
 from zipalign.remains import earlier_headers
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zipalign.copying import Progress
-    from zipalign.reader import Archive, Entry
+from zipalign.reader import Archive, Entry
 
 __all__ = ["Finding", "Report", "Severity", "check_archive"]
 
@@ -92,13 +93,10 @@ def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progr
         archive = read_archive(path)
     except ZipFormatError as e:
         return Report(path, None, (_fault(e),))
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened(path) as fd:
         findings = [*_check_layout(fd, archive, alignment), *_check_names(archive)]
         for entry in archive.entries:
             findings += _check_data(fd, entry, progress)
-    finally:
-        os.close(fd)
     return Report(path, archive, tuple(findings))
 
 

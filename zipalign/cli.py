@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
+_ALIGNMENT = 65536  # as zipalign.layout has it, which is not imported for --help
 _METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
 
 
@@ -59,7 +60,7 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("zipalign", context_settings={"help_option_names": ["-h", "--help"]})
 @_levels
-@click.option("-a", "alignment", type=int, default=65536, metavar="INT", help="Align data to INT bytes (65536).")
+@click.option("-a", "alignment", type=int, default=_ALIGNMENT, metavar="INT", help="Align data to INT bytes (65536).")
 @click.option("-j", "junk_paths", is_flag=True, help="Name members by the last part of their paths.")
 @click.option("-N", "keep_times", is_flag=True, help="Keep the times of files instead of a constant.")
 @click.option("--import", "donor", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
@@ -81,14 +82,17 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     ZIP may be any file, such as a llamafile. Its bytes are never overwritten, and a kill or a power loss at any moment
     loses nothing.
     """
-    from pathlib import Path
-
     chosen = {name: given.pop(name) for name in ("removed", "listing", "check", "recover")}
     donor = given.pop("donor")
     operations = [name for name, value in chosen.items() if value]
     if len(operations) > 1 or (operations and (files or donor)):
         raise click.UsageError("--check, --list, --remove and --recover stand alone, without FILEs or --import")
-    path, options = Path(archive), Options(**given)
+    options = Options(**given)
+    if not (operations or files or donor) and _nothing_to_do(archive, options):
+        return 0
+    from pathlib import Path
+
+    path = Path(archive)
     if chosen["removed"]:
         return _remove(path, chosen["removed"], options)
     if chosen["listing"]:
@@ -98,6 +102,13 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     if chosen["recover"]:
         return _recover(path, options)
     return _add(path, files, Path(donor) if donor else None, options)
+
+
+def _nothing_to_do(archive: str, options: Options) -> bool:
+    """Tell whether a run without FILEs would change nothing; finding that out needs little of the library."""
+    from zipalign.end import has_zip64_end
+
+    return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_end(archive)
 
 
 def _add(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
+_PROGRESS_DELAY = 1.0  # seconds before a bar is worth looking at
 
 _FACTS = ("path", "offset", "entry", "field")  # of an error, for JSON
 
@@ -152,7 +153,9 @@ def progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int],
         return
     from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
 
-    with tqdm(total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=1) as bar:
+    with tqdm(
+        total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=_PROGRESS_DELAY
+    ) as bar:
 
         def advance(size: int) -> None:
             bar.update(size)
@@ -175,7 +178,7 @@ def steps(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         return
     from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
 
-    with tqdm(desc=label, leave=False, delay=1) as bar:
+    with tqdm(desc=label, leave=False, delay=_PROGRESS_DELAY) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

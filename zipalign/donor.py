@@ -11,6 +11,7 @@ from zipalign.copying import copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import InputFileError, ZipFormatError
 from zipalign.inflate import entry_chunks
+from zipalign.medium import opened
 from zipalign.member import EXECUTABLE_MODE, PLAIN_MODE, Input
 from zipalign.names import check_name
 from zipalign.reader import read_archive
@@ -46,14 +47,11 @@ class EntryContent:
         Raises:
             ZipFormatError: it is not what its own archive declares.
         """
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with opened(self.path) as fd:
             if self.entry.is_stored:
                 crc, size = copy_range(medium, fd, self.entry.data_offset, self.entry.size, offset, progress)
             else:
                 crc, size = write_chunks(medium, entry_chunks(fd, self.entry), offset, progress)
-        finally:
-            os.close(fd)
         if (crc, size) != (self.entry.crc, self.entry.size):
             reason = f"the data does not have its CRC (got {crc:08x}, expected {self.entry.crc:08x})"
             raise ZipFormatError(reason, offset=self.entry.data_offset, entry=self.entry.name, field="data.crc")
@@ -61,11 +59,8 @@ class EntryContent:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all of it in pieces."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with opened(self.path) as fd:
             yield from entry_chunks(fd, self.entry)
-        finally:
-            os.close(fd)
 
 
 def inputs_from(donor: Path, archive: Path, *, keep_times: bool = False) -> list[Input]:

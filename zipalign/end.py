@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
-from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipFormatError
+from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipalignError, ZipFormatError
+from zipalign.medium import opened
 from zipalign.records import NO_U16, NO_U32, CentralHeader, EndRecord, Zip64EndRecord, Zip64Locator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["End", "end_at", "find_end"]
+__all__ = ["End", "end_at", "find_end", "has_zip64_end"]
 
 _SEARCHED: Final = EndRecord.STRUCT.size + 0xFFFF  # the farthest from the end of the file that an end record can start
 
@@ -34,8 +36,8 @@ class End:
     zip64: bool  # a ZIP64 end record is there
 
 
-def find_end(fd: int, file_size: int) -> End:
-    """Find the archive that ends with the file.
+def find_end(fd: int, file_size: int, path: Path | str) -> End:
+    """Find the archive that ends with the file; `path` is for the message when there is none.
 
     Raises:
         NotAnArchiveError: nothing at the end of the file is an end record.
@@ -51,7 +53,8 @@ def find_end(fd: int, file_size: int) -> End:
         for record in candidates:
             if _is_plausible(fd, record):
                 raise _misfit(record, _comment_end(record, tail, tail_offset), file_size)
-        raise NotAnArchiveError("there is no ZIP end record at the end of the file")
+        reason = f"{path} is not a ZIP archive: there is no end record at its end"
+        raise NotAnArchiveError(reason, path=path)
     if len(real) > 1:
         reason = f"two end records claim the end of the file (the other is at offset {real[1]:#x})"
         raise ZipFormatError(reason, offset=real[0], field="end.signature")
@@ -60,6 +63,15 @@ def find_end(fd: int, file_size: int) -> End:
     if EndRecord.SIGNATURE in end.comment:
         raise ZipFormatError("the archive's comment contains an end record", offset=chosen, field="end.comment")
     return end
+
+
+def has_zip64_end(path: Path | str) -> bool:
+    """Tell whether a file ends with an archive whose end records have ZIP64 form; False also when it is damaged."""
+    try:
+        with opened(path) as fd:
+            return find_end(fd, os.fstat(fd).st_size, path).zip64
+    except (FileNotFoundError, ZipalignError):
+        return False
 
 
 def end_at(fd: int, record_offset: int) -> End:

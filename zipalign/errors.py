@@ -35,7 +35,7 @@ class ZipalignError(Exception):
 class NotAnArchiveError(ZipalignError):
     """The file has no end record at all: it is not a ZIP archive, which is different from a damaged one."""
 
-    def __init__(self, message: str, *, path: Path | None = None) -> None:
+    def __init__(self, message: str, *, path: Path | str | None = None) -> None:
         self.path = path
         super().__init__(message)
 
@@ -120,7 +120,7 @@ class NoSuchEntryError(ZipalignError, LookupError):
 class InputFileError(ZipalignError):
     """An input that cannot become a member: not a regular file, or the archive itself."""
 
-    def __init__(self, message: str, *, path: Path) -> None:
+    def __init__(self, message: str, *, path: Path | str) -> None:
         self.path = path
         super().__init__(message)
 

@@ -49,6 +49,8 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
     except FileNotFoundError:
         if not create:
             raise
+    except IsADirectoryError:
+        raise InputFileError(f"{path} is not a regular file", path=path) from None
     except OSError as e:
         if e.errno == errno.ETXTBSY:
             raise RunningFileError(path) from e

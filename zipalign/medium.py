@@ -1,21 +1,45 @@
-"""The file being written, reduced to the few operations whose order is the promise of crash safety.
+"""Open files: one to read from, and the one being written, reduced to the operations whose order is the promise.
 
-Everything that changes an archive goes through here, so a test can record, tear or fail each step.
+Everything that changes an archive goes through `Medium`, so a test can record, tear or fail each step.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from typing import Final
+import stat
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["Medium"]
+from zipalign.errors import InputFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Medium", "opened"]
 
 _BUFFER_SIZE: Final = 1 << 20
 _FALLOC_FL_KEEP_SIZE: Final = 1
 _WORTH_RESERVING: Final = 1 << 20  # smaller appends are covered by asking how much is free
 _NO_KERNEL_COPY: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_RESERVATION: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+@contextlib.contextmanager
+def opened(path: Path | str) -> Iterator[int]:
+    """Open a file for reading.
+
+    Raises:
+        InputFileError: it is a directory, a pipe or a device.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # not to wait for a FIFO's other end
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InputFileError(f"{path} is not a regular file", path=path)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Medium:

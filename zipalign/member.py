@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from zipalign.copying import chunks_of, copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import ChangedInputError, InputFileError
+from zipalign.medium import opened
 from zipalign.names import check_name
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class FileContent:
         Raises:
             ChangedInputError: the file is not what it was when everything was planned.
         """
-        with self._open() as fd:
+        with opened(self.path) as fd:
             crc, copied = copy_range(medium, fd, self.offset, self.size, offset, progress)
             self._check(fd, copied)
         return crc
@@ -116,19 +116,11 @@ class FileContent:
             ChangedInputError: the file is not what it was when everything was planned.
         """
         got = 0
-        with self._open() as fd:
+        with opened(self.path) as fd:
             for chunk in chunks_of(fd, self.offset, self.size):
                 got += len(chunk)
                 yield chunk
             self._check(fd, got)
-
-    @contextmanager
-    def _open(self) -> Iterator[int]:
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
 
     def _check(self, fd: int, got: int) -> None:
         file_size = os.fstat(fd).st_size

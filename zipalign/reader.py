@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
 from zipalign.end import find_end
-from zipalign.errors import NotAnArchiveError, UnsupportedZipError, ZipFormatError
+from zipalign.errors import UnsupportedZipError, ZipFormatError
 from zipalign.extra import UNICODE_PATH_ID, ZIP64_ID, Widened, fields, unicode_path, widen
+from zipalign.medium import opened
 from zipalign.names import name_fault
 from zipalign.records import (
     FLAG_CENTRAL_ENCRYPTED,
@@ -106,16 +107,8 @@ def read_archive(path: Path | str) -> Archive:
         OSError: the file cannot be read.
     """
     path = Path(path)
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = os.fstat(fd).st_size
-        try:
-            end = find_end(fd, size)
-        except NotAnArchiveError as e:
-            raise NotAnArchiveError(f"{path} is not a ZIP archive: {e}", path=path) from None
-        return read_directory(fd, path, end)
-    finally:
-        os.close(fd)
+    with opened(path) as fd:
+        return read_directory(fd, path, find_end(fd, os.fstat(fd).st_size, path))
 
 
 def read_directory(fd: int, path: Path, end: End) -> Archive:

@@ -173,7 +173,7 @@ def examine(fd: int, path: Path) -> tuple[Archive | None, Remains | None]:
 
 
 def _read(fd: int, path: Path, size: int) -> Archive:
-    return read_directory(fd, path, find_end(fd, size))
+    return read_directory(fd, path, find_end(fd, size, path))
 
 
 def cut_remains(path: Path, *, dry_run: bool = False) -> Remains | None:

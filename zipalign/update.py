@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zipalign.errors import DuplicateNameError, NoSuchEntryError
 from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, check_alignment, pack_directory
+from zipalign.medium import opened
 from zipalign.member import Member, input_for
 from zipalign.reader import read_archive
 from zipalign.remains import Mark
@@ -119,12 +121,11 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
     old_size = 0
     present: Archive | None = None
     if archive.exists():
-        fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with opened(archive) as fd:
             present, remains = examine(fd, archive)
             old_size = remains.old_size if remains else os.fstat(fd).st_size
-        finally:
-            os.close(fd)
+    elif not archive.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
     kept_size = _directory_size(present, _kept(present, items))
     end = space_needed(Mark(old_size).end, items, kept_size, level=level, alignment=alignment)
     check_space(archive, end - old_size)

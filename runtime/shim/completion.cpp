@@ -9,9 +9,11 @@
 #include "sampling.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
-#include <memory>
+#include <cstring>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,8 +25,9 @@ class Output {
     explicit Output(std::vector<std::string> stops) : stop_strings(std::move(stops)) {}
 
     void write(const std::string &piece) {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
+        if (std::fwrite(piece.data(), 1, piece.size(), stdout) != piece.size() || std::fflush(stdout) != 0) {
+            throw std::runtime_error(std::string("cannot write the text: ") + std::strerror(errno));
+        }
         if (!piece.empty()) {
             ends_line = piece.back() == '\n';
         }

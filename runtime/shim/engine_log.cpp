@@ -1,8 +1,11 @@
 #include "engine_log.h"
 
+#include "ggml.h"
 #include "llama.h"
 #include "log.h"
+#include "message.h"
 
+#include <cstdlib>
 #include <mutex>
 
 namespace {
@@ -34,10 +37,17 @@ void receive(ggml_log_level level, const char *text, void *user_data) {
     }
 }
 
+// The engine asserts what it believes of a model. That a file made it wrong is an error of the file, not a crash.
+void give_up(const char *message) {
+    complain(std::string("the engine cannot go on; the model may be damaged: ") + message);
+    std::_Exit(1);
+}
+
 } // namespace
 
 void listen_to_engine(bool quiet) {
     is_quiet = quiet;
+    ggml_set_abort_callback(give_up);
     if (quiet) {
         common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1); // the engine's own front end is not asked either
     }

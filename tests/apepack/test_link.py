@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +17,6 @@ from tests.builders.elf import AARCH64, X86_64, exit_program, with_segment
 from zipalign import Member
 from zipalign.reader import read_archive
 from zipalign.update import add_files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def loader_of(_: object) -> bytes:
@@ -129,6 +126,11 @@ class TestRefusals:
 
         assert caught.value.path == bad
         assert (tmp_path / "out").read_bytes() == b"old"
+
+    @pytest.mark.parametrize("name", ["/dev/zero", "/"])
+    def test_what_is_not_a_file(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(InputError, match="not a regular file"):
+            link([Path(name)], tmp_path / "out", loader_for=loader_of)
 
     def test_the_output_is_no_input(self, programs: list[Path]) -> None:
         before = programs[0].read_bytes()

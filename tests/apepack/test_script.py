@@ -32,6 +32,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def with_uname(data: bytes) -> bytes:
+    """The APE with its script made to ask uname, as on any system but a recent Linux."""
+    return data.replace(b"/proc/sys/kernel/arch", b"/none/sys/kernel/arch")
+
+
 def ape(home: Path, magic: Magic = Magic.MZ, name: str = "here/probe", data: bytes | None = None) -> Path:
     path = home / name
     path.write_bytes(linked(magic) if data is None else data)
@@ -54,7 +59,7 @@ def run(home: Path, *command: str | Path, **options: Any) -> subprocess.Complete
 
 
 def fake_uname(home: Path, answer: str) -> str:
-    """A PATH on which uname gives this answer."""
+    """A PATH on which uname gives this answer; for programs with_uname()."""
     (home / "fake").mkdir(exist_ok=True)
     (home / "fake" / "uname").write_text(f"#!/bin/sh\necho {quote(answer)}\n")
     (home / "fake" / "uname").chmod(0o755)
@@ -103,22 +108,28 @@ class TestEveryShell:
         assert run(home, path, "x").stdout == probe_output([str(path), "x"], str(path))
 
     def test_assimilate_on_arm64(self, home: Path, shell: tuple[str, ...], magic: Magic) -> None:
-        path = ape(home, magic)
+        data = with_uname(linked(magic))
+        path = ape(home, magic, data=data)
 
         result = run(
             home, tool(shell[0]), *shell[1:], path, "--assimilate", env={"PATH": fake_uname(home, "Linux aarch64")}
         )
 
         assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
-        statement = parse_prologue(linked(magic)).program(Machine.AARCH64)
-        assert path.read_bytes() == statement.raw + linked(magic)[HEAD_SIZE:]
+        statement = parse_prologue(data).program(Machine.AARCH64)
+        assert path.read_bytes() == statement.raw + data[HEAD_SIZE:]
         qemu = tool("qemu-aarch64-static")
         assert run(home, qemu, path, "x").stdout == probe_output(
             [str(path), "x"], str(path), name="qemu-aarch64-static"
         )
 
+    def test_with_uname(self, home: Path, shell: tuple[str, ...], magic: Magic) -> None:
+        path = ape(home, magic, data=with_uname(linked(magic)))
+
+        assert run(home, tool(shell[0]), *shell[1:], path).stdout == probe_output([str(path)], str(path))
+
     def test_elsewhere(self, home: Path, shell: tuple[str, ...], magic: Magic) -> None:
-        path = ape(home, magic)
+        path = ape(home, magic, data=with_uname(linked(magic)))
         for system in ("Darwin arm64", "Linux riscv64", ""):
             result = run(home, tool(shell[0]), *shell[1:], path, env={"PATH": fake_uname(home, system)})
 
@@ -168,7 +179,7 @@ def test_other_launchers(home: Path, launcher: list[str]) -> None:
 @pytest.mark.parametrize("shell", [("dash",), ("bash",), ("busybox", "sh")], ids=" ".join)
 def test_on_arm64(home: Path, shell: tuple[str, ...], answer: str) -> None:
     """The whole way on the other machine: uname is a fake, its programs are run by qemu as the kernel's interpreter."""
-    path = ape(home)
+    path = ape(home, data=with_uname(linked()))
 
     result = in_private_mounts(
         r"""mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null || exit 99
@@ -189,7 +200,9 @@ def test_on_arm64(home: Path, shell: tuple[str, ...], answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["Linux x86_64", "Linux amd64"])
 def test_both_names_of_x86_64(home: Path, answer: str) -> None:
-    assert run(home, "sh", ape(home), env={"PATH": fake_uname(home, answer)}).returncode == 7
+    path = ape(home, data=with_uname(linked()))
+
+    assert run(home, "sh", path, env={"PATH": fake_uname(home, answer)}).returncode == 7
 
 
 class TestNames:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
+import tempfile
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +19,8 @@ from runtime.platforms import platform_named
 from tests.builders.ape import in_private_mounts, linked, probe_output
 from tests.conftest import tool
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 OTHER_USER = 4711
+USER = f"test-{os.getpid()}"  # nobody has left a loader in this machine's /tmp under this name
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files that belong to another user")
 
 
@@ -41,21 +42,24 @@ class Home:
         self.program.write_bytes(linked())
         self.program.chmod(0o755)
         self.environment = {
-            "PATH": os.environ["PATH"], "HOME": str(self.cache.parent), "TMPDIR": str(self.temporary), "LOGNAME": "me",
+            "PATH": os.environ["PATH"], "HOME": str(self.cache.parent), "TMPDIR": str(self.temporary), "LOGNAME": USER,
         }  # fmt: skip  # a list
 
-    def run(self, *arguments: str, shell: str = "sh", **environment: str | None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *, shell: str = "sh", user: int | None = None, **environment: str | None
+    ) -> subprocess.CompletedProcess[str]:
         merged: dict[str, Any] = self.environment | environment
         return subprocess.run(
-            [shell, self.program, *arguments],
+            [shell, self.program],
             check=False,
             capture_output=True,
             text=True,
             timeout=60,
+            user=user,
             env={name: value for name, value in merged.items() if value is not None},
         )
 
-    def loader(self, base: Path, user: str = "me") -> Path:
+    def loader(self, base: Path, user: str = USER) -> Path:
         return base / f".ape-{user}" / loader_name()
 
     def works(self, result: subprocess.CompletedProcess[str]) -> bool:
@@ -77,32 +81,39 @@ class TestKept:
         assert home.works(home.run())
 
         path = home.loader(home.temporary)
-        assert everything(home.temporary) == [".ape-me", f".ape-me/{path.name}"]
+        assert everything(home.temporary) == [f".ape-{USER}", f".ape-{USER}/{path.name}"]
         assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert path.read_bytes().rstrip(b"\0") == loader_bytes(platform_named("linux-amd64")).rstrip(b"\0")
 
+    @pytest.mark.parametrize("asks_uname", [False, True])
     @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-    def test_the_next_start_runs_uname_and_nothing_else(self, home: Home, shell: str) -> None:
-        program = tool(shell)
+    def test_the_next_start_runs_uname_at_most(self, home: Home, shell: str, *, asks_uname: bool) -> None:
+        trace = home.root / "trace"
+        program: list[str | Path] = [tool(shell), *(["sh"] if shell == "busybox" else []), home.program]
+        if asks_uname:
+            home.program.write_bytes(linked().replace(b"/proc/sys/kernel/arch", b"/none/sys/kernel/arch"))
         home.run()
         (home.root / "bin").mkdir()
         uname = home.root / "bin" / "uname"
         uname.write_text(f'#!/bin/sh\necho "$*" >> {home.root}/calls\nexec {tool("uname")} "$@"\n')
         uname.chmod(0o755)
-        trace = [tool("strace"), "-f", "-e", "trace=fork,vfork,clone,clone3", "-o", str(home.root / "trace")]
 
         result = subprocess.run(
-            [*trace, program, *(["sh"] if shell == "busybox" else []), home.program],
+            [tool("strace"), "-f", "-e", "trace=fork,vfork,clone,clone3", "-o", trace, *program],
             check=False,
             capture_output=True,
             text=True,
             env=home.environment | {"PATH": str(home.root / "bin")},
         )
 
-        assert result.returncode == 7
-        assert (home.root / "calls").read_text() == "-sm\n"
-        started = (home.root / "trace").read_text().splitlines()
-        assert len([line for line in started if "fork(" in line or ("clone" in line and "THREAD" not in line)]) == 1
+        assert (result.stderr, result.returncode) == ("", 7)
+        forks = re.findall(r"^\d+ +(?:v?fork\(|clone3?\((?!.*CLONE_THREAD))", trace.read_text(), re.MULTILINE)
+        if asks_uname or not Path("/proc/sys/kernel/arch").exists():
+            assert len(forks) == 1
+            assert (home.root / "calls").read_text() == "-sm\n"
+        else:
+            assert len(forks) == 0
+            assert not (home.root / "calls").exists()
 
     def test_twenty_starts_at_once(self, home: Home) -> None:
         processes = [
@@ -113,7 +124,7 @@ class TestKept:
 
         expected = probe_output([str(home.program)], str(home.program)).encode()
         assert set(results) == {(expected, b"", 7)}
-        assert everything(home.temporary) == [".ape-me", f".ape-me/{loader_name()}"]
+        assert everything(home.temporary) == [f".ape-{USER}", f".ape-{USER}/{loader_name()}"]
 
     def test_what_an_interrupted_start_left_is_no_obstacle(self, home: Home) -> None:
         path = home.loader(home.temporary)
@@ -121,6 +132,47 @@ class TestKept:
         path.with_name(f"{path.name}.123456").write_bytes(b"half")
 
         assert home.works(home.run())
+
+
+class TestNothingIsLeft:
+    @pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
+    @pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "ksh", "mksh"])
+    def test_by_a_start_that_was_interrupted(self, home: Home, shell: str, signal: str) -> None:
+        program = tool(shell)
+        (home.root / "bin").mkdir()
+        cksum = home.root / "bin" / "cksum"
+        cksum.write_text(f"#!/bin/sh\nkill -{signal} $(cat {home.root}/pid)\nexec /usr/bin/cksum\n")
+        cksum.chmod(0o755)
+
+        result = subprocess.run(
+            ["sh", "-c", 'echo $$ > "$1/pid"; exec "$2" "$3"', "sh", home.root, program, home.program],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=home.environment | {"PATH": f"{home.root}/bin:{os.environ['PATH']}"},
+        )
+
+        assert (result.stdout, result.returncode) == ("", 130)
+        assert everything(home.temporary) == []
+
+    @pytest.mark.parametrize("size", [100, 300, 0x800, 0x910, 0xFFF])
+    def test_by_a_file_cut_off_in_the_prologue(self, home: Home, size: int) -> None:
+        home.program.write_bytes(linked()[:size])
+        for shell in ("dash", "bash", "busybox"):
+            program: list[str | Path] = [tool(shell), *(["sh"] if shell == "busybox" else []), home.program]
+            result = subprocess.run(program, check=False, capture_output=True, timeout=60, env=home.environment)
+
+            assert result.stdout == b""
+            assert everything(home.temporary) == []
+
+    def test_by_a_file_cut_off_in_an_image(self, home: Home) -> None:
+        home.program.write_bytes(linked()[:0x18000])
+
+        result = home.run()
+
+        assert (result.stdout, result.returncode) == ("", 127)
+        assert result.stderr == f"ape: {home.program}: a segment lies outside of the file: is the file complete?\n"
 
 
 class TestOtherPlaces:
@@ -144,8 +196,12 @@ class TestOtherPlaces:
 
     @pytest.mark.parametrize("name", [None, "", "a/b"])
     def test_a_user_without_a_usable_name_is_known_by_number(self, home: Home, name: str | None) -> None:
-        assert home.works(home.run(LOGNAME=name))
-        assert home.loader(home.temporary, str(os.geteuid())).exists()
+        (home.root / "bin").mkdir()
+        (home.root / "bin" / "id").write_text(f'#!/bin/sh\necho "{USER}$*"\n')
+        (home.root / "bin" / "id").chmod(0o755)
+
+        assert home.works(home.run(LOGNAME=name, PATH=f"{home.root}/bin:{os.environ['PATH']}"))
+        assert home.loader(home.temporary, f"{USER}-u").exists()
 
     def test_tmpdir_that_does_not_exist_is_not_made(self, home: Home) -> None:
         assert home.works(home.run(TMPDIR=f"{home.root}/nowhere"))
@@ -275,9 +331,19 @@ class TestOtherUsers:
         assert home.works(home.run(shell=tool(shell)))
         assert everything(home.temporary) == []
 
-    def test_a_place_where_others_may_only_add_is_used(self, home: Home, shell: str) -> None:
+    def test_the_sticky_bit_does_not_bind_the_places_owner(self, home: Home, shell: str) -> None:
         os.chown(home.temporary, OTHER_USER, OTHER_USER)
         home.temporary.chmod(0o1777)
 
         assert home.works(home.run(shell=tool(shell)))
-        assert home.loader(home.temporary).exists()
+        assert everything(home.temporary) == []
+
+    def test_a_place_of_root_where_others_may_only_add_is_used(self, shell: str) -> None:
+        # Not tmp_path: nobody but root may enter that.
+        with tempfile.TemporaryDirectory() as folder:
+            home = Home(Path(folder))
+            home.root.chmod(0o755)
+            home.temporary.chmod(0o1777)
+
+            assert home.works(home.run(shell=tool(shell), user=OTHER_USER))
+            assert home.loader(home.temporary).stat().st_uid == OTHER_USER

@@ -28,7 +28,7 @@ from tests.builders.ape import compiled, foreign_ape, linked, probe_output
 from tests.builders.elf import exit_program
 from tests.conftest import tool
 from zipalign import Member, add_files, read_archive
-from zipalign.errors import ArchiveBusyError, RunningFileError
+from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
 from zipalign.lock import locked
 from zipalign.medium import Medium
 
@@ -290,9 +290,13 @@ class TestObstacles:
         with locked(ape), pytest.raises(ArchiveBusyError):
             assimilate(ape, AMD64)
 
-    def test_a_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match="directory"):
-            assimilate(tmp_path, AMD64)
+    def test_what_is_not_a_regular_file(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        for path in (tmp_path, tmp_path / "fifo"):
+            with pytest.raises(InputFileError, match="not a regular file"):
+                assimilate(path, AMD64)
+            with pytest.raises(ForeignFileError, match="not a regular file"):
+                assimilate(path, AMD64, output=tmp_path / "out")
 
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""The product itself, built once for all tests here: the runtime without weights, and a file with a real model in it."""
+"""The product itself, built once for all tests here: a runtime without weights, and a file with a real model in it."""
 
 from __future__ import annotations
 
@@ -58,5 +58,11 @@ def bare(tmp_path: Path) -> dict[str, str]:
 def run(program: Path, *arguments: str, shell: str = "/bin/sh", **options: object) -> subprocess.CompletedProcess[str]:
     """Run PROGRAM, an APE, in a shell, and return what became of it."""
     return subprocess.run(  # type: ignore[call-overload,no-any-return]  # options are subprocess.run's own
-        [shell, str(program), *arguments], capture_output=True, text=True, errors="replace", timeout=300, check=False, **options
+        [shell, str(program), *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=300,
+        check=False,
+        **options,
     )

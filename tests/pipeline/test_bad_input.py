@@ -1,17 +1,21 @@
-"""What a user can get wrong: one sentence that says what and what to do, a status that is not 0, nothing left behind."""
+"""What a user can get wrong: one sentence that says what and what to do, status 1, nothing left behind."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.build import build
+from runtime.platforms import platform_named
 from tests.pipeline.conftest import run
-from zipalign import Member, add_files
+from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,3 +203,61 @@ def test_packing_a_truncated_model(tmp_path: Path, runtime: Path, tiny_model: Pa
     assert "incomplete" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["half.gguf"]
+
+
+@pytest.fixture(scope="module")
+def packed_program(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """The runtime as a plain program with a model behind it: what is damaged below is the archive, not the launch."""
+    program = tmp_path_factory.mktemp("packed") / "program"
+    shutil.copy(build(platform_named("host")).path, program)
+    add_files(program, [Member("tiny.gguf", tiny_model), Member(".args", b"--cli\n-p\nhello\n-n\n1\n")])
+    return program
+
+
+def test_no_damage_to_the_archive_is_more_than_a_sentence(packed_program: Path, bare: dict[str, str]) -> None:
+    """80 seeded changes of a byte in local headers, directory and end records: an answer, or one sentence."""
+    archive = read_archive(packed_program)
+    records = [range(entry.header_offset, entry.data_offset) for entry in archive.entries]
+    records.append(range(archive.directory_offset, archive.file_size))
+    places = [offset for record in records for offset in record]
+    random = Random(7)
+    for offset in random.sample(places, 80):
+        with packed_program.open("r+b") as file:
+            file.seek(offset)
+            old = file.read(1)
+            file.seek(offset)
+            file.write(bytes([random.choice([0x00, 0x7F, 0xFF, old[0] ^ 1, old[0] ^ 0x80])]))
+        result = subprocess.run([packed_program], env=bare, capture_output=True, check=False, timeout=60)
+        with packed_program.open("r+b") as file:
+            file.seek(offset)
+            file.write(old)
+        assert result.returncode in {0, 1}, (offset, result.stderr)
+        assert len(result.stderr.splitlines()) == (1 if result.returncode else 0), (offset, result.stderr)
+
+
+def test_text_that_cannot_be_written(packed_program: Path, bare: dict[str, str]) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123  # a device
+        result = subprocess.run(
+            [packed_program], env=bare, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert result.returncode == 1
+    assert result.stderr == "llamafile: cannot write the text: No space left on device\n"
+
+
+def test_no_damage_to_a_model_is_more_than_a_sentence(
+    packed_program: Path, tiny_model: Path, bare: dict[str, str], tmp_path: Path
+) -> None:
+    """80 seeded changes of a byte in metadata and tensor table: an answer, or one sentence."""
+    data = tiny_model.read_bytes()
+    random = Random(3)
+    damaged = tmp_path / "damaged.gguf"
+    for _ in range(80):
+        changed = bytearray(data)
+        offset = random.randrange(8200)
+        changed[offset] = random.choice([0x00, 0x7F, 0xFF, data[offset] ^ 1, data[offset] ^ 0x80])
+        damaged.write_bytes(changed)
+        result = subprocess.run(
+            [packed_program, "-m", damaged], env=bare, capture_output=True, errors="replace", check=False, timeout=60
+        )
+        assert result.returncode in {0, 1}, (offset, result.stderr)
+        assert len(result.stderr.splitlines()) == (1 if result.returncode else 0), (offset, result.stderr)

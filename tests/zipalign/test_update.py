@@ -302,7 +302,7 @@ def test_refused_inputs(tmp_path: Path) -> None:
         add_files(path, [Member("f", tmp_path / "missing")])
     with pytest.raises(InputFileError):
         add_files(tmp_path / "fifo", [Member("f", b"f")])
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(InputFileError):
         add_files(tmp_path, [Member("f", b"f")])
     assert path.read_bytes() == old
 

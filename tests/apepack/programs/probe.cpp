@@ -21,9 +21,13 @@ struct Constructed {
     int value;
 } constructed;
 
-void at_exit() { std::puts("atexit ran"); }
+void at_exit() {
+    std::puts("atexit ran");
+}
 
-const char *is(bool good) { return good ? "good" : "BAD"; }
+const char *is(bool good) {
+    return good ? "good" : "BAD";
+}
 
 bool bss_is_zero() {
     for (std::size_t i = 0; i < sizeof bss; i += 4096) {
