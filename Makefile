@@ -7,7 +7,6 @@ PLATFORMS ?= host
 BIN := .venv/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet
 PROMPT := The capital of France is
-MODEL := SmolLM2-135M-Instruct.Q4_1.gguf
 
 .PHONY: all demo test check format bench clean help FORCE
 all: build/llamafile
@@ -23,7 +22,7 @@ help:
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml
-	@echo "setting up .venv"
+	@echo "setting up .venv (downloads about 250 MB)"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PIP) --require-hashes --no-deps -r constraints.txt
 	@$(PIP) --require-hashes --no-deps -r constraints-deflate64.txt 2>/dev/null \
@@ -34,10 +33,10 @@ help:
 # Always asked, never rebuilt for nothing: the commands look into their cache.
 build/llamafile: .venv/ready FORCE
 	@mkdir -p build
-	@$(BIN)/apepack --quiet -o $@ $$($(BIN)/llamafile-build $(PLATFORMS))
+	@programs=$$($(BIN)/llamafile-build $(PLATFORMS)) && $(BIN)/apepack --quiet -o $@ $$programs
 
 build/smollm2.llamafile: build/llamafile
-	@$(BIN)/apepack --quiet -o $@ --runtime build/llamafile "$$($(BIN)/llamafile-build --demo-model)"
+	@model=$$($(BIN)/llamafile-build --demo-model) && $(BIN)/apepack --quiet -o $@ --runtime build/llamafile "$$model"
 
 demo: build/smollm2.llamafile
 	@echo

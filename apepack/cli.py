@@ -164,14 +164,14 @@ def _facts(output: Path, linked: Linked) -> dict[str, Any]:
     return {
         "output": str(output),
         "size": linked.size,
-        "windows": linked.magic.value.startswith(b"MZ"),
+        "profile": "default" if linked.magic.value.startswith(b"MZ") else "no-windows",
         "images": [
             {
                 "platform": image.platform.name,
                 "path": str(image.path),
                 "offset": image.span.offset,
                 "size": image.span.size,
-                "loader": {"offset": image.loader.offset, "size": image.loader.size},
+                "loader": {"offset": image.loader.offset, "size": image.loader.size} if image.loader.size else None,
             }
             for image in linked.images
         ],
@@ -187,6 +187,6 @@ def _print_map(output: Path, linked: Linked, *, to_stderr: bool) -> None:
             (image.span, f"{image.platform.name} image of {image.path}"),
         )
     ]
-    for span, name in sorted(parts, key=lambda part: part[0].offset):
+    for span, name in sorted((part for part in parts if part[0].size), key=lambda part: part[0].offset):
         click.echo(f"{span.offset:#10x} {span.size:10} {name}", err=to_stderr)
     click.echo(f"{linked.size:#10x} {'':10} end of {output}", err=to_stderr)

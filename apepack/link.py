@@ -11,11 +11,13 @@ from apepack.errors import InputError, LayoutError, OutputError
 from apepack.layout import Layout, Span, reserve
 from apepack.prologue import Magic, render_prologue
 from apepack.script import BLOCK_SIZE, ScriptProgram, render_script
+from apepack.windows import check_windows, embed_windows, windows_headers
 from runtime.errors import RuntimeBuildError
 from runtime.image import Image, read_image
-from runtime.image.elf import ElfHeader, Machine
+from runtime.image.elf import Elf, ElfHeader, Machine
 from runtime.image.embedding import check_embeddable
 from runtime.loaders import loader_bytes
+from runtime.platforms import Launch
 from zipalign.transaction import replacing
 
 if TYPE_CHECKING:
@@ -47,8 +49,8 @@ class LinkedImage:
     path: Path
     platform: Platform
     span: Span
-    loader: Span
-    header: ElfHeader
+    loader: Span  # empty where the system itself starts the program
+    header: ElfHeader | None  # what a loader starts it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ def read_program(path: Path) -> Program:
     data = path.read_bytes()
     try:
         image = read_image(data)
-        check_embeddable(image.elf)
+        if isinstance(image.headers, Elf):
+            check_embeddable(image.headers)
+        else:
+            check_windows(image.headers)
     except RuntimeBuildError as error:
         raise InputError(path, str(error)) from error
     return Program(path, image, data)
@@ -99,7 +104,7 @@ def link(
     for path in paths:
         if output.exists() and output.samefile(path):
             raise OutputError(output, "the output would replace one of the programs: name another file with -o")
-    programs = [read_program(path) for path in paths]
+    programs = _read(paths, magic)
     loaders = _loaders(programs, loader_for)
     linked, layout = _plan(programs, loaders, opening, magic)
     with replacing(output, 0o777 & ~_umask()) as file:
@@ -120,19 +125,28 @@ def plan(
     Raises:
         InputError: as link() does.
     """
-    programs = [read_program(path) for path in paths]
+    programs = _read(paths, magic)
     return _plan(programs, _loaders(programs, loader_for), opening, magic)[0]
 
 
-def _loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
-    """Return each program's loader, padded for dd."""
+def _read(paths: Sequence[Path], magic: Magic) -> list[Program]:
+    """Read the programs; what is mapped comes first, because its address may limit how far back it can lie."""
+    programs = sorted(map(read_program, paths), key=lambda program: program.image.platform.launch != Launch.MAPPED)
     seen: dict[str, Path] = {}
     for program in programs:
         name = program.image.platform.name
         if name in seen:
             raise InputError(program.path, f"a second program for {name}, {seen[name]} is the first: leave one out")
+        if program.image.platform.launch == Launch.PE and magic != Magic.MZ:
+            raise InputError(program.path, "Windows runs only what begins with MZ: leave out --no-windows or this")
         seen[name] = program.path
-    loaders = [loader_for(program.image.platform) for program in programs]
+    return programs
+
+
+def _loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
+    """Return each program's loader, padded for dd."""
+    platforms = [program.image.platform for program in programs]
+    loaders = [loader_for(platform) if platform.launch == Launch.MAPPED else b"" for platform in platforms]
     return [loader.ljust(-(-len(loader) // BLOCK_SIZE) * BLOCK_SIZE, b"\0") for loader in loaders]
 
 
@@ -142,20 +156,15 @@ def _plan(
     layout = reserve(
         [len(loader) for loader in loaders],
         len(opening.pack()) if opening else 0,
-        [program.image.elf.file_end for program in programs],
+        [program.image.headers.file_end for program in programs],
     )
     directory = opening.pack_directory(layout.opening.offset, layout.images_end) if opening else b""
-    images = tuple(
-        LinkedImage(
-            program.path,
-            program.image.platform,
-            span,
-            loader,
-            relocated_header(program.image.elf, span.offset),
-        )
-        for program, span, loader in zip(programs, layout.images, layout.loaders, strict=True)
-    )
-    return Linked(magic, images, layout.images_end + len(directory)), layout
+    images = []
+    for program, span, loader in zip(programs, layout.images, layout.loaders, strict=True):
+        headers = program.image.headers
+        header = relocated_header(headers, span.offset) if isinstance(headers, Elf) else None
+        images.append(LinkedImage(program.path, program.image.platform, span, loader, header))
+    return Linked(magic, tuple(images), layout.images_end + len(directory)), layout
 
 
 def _emit(  # the parts of the file, in their order
@@ -166,31 +175,45 @@ def _emit(  # the parts of the file, in their order
     linked: Linked,
     layout: Layout,
 ) -> None:
-    script = render_script(
-        [
-            ScriptProgram(
-                image.platform.system,
-                _MACHINES[Machine(image.header.machine)],
-                image.header,
-                loader,
-                image.loader.offset,
-            )
-            for image, loader in zip(linked.images, loaders, strict=True)
-        ]
-    )
-    file.write(render_prologue(linked.magic, script))
+    file.write(render_prologue(linked.magic, _script(linked, loaders), _windows_headers(programs, linked)))
     for image, loader in zip(linked.images, loaders, strict=True):
         _emit_at(file, image.loader, loader)
     if opening:
         _emit_at(file, layout.opening, opening.pack())
     for image, program in zip(linked.images, programs, strict=True):
-        _emit_at(file, image.span, embed(program.data, program.image.elf, image.span.offset))
+        headers = program.image.headers
+        base = image.span.offset
+        if isinstance(headers, Elf):
+            _emit_at(file, image.span, embed(program.data, headers, base))
+        else:
+            _emit_at(file, image.span, embed_windows(program.data, headers, base))
     file.write(bytes(layout.images_end - file.tell()))
     if opening:
         file.write(opening.pack_directory(layout.opening.offset, layout.images_end))
 
 
+def _script(linked: Linked, loaders: Sequence[bytes]) -> str:
+    programs = [
+        ScriptProgram(
+            image.platform.system, _MACHINES[Machine(image.header.machine)], image.header, loader, image.loader.offset
+        )
+        for image, loader in zip(linked.images, loaders, strict=True)
+        if image.header
+    ]
+    others = [image.platform.system for image in linked.images if not image.header]
+    return render_script(programs, others)
+
+
+def _windows_headers(programs: Sequence[Program], linked: Linked) -> bytes:
+    for program, image in zip(programs, linked.images, strict=True):
+        if not isinstance(program.image.headers, Elf):
+            return windows_headers(program.image.headers, image.span.offset)
+    return b""
+
+
 def _emit_at(file: IO[bytes], span: Span, data: bytes) -> None:
+    if not span.size:
+        return
     file.write(bytes(span.offset - file.tell()))
     _expect_at(file, span.offset)
     file.write(data)

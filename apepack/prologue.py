@@ -7,6 +7,7 @@ knows nothing of shell syntax.
 from __future__ import annotations
 
 import contextlib
+import struct
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD_COPY_OFFSET",
     "HEAD_SIZE",
+    "PE_HEADERS_OFFSET",
+    "PE_HEADERS_SIZE_MAX",
     "PROLOGUE_SIZE",
     "WINDOW_SIZE",
     "Magic",
@@ -34,6 +37,8 @@ __all__ = [
 
 HEAD_SIZE: Final = 64  # what becoming an ELF program overwrites
 HEAD_COPY_OFFSET: Final = 0xFC0  # where our dialect repeats those bytes
+PE_HEADERS_OFFSET: Final = 0xC00  # the script ends before them
+PE_HEADERS_SIZE_MAX: Final = HEAD_COPY_OFFSET - PE_HEADERS_OFFSET
 PROLOGUE_SIZE: Final = 0x1000  # our script, and everything else of the prologue, ends here
 WINDOW_SIZE: Final = 8192  # loaders look no further for printf statements
 
@@ -85,20 +90,23 @@ class Prologue:
         return tuple(known.get(number, f"e_machine {number}") for number in numbers)
 
 
-def render_prologue(magic: Magic, script: str) -> bytes:
+def render_prologue(magic: Magic, script: str, pe_headers: bytes = b"") -> bytes:
     """Return the 4096 bytes before the loaders: SCRIPT behind the magic, and the copy of the first 64 bytes.
 
-    Up to the end of the script everything is printable ASCII: some shells refuse a NUL anywhere before it.
+    Up to the end of the script everything is printable ASCII, since some shells refuse a NUL anywhere before it; but
+    with PE_HEADERS, those of a Windows program, their offset has to stand in the head.
 
     Raises:
-        LayoutError: the script is too long, or does not end the shell.
+        LayoutError: the script is too long.
     """
-    # Bytes 0x3c to 0x3f say where Windows finds its program; the spaces are a place it knows to be none.
-    head = (magic.value + b"\n").ljust(HEAD_SIZE)
+    # Windows finds its program by the last four bytes of the head; spaces are an offset that it follows nowhere.
+    lfanew = struct.pack("<I", PE_HEADERS_OFFSET) if pe_headers else b""
+    head = (magic.value + b"\n").ljust(HEAD_SIZE - len(lfanew)) + lfanew
     data = head + _MARKER + script.encode("ascii")
-    if len(data) > HEAD_COPY_OFFSET:
-        raise LayoutError(f"the script ends at {len(data):#x} (expected {HEAD_COPY_OFFSET:#x} at most)")
-    return data.ljust(HEAD_COPY_OFFSET, b"\0") + head
+    script_end = PE_HEADERS_OFFSET if pe_headers else HEAD_COPY_OFFSET
+    if len(data) > script_end:
+        raise LayoutError(f"the script ends at {len(data):#x} (expected {script_end:#x} at most)")
+    return data.ljust(script_end, b"\0") + pe_headers.ljust(HEAD_COPY_OFFSET - script_end, b"\0") + head
 
 
 def parse_prologue(data: bytes) -> Prologue:

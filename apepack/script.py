@@ -105,9 +105,9 @@ class ScriptProgram:
     loader_offset: int
 
 
-def render_script(programs: Sequence[ScriptProgram]) -> str:
-    """Return the script for these programs."""
-    systems = " and ".join(f"{program.system} {program.machines[0]}" for program in programs)
+def render_script(programs: Sequence[ScriptProgram], others: Sequence[str] = ()) -> str:
+    """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
+    systems = " and ".join([*(f"{program.system} {program.machines[0]}" for program in programs), *others])
     return _BEGIN + "".join(map(_render_program, programs)) + _END.replace("{systems}", systems)
 
 

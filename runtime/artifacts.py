@@ -13,7 +13,7 @@ import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from runtime.cache import cached
@@ -120,11 +120,24 @@ def unpack_engine(sdist: Path, folder: Path) -> None:
             for member in archive:
                 name = member.name.removeprefix(_ENGINE_PREFIX)
                 if name != member.name and (name in _ENGINE_FILES or name.startswith(_ENGINE_FOLDERS)):
-                    archive.extract(member.replace(name=name), folder, filter="data")
+                    _unpack_member(archive, member, folder, name)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArtifactError(f"cannot unpack {sdist.name}: {error}; remove {sdist.parent} and try again") from error
     if not (folder / "CMakeLists.txt").is_file():
         raise ArtifactError(f"{sdist.name} holds no {_ENGINE_PREFIX}CMakeLists.txt")
+
+
+def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:
+    # tarfile's own filters came with Python 3.11.4; Debian 12 has 3.11.2. Links and devices are not wanted anyway.
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:
+        return
+    if ".." in PurePosixPath(name).parts:
+        raise tarfile.TarError(f"a member is called {member.name}")
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)
 
 
 def demo_model() -> Path:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from zipalign.copying import copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
-from zipalign.errors import InputFileError, ZipFormatError
-from zipalign.inflate import entry_chunks
+from zipalign.errors import InputFileError
+from zipalign.inflate import check_crc, entry_chunks
 from zipalign.medium import opened
 from zipalign.member import EXECUTABLE_MODE, PLAIN_MODE, Input
 from zipalign.names import check_name
@@ -48,13 +48,10 @@ class EntryContent:
             ZipFormatError: it is not what its own archive declares.
         """
         with opened(self.path) as fd:
-            if self.entry.is_stored:
-                crc, size = copy_range(medium, fd, self.entry.data_offset, self.entry.size, offset, progress)
-            else:
-                crc, size = write_chunks(medium, entry_chunks(fd, self.entry), offset, progress)
-        if (crc, size) != (self.entry.crc, self.entry.size):
-            reason = f"the data does not have its CRC (got {crc:08x}, expected {self.entry.crc:08x})"
-            raise ZipFormatError(reason, offset=self.entry.data_offset, entry=self.entry.name, field="data.crc")
+            if not self.entry.is_stored:
+                return write_chunks(medium, entry_chunks(fd, self.entry), offset, progress)[0]
+            crc, _ = copy_range(medium, fd, self.entry.data_offset, self.entry.size, offset, progress)
+        check_crc(self.entry, crc)
         return crc
 
     def chunks(self) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
+from zipalign.checksum import crc32_function
 from zipalign.copying import chunks_of
 from zipalign.errors import MissingDependencyError, ZipFormatError
 from zipalign.records import METHOD_DEFLATE, METHOD_STORED
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from zipalign.reader import Entry
 
-__all__ = ["entry_chunks"]
+__all__ = ["check_crc", "entry_chunks"]
 
 _OUTPUT_SIZE: Final = 1 << 20
 _MAX_RATIO: Final = 1032  # deflate's own limit: a match of 258 bytes takes at least two bits
@@ -26,10 +27,10 @@ _DEFLATE64_INPUT_SIZE: Final = 64  # its decoder cannot stop early, so it gets n
 
 
 def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
-    """Yield a member's data in pieces; the CRC is the caller's to compare.
+    """Yield a member's data in pieces.
 
     Raises:
-        ZipFormatError: the data does not decode to exactly the declared size.
+        ZipFormatError: the data does not decode to exactly the declared size, or has another CRC.
         MissingDependencyError: it is Deflate64 and the package for that is not installed.
     """
     ratio = {METHOD_STORED: 1, METHOD_DEFLATE: _MAX_RATIO}.get(entry.method, _DEFLATE64_MAX_RATIO)
@@ -43,15 +44,25 @@ def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
         pieces = _inflated(chunks, entry)
     else:
         pieces = _inflated64(chunks, entry)
-    size = 0
+    crc32 = crc32_function()
+    crc = size = 0
     for piece in pieces:
         size += len(piece)
+        crc = crc32(piece, crc)
         if size > entry.size:
             break
         yield piece
     if size != entry.size:
         found = f"more than {entry.size}" if size > entry.size else str(size)
         raise _damaged(entry, f"the data has another size than declared (got {found}, expected {entry.size})", "data")
+    check_crc(entry, crc)
+
+
+def check_crc(entry: Entry, crc: int) -> None:
+    """Raise ZipFormatError unless `crc` is what the directory declares."""
+    if crc != entry.crc:
+        reason = f"the data does not have its CRC (got {crc:08x}, expected {entry.crc:08x})"
+        raise _damaged(entry, reason, "data.crc")
 
 
 def _inflated(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from runtime.image.elf import ELF_MAGIC, Elf, Machine, OsAbi, read_elf
 from runtime.image.errors import ImageFormatError, NotAnImageError, NotEmbeddableError
+from runtime.image.pe import DOS_MAGIC, Pe, PeMachine, read_pe
 from runtime.platforms import Platform, platform_named
 
 __all__ = ["Image", "ImageFormatError", "NotAnImageError", "NotEmbeddableError", "read_image"]
@@ -22,7 +23,7 @@ class Image:
     """A native program and the platform it is for."""
 
     platform: Platform
-    elf: Elf
+    headers: Elf | Pe
 
 
 def read_image(data: bytes | memoryview) -> Image:
@@ -32,13 +33,16 @@ def read_image(data: bytes | memoryview) -> Image:
         NotAnImageError: DATA is no native program, or for none of the platforms.
         ImageFormatError: it is damaged.
     """
-    if bytes(data[:4]) != ELF_MAGIC:
-        raise NotAnImageError(f"not a native program: it begins with {bytes(data[:8])!r}, expected {ELF_MAGIC!r}")
-    elf = read_elf(data)
-    return Image(_platform(elf), elf)
+    if bytes(data[:4]) == ELF_MAGIC:
+        elf = read_elf(data)
+        return Image(_elf_platform(elf), elf)
+    if bytes(data[:2]) == DOS_MAGIC:
+        pe = read_pe(data)
+        return Image(_pe_platform(pe), pe)
+    raise NotAnImageError(f"not a native program: it begins with {bytes(data[:8])!r}, as none does that we know")
 
 
-def _platform(elf: Elf) -> Platform:
+def _elf_platform(elf: Elf) -> Platform:
     """Linux programs carry no mark that says so: what names another system in its header is not one."""
     header = elf.header
     if header.osabi not in (OsAbi.SYSV, _OSABI_LINUX):
@@ -49,3 +53,9 @@ def _platform(elf: Elf) -> Platform:
         raise NotAnImageError(
             f"an ELF program for a machine we do not build for (e_machine {header.machine})"
         ) from None
+
+
+def _pe_platform(pe: Pe) -> Platform:
+    if pe.coff.machine != PeMachine.AMD64:
+        raise NotAnImageError(f"a Windows program for a machine we do not build for (Machine {pe.coff.machine:#x})")
+    return platform_named("windows-amd64")

@@ -52,7 +52,7 @@ def test_json_tells_the_layout(folder: Path) -> None:
 
     assert (facts["version"], facts["tool"], facts["operation"], facts["output"]) == (1, "apepack", "link", "tool")
     assert [image["platform"] for image in facts["images"]] == ["linux-amd64", "linux-arm64"]
-    assert facts["windows"] is True
+    assert facts["profile"] == "default"
 
 
 def test_a_dry_run_prints_the_map_and_writes_nothing(folder: Path) -> None:

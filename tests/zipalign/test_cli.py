@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -281,6 +282,7 @@ def _on_a_terminal(folder: Path, *arguments: str, extra: dict[str, str] | None =
     code = "from zipalign import cli, console; console._PROGRESS_DELAY = 0.0; cli.main()"
     line = [sys.executable, "-c", code, *arguments]
     leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
     process = subprocess.Popen(line, cwd=folder, env=environment(extra), stderr=follower)
     os.close(follower)
     shown = b""

@@ -1,0 +1,196 @@
+"""Replacing whole files, locking, and finding what was left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders.zip import Item, build
+from zipalign import Member, add_files, cut_remains, errors, read_archive
+from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, ZipFormatError
+from zipalign.lock import locked
+from zipalign.medium import Medium
+from zipalign.remains import Mark, find_remains
+from zipalign.transaction import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_replacing_makes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    for mode, data in ((0o755, b"first"), (0o600, b"second")):
+        with replacing(path, mode) as file:
+            file.write(data)
+        assert path.read_bytes() == data
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replacing_keeps_the_old_file_until_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        with replacing(path, 0o644) as file:
+            file.write(b"new")
+            file.flush()
+            assert path.read_bytes() == b"old"
+        # Whoever has the old one open or mapped keeps it.
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt(), ValueError("any")])
+def test_replacing_that_fails_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_bytes(b"old")
+    with pytest.raises(type(error)), replacing(path, 0o644) as file:
+        file.write(b"half of")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replacing_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "real"
+    real.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    with replacing(link, 0o644) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+
+def test_replacing_is_durable_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("replace"), replace(*names)))
+    with replacing(tmp_path / "made", 0o644) as file:
+        file.write(b"data")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_lock_is_kept_while_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(build())
+    with locked(path):
+        read_archive(path)  # opening and closing a file drops locks of the POSIX kind
+        with pytest.raises(ArchiveBusyError) as caught, locked(path):
+            pass
+        assert caught.value.pid == os.getpid()
+        assert caught.value.command
+    with locked(path) as (_, created):
+        assert not created
+
+
+def test_lock_follows_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(b"old")
+    from zipalign import lock
+
+    take, rounds = lock._lock, []
+
+    def replaced_meanwhile(fd: int, name: Path) -> None:
+        take(fd, name)
+        if not rounds:
+            (tmp_path / "new").write_bytes(b"new")
+            (tmp_path / "new").replace(path)
+        rounds.append(fd)
+
+    monkeypatch.setattr(lock, "_lock", replaced_meanwhile)
+    with locked(path) as (fd, _):
+        assert os.pread(fd, 9, 0) == b"new"
+    assert len(rounds) == 2
+
+
+def test_reservation_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(build())
+    old = path.read_bytes()
+
+    def reserve(_self: Medium, _offset: int, _size: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(Medium, "reserve", reserve)
+    with pytest.raises(NoSpaceError) as caught:
+        add_files(path, [Member("a", b"a")])
+    assert caught.value.needed > 0
+    assert path.read_bytes() == old
+
+
+def test_remains_far_behind_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    old = b"\x7fELF" * 100
+    window = 4 << 20
+    mark = Mark(len(old))
+    # At, around and far from the border between two windows of the search; the last one is a hole.
+    for size in (window - 40, window - 8, window, window + 8, 3 * window, 20 << 30):
+        with path.open("wb") as file:
+            file.write(old)
+            file.seek(mark.offset)
+            file.write(mark.pack())
+            file.truncate(mark.offset + size)
+        with path.open("rb") as file:
+            remains = find_remains(file.fileno(), mark.offset + size)
+        assert remains is not None
+        assert (remains.old_size, remains.size, remains.marked) == (len(old), mark.offset + size, True)
+
+
+def test_end_records_at_borders_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    old = build()
+    for size in ((4 << 20) - 30, (4 << 20) - 22, (4 << 20) - 10, 4 << 20, (4 << 20) + 1):
+        path.write_bytes(old + b"\x01" * size)
+        remains = cut_remains(path, dry_run=True)
+        assert remains is not None
+        assert (remains.old_size, remains.marked) == (len(old), False)
+
+
+def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    path.write_bytes(b"MZqFpD='\n")
+    archive = add_files(path, [Member("model.gguf", b"GGUF" * 1000)])
+    data = bytearray(path.read_bytes())
+    data[archive.directory_offset + 16] ^= 1
+    path.write_bytes(data)
+    for change in (lambda: add_files(path, [Member("a", b"a")]), lambda: cut_remains(path)):
+        with pytest.raises(ZipFormatError):
+            change()
+        assert path.read_bytes() == data
+
+
+def test_marks_of_members_do_not_count(tmp_path: Path) -> None:
+    """A member may hold a mark, or a whole interrupted file, made for another place."""
+    path = tmp_path / "x.zip"
+    add_files(path, [Member("torn", Mark(0).pack() + bytes(100000))])
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(bytes(100000))
+    remains = cut_remains(path)
+    assert remains is not None
+    assert not remains.marked
+    assert path.stat().st_size == size
+
+
+def test_nothing_to_recover(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(build())
+    assert cut_remains(path) is None
+    path.write_bytes(b"no archive at all")
+    with pytest.raises(NotAnArchiveError):
+        cut_remains(path)
+    path.write_bytes(build([Item(local={"crc": 1})]))
+    with pytest.raises(ZipFormatError):
+        cut_remains(path)
+
+
+def test_every_error_has_one_root() -> None:
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.ZipalignError)
