@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apepack.errors import ApepackError, InputError, NotAnApeError, OutputError
 from apepack.link import link
@@ -19,12 +19,15 @@ from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
 from runtime.build import builds_in_cache
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.platforms import Launch
 from zipalign import Member, add_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Contents", "NoRuntimeError", "Packed", "link_runtime", "pack", "planned_size"]
+
+_LINKABLE: Final = (Launch.MAPPED, Launch.PE)  # programs that run from where they lie in the file
 
 
 class NoRuntimeError(ApepackError):
@@ -109,7 +112,7 @@ def pack(
     for path in (contents.model, contents.args_file, *contents.extra, runtime):
         if path is not None and output.exists() and output.samefile(path):
             raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
-    programs = [] if runtime else [item.path for item in builds_in_cache()]
+    programs = [] if runtime else [item.path for item in builds_in_cache() if item.platform.launch in _LINKABLE]
     if not programs and runtime is None:
         raise NoRuntimeError
     if dry_run:

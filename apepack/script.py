@@ -36,10 +36,9 @@ case $o in
 */*) ;;
 *) if [ -f "./$o" ]; then o=./$o; else o=$(command -v "$o"); fi ;;
 esac
-if [ -r /proc/sys/kernel/arch ]; then
-read -r m </proc/sys/kernel/arch
-m="Linux $m"
-else m=$(uname -sm); fi
+m=
+if [ -r /proc/sys/kernel/arch ]; then read -r m </proc/sys/kernel/arch; fi
+if [ "$m" ]; then m="Linux $m"; else m=$(uname -sm); fi
 case $m in
 """
 

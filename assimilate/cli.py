@@ -41,9 +41,10 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
 
 @click.command("assimilate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-e", "--elf", is_flag=True, expose_value=False, help="Make an ELF program (default).")
+@click.option("--pe", "machine", flag_value="windows-amd64", help="Make sure that FILE is a program of Windows.")
 @click.option("-x", "--x86-64", "machine", flag_value="linux-amd64", help="For x86_64, whatever this computer is.")
 @click.option("-a", "--aarch64", "machine", flag_value="linux-arm64", help="For aarch64, whatever this computer is.")
-@click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM: linux-amd64, linux-arm64 or host.")
+@click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM, such as linux-amd64, or for host.")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(path_type=str), help="Write a copy, leave FILE alone.")
 @click.option("-f", "--force", is_flag=True, help="Succeed if FILE is already native; overwrite a foreign backup.")
 @click.option("-b", "--keep-osabi", is_flag=True, help="Leave EI_OSABI as it stands in the APE.")
@@ -66,7 +67,7 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     if options["output"] and len(files) > 1:
         raise click.UsageError("-o takes one FILE.")
     if options["machine"] and options["target"]:
-        raise click.UsageError("-t cannot be combined with -x or -a.")
+        raise click.UsageError("-t cannot be combined with -x, -a or --pe.")
     operation = options["operation"] or "assimilate"
     work = _work(operation, options)
     results = [_attempt(work, Path(file), as_json=options["as_json"]) for file in files]

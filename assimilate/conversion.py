@@ -7,13 +7,14 @@ kept in a file beside, which is on the disk before the change is made.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from apepack.prologue import WINDOW_SIZE
+from apepack.prologue import WINDOW_SIZE, kept_head
+from assimilate.copying import copy_file
 from assimilate.errors import AlreadyError, AssimilateError, BackupError, ForeignFileError
-from assimilate.native import KIND_APE, Patch, Subject, examine, to_ape, to_elf
+from assimilate.native import KIND_APE, Patch, Subject, examine, to_ape, to_native
 from zipalign.lock import locked
 from zipalign.medium import Medium
 from zipalign.transaction import replacing
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from runtime.platforms import Platform
 
 __all__ = ["Outcome", "assimilate", "backup_path", "inspect", "restore"]
-
-_COPY_STEP: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,10 @@ def inspect(path: Path, target: Platform) -> Subject:
     """
     with _reading(path) as medium, _naming(path):
         window = medium.read(WINDOW_SIZE, 0)
-        subject = examine(window)
+        subject = examine(window, _reader(medium))
         if subject.kind == KIND_APE:
-            to_elf(window, medium.size, _reader(medium), target, keep_osabi=False)
+            with suppress(AlreadyError):  # a PE program
+                to_native(window, medium.size, _reader(medium), target, keep_osabi=False)
         return subject
 
 
@@ -96,7 +96,7 @@ def assimilate(  # noqa: PLR0913  # each is one of the command's options
     """
 
     def change(medium: Medium) -> Patch:
-        return to_elf(medium.read(WINDOW_SIZE, 0), medium.size, _reader(medium), target, keep_osabi=keep_osabi)
+        return to_native(medium.read(WINDOW_SIZE, 0), medium.size, _reader(medium), target, keep_osabi=keep_osabi)
 
     if output is not None:
         return _convert_copy(path, output, change, force=force, dry_run=dry_run, progress=progress)
@@ -104,7 +104,7 @@ def assimilate(  # noqa: PLR0913  # each is one of the command's options
         patch = _wanted(change, medium, force=force)
         if patch is None:
             return Outcome(path, path, changed=False)
-        needs_backup = backup and not examine(medium.read(WINDOW_SIZE, 0)).keeps_head
+        needs_backup = backup and kept_head(medium.read(WINDOW_SIZE, 0)) is None
         kept = backup_path(path) if needs_backup else None
         if not dry_run:
             if kept is not None:
@@ -131,7 +131,8 @@ def restore(
     kept = backup_path(path)
 
     def change(medium: Medium) -> Patch:
-        return to_ape(medium.read(WINDOW_SIZE, 0), kept.read_bytes() if kept.exists() else None)
+        backup = kept.read_bytes() if kept.exists() else None
+        return to_ape(medium.read(WINDOW_SIZE, 0), _reader(medium), backup)
 
     if output is not None:
         return _convert_copy(path, output, change, force=force, dry_run=dry_run, progress=progress)
@@ -174,23 +175,13 @@ def _convert_copy(
         patch = _wanted(change, source, force=force)
         if not dry_run:
             with replacing(output, path.stat().st_mode & 0o777) as file:
-                copy = Medium(file.fileno())
-                _copy_all(source, copy, progress)
+                size = source.size
+                done = copy_file(source.fd, file.fileno(), size, progress)
+                if done != size:
+                    raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
                 if patch is not None:
-                    copy.write(patch.new, 0)
+                    Medium(file.fileno()).write(patch.new, 0)
     return Outcome(path, output, changed=patch is not None)
-
-
-def _copy_all(source: Medium, copy: Medium, progress: Callable[[int], None] | None) -> None:
-    size = source.size
-    done = 0
-    while done < size:
-        copied = copy.copy(source.fd, done, done, min(size - done, _COPY_STEP))
-        if not copied:
-            raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
-        done += copied
-        if progress is not None:
-            progress(copied)
 
 
 def _write_backup(kept: Path, head: bytes, *, force: bool) -> None:

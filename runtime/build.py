@@ -47,7 +47,7 @@ class Build:
 def build(platform: Platform, progress: Callable[[int, int], None] | None = None) -> Build:
     """Return the runtime for PLATFORM, compiled if the cache does not hold it.
 
-    PROGRESS is told the steps done and the steps of all, while the engine is compiled.
+    PROGRESS is told the steps done and the steps of all.
 
     Raises:
         RuntimeBuildError: an input cannot be had or a tool said no; nothing half-made is left behind.
@@ -56,7 +56,9 @@ def build(platform: Platform, progress: Callable[[int, int], None] | None = None
     key = _key(platform, tools)
 
     def link(folder: Path) -> None:
-        _link(platform, tools, build_engine(platform, tools, progress), folder)
+        steps = _Steps(len(_sources()) + 1, progress)
+        engine = build_engine(platform, tools, steps.of_engine)
+        _link(platform, tools, engine, folder, steps.one_of_ours)
 
     return Build(platform, key, cached("runtime", key, link) / _program_name(platform))
 
@@ -77,6 +79,27 @@ def builds_in_cache() -> list[Build]:
     return found
 
 
+class _Steps:
+    """The steps of engine and shim as one count; those of the engine are known once its build begins."""
+
+    def __init__(self, ours: int, progress: Callable[[int, int], None] | None) -> None:
+        self._ours = ours
+        self._progress = progress
+        self._done = 0
+        self._total = ours
+
+    def of_engine(self, done: int, total: int) -> None:
+        self._tell(done, total + self._ours)
+
+    def one_of_ours(self) -> None:
+        self._tell(self._done + 1, self._total)
+
+    def _tell(self, done: int, total: int) -> None:
+        self._done, self._total = done, total
+        if self._progress:
+            self._progress(done, total)
+
+
 def _program_name(platform: Platform) -> str:
     return "llamafile.exe" if platform.image_format is ImageFormat.PE else "llamafile"
 
@@ -95,7 +118,7 @@ def _version_text(platform: Platform) -> str:
     return f"{VERSION} (llama.cpp of {ENGINE_SDIST.distribution} {ENGINE_SDIST.version}, {platform.name})"
 
 
-def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path) -> None:
+def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, step_done: Callable[[], None]) -> None:
     work = folder / "work"
     work.mkdir()
     flags = compiler_flags(platform, [(engine.source, "engine"), (_SHIM, "shim"), (_RECIPE, "recipe"), (work, "build")])
@@ -109,14 +132,18 @@ def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path) ->
         run_tool([*compiler, *compile_flags, "-c", str(source), "-o", str(target)], environment, f"compiling {source}")
         return target
 
+    objects = []
     with ThreadPoolExecutor(jobs()) as pool:
-        objects = list(pool.map(compile_source, _sources()))
+        for compiled in pool.map(compile_source, _sources()):
+            objects.append(compiled)
+            step_done()
     program = folder / _program_name(platform)
     run_tool(
         [*compiler, *flags, *_link_arguments(platform, engine, objects), "-o", str(program)],
         environment,
         f"linking the runtime for {platform.name}",
     )
+    step_done()
     shutil.rmtree(work)
     for by_product in folder.iterdir():
         if by_product != program:  # zig leaves a .pdb or an import library beside a Windows program

@@ -31,8 +31,13 @@ _OPTIONS: Final = {
     "CMAKE_C_FLAGS_RELEASE": "-DNDEBUG",
     "CMAKE_CXX_FLAGS_RELEASE": "-DNDEBUG",
     "BUILD_SHARED_LIBS": "OFF",
+    # Or the commit of whatever repository the cache happens to lie in becomes part of the library.
+    "CMAKE_DISABLE_FIND_PACKAGE_Git": "ON",
+    "GIT_EXE": "",
+    "GIT_EXECUTABLE": "",
     "GGML_ACCELERATE": "OFF",
     "GGML_BLAS": "OFF",
+    "GGML_BUILD_COMMIT": ENGINE_SDIST.version,
     "GGML_CCACHE": "OFF",
     "GGML_METAL": "OFF",
     "GGML_NATIVE": "OFF",

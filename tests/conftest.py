@@ -22,6 +22,7 @@ PACKAGES = {
     "clang-format": "clang-format",
     "dash": "dash",
     "fish": "fish",
+    "git": "git",
     "jar": "default-jdk-headless",
     "ksh": "ksh",
     "mandoc": "mandoc",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zipalign.errors import MissingDependencyError, ZipFormatError
+from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
 from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
 from zipalign.medium import opened
@@ -84,6 +84,7 @@ def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progr
 
     Raises:
         NotAnArchiveError: the file has no end record at all.
+        MissingDependencyError: a member is compressed with Deflate64, and the package for that is not installed.
         OSError: the file cannot be read.
     """
     check_alignment(alignment)
@@ -161,5 +162,3 @@ def _check_data(fd: int, entry: Entry, progress: Progress | None) -> Iterator[Fi
                 progress(len(chunk))
     except ZipFormatError as e:
         yield _fault(e)
-    except MissingDependencyError as e:
-        yield Finding(Severity.NOTE, "central.method", str(e), entry.name)

@@ -140,7 +140,6 @@ def _add(archive: Path, files: tuple[str, ...], donor: Path | None, options: Opt
 def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> list[Input]:
     from pathlib import Path
 
-    from zipalign.donor import inputs_from
     from zipalign.member import Member
     from zipalign.names import name_for
     from zipalign.update import check_inputs
@@ -151,7 +150,11 @@ def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: 
         members.append(member)
         if options.verbose:
             click.echo(f"{file} -> {member.name}", err=True)
-    taken = inputs_from(donor, archive, keep_times=options.keep_times) if donor else []
+    taken: list[Input] = []
+    if donor is not None:
+        from zipalign.donor import inputs_from
+
+        taken = inputs_from(donor, archive, keep_times=options.keep_times)
     return check_inputs(archive, members, taken, keep_times=options.keep_times)
 
 

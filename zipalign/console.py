@@ -7,6 +7,7 @@ Exit statuses: 0 done; 1 it failed, or a check found a fault; 2 the command line
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -42,6 +43,8 @@ def main(command: click.Command, errors: tuple[type[Exception], ...]) -> NoRetur
     if program == "__main__.py":
         program = command.name or program
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot show is no reason to fail
     try:
         status = _run(command, program, errors)
         sys.stdout.flush()
@@ -113,7 +116,7 @@ def print_json(tool: str, payload: Mapping[str, Any]) -> None:
     """Print a result as one JSON object on stdout; version 1 of every tool's schema only ever gains keys."""
     import json  # noqa: PLC0415 -- only who asked for JSON pays for it
 
-    print(json.dumps({"version": 1, "tool": tool, **payload}, ensure_ascii=False))  # noqa: T201 -- this is the console
+    print(json.dumps({"version": 1, "tool": tool, **payload}))  # noqa: T201 -- this is the console
 
 
 def version_option(function: Callable[..., Any]) -> Callable[..., Any]:

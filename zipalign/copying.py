@@ -1,12 +1,18 @@
-"""Moving a member's data into the archive, with its CRC-32."""
+"""Moving a member's data into the archive, with its CRC-32.
+
+On file systems that share blocks between files the data is not copied at all. Elsewhere it goes through a small buffer:
+for its CRC it has to pass the processor anyway, and what has just been read is still in the cache when it is summed and
+written. `copy_file_range` would leave it to be read once more, from memory; beside a checksum that is slower.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from zipalign.checksum import TrailingChecksum, crc32_function
+from zipalign.checksum import crc32_combiner, crc32_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,40 +23,101 @@ if TYPE_CHECKING:
 
 __all__ = ["chunks_of", "copy_range", "write_chunks", "write_deflated"]
 
-_STEP_SIZE: Final = 16 << 20  # often enough for a progress bar and Ctrl-C, too seldom to cost anything
-_READ_SIZE: Final = 1 << 20  # also what is not worth a second thread
+_CHUNK_SIZE: Final = 1 << 18  # stays in the cache of one processor from reading to writing
+_SEGMENT_SIZE: Final = 4 << 20  # what a thread takes at a time; also often enough for a progress bar and Ctrl-C
 
 
 def copy_range(
     medium: Medium, source_fd: int, source_offset: int, size: int, offset: int, progress: Progress
 ) -> tuple[int, int]:
-    """Copy a range of a file to `offset`, in the kernel where it can.
+    """Copy a range of a file to `offset`.
 
     Returns:
         The CRC-32 and the number of bytes, which is less than `size` when the source ends early.
     """
-    if size <= _READ_SIZE:
+    combine = crc32_combiner()
+    if size <= _SEGMENT_SIZE or combine is None:
         return write_chunks(medium, chunks_of(source_fd, source_offset, size), offset, progress)
-    checksum = TrailingChecksum(medium.fd, offset)
-    done = 0
-    try:
-        while done < size:
-            copied = medium.copy(source_fd, source_offset + done, offset + done, min(size - done, _STEP_SIZE))
-            if not copied:
+    return _SharedCopy(medium, source_fd, source_offset, size, offset).run(progress, combine)
+
+
+class _SharedCopy:
+    """A copy that two threads share: a file system lets one write at a time, and meanwhile the other reads and sums."""
+
+    def __init__(self, medium: Medium, source_fd: int, source_offset: int, size: int, offset: int) -> None:
+        self._medium = medium
+        self._offset = offset
+        self._size = size
+        self._cloned = medium.clone(source_fd, source_offset, offset, size)
+        # What is summed is what arrived, so it is read from the archive where nothing passes through here.
+        self._source = (medium.fd, offset) if self._cloned else (source_fd, source_offset)
+        self._starts = iter(range(0, size, _SEGMENT_SIZE))
+        self._sums: dict[int, tuple[int, int]] = {}  # start of a segment: CRC and size of what arrived
+        self._failure: BaseException | None = None
+        self._stopped = False
+
+    def run(self, progress: Progress, combine: Callable[[int, int, int], int]) -> tuple[int, int]:
+        """Copy everything; returns the CRC-32 and the number of bytes."""
+        helper = threading.Thread(target=self._help, name="zipalign-copy", daemon=True)
+        helper.start()
+        reported = 0
+        try:
+            for _ in self._work():
+                done = sum(size for _, size in list(self._sums.values()))
+                progress(done - reported)
+                reported = done
+        except BaseException:
+            self._stopped = True
+            raise
+        finally:
+            helper.join()
+        if self._failure is not None:
+            raise self._failure
+        crc = total = 0
+        for _, (segment_crc, size) in sorted(self._sums.items()):
+            crc = combine(crc, segment_crc, size)
+            total += size
+        progress(total - reported)
+        return crc, total
+
+    def _help(self) -> None:
+        try:
+            for _ in self._work():
+                pass
+        except BaseException as e:  # noqa: BLE001 -- raised again by run()
+            self._failure = e
+            self._stopped = True
+
+    def _work(self) -> Iterator[None]:
+        """Take segment after segment until none is left, and yield after each."""
+        view = memoryview(bytearray(_CHUNK_SIZE))
+        for start in self._starts:
+            if self._stopped:
+                return
+            self._sums[start] = self._copy_segment(start, min(self._size, start + _SEGMENT_SIZE), view)
+            yield
+
+    def _copy_segment(self, start: int, end: int, view: memoryview) -> tuple[int, int]:
+        crc32 = crc32_function()
+        fd, base = self._source
+        crc = 0
+        at = start
+        while at < end and not self._stopped:
+            size = os.preadv(fd, [view[: end - at]], base + at)
+            if not size:
                 break
-            done += copied
-            checksum.advance(offset + done)
-            progress(copied)
-    except BaseException:
-        checksum.stop()
-        raise
-    return checksum.finish(), done
+            crc = crc32(view[:size], crc)
+            if not self._cloned:
+                self._medium.write(view[:size], self._offset + at)
+            at += size
+        self._medium.start_writing(self._offset + start, at - start)
+        return crc, at - start
 
 
 def chunks_of(fd: int, offset: int, size: int) -> Iterator[bytes]:
     """Yield a range of a file in pieces; ends early when the file does."""
     while size:
-        chunk = os.pread(fd, min(size, _READ_SIZE), offset)
+        chunk = os.pread(fd, min(size, _CHUNK_SIZE), offset)
         if not chunk:
             return
         yield chunk

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
+import struct
 from typing import TYPE_CHECKING, Final
 
 from zipalign.errors import InputFileError
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Medium", "opened"]
 
-_BUFFER_SIZE: Final = 1 << 20
 _FALLOC_FL_KEEP_SIZE: Final = 1
+_FICLONERANGE: Final = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range)
+_SYNC_FILE_RANGE_WRITE: Final = 2
+_BLOCK_SIZE: Final = 4096
 _WORTH_RESERVING: Final = 1 << 20  # smaller appends are covered by asking how much is free
-_NO_KERNEL_COPY: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_RESERVATION: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -43,11 +46,16 @@ def opened(path: Path | str) -> Iterator[int]:
 
 
 class Medium:
-    """An open file, written at explicit offsets."""
+    """An open file, written at explicit offsets.
 
-    def __init__(self, fd: int) -> None:
+    Args:
+        fd: the file.
+        durable: somebody will wait for the disk, so it is kept busy early.
+    """
+
+    def __init__(self, fd: int, *, durable: bool = True) -> None:
         self.fd = fd
-        self._kernel_copies = hasattr(os, "copy_file_range")
+        self.durable = durable
 
     @property
     def size(self) -> int:
@@ -66,26 +74,15 @@ class Medium:
             view = view[written:]
             offset += written
 
-    def copy(self, source_fd: int, source_offset: int, offset: int, size: int) -> int:
-        """Copy up to `size` bytes from another file and return how many it were; 0 means its end.
-
-        In the kernel where it can: that saves two copies through this process, and shares the blocks on file systems
-        with reflinks.
-        """
-        if self._kernel_copies:
-            try:
-                copied = os.copy_file_range(source_fd, self.fd, size, source_offset, offset)
-            except OSError as e:
-                if e.errno not in _NO_KERNEL_COPY:
-                    raise
-                self._kernel_copies = False
-            else:
-                if copied:
-                    return copied
-        # Some virtual file systems copy nothing in the kernel and say so with a 0, hence the second look.
-        data = os.pread(source_fd, min(size, _BUFFER_SIZE), source_offset)
-        self.write(data, offset)
-        return len(data)
+    def clone(self, source_fd: int, source_offset: int, offset: int, size: int) -> bool:
+        """Share the blocks of another file instead of copying them, where the file system can (btrfs, xfs)."""
+        if source_offset % _BLOCK_SIZE or offset % _BLOCK_SIZE:
+            return False
+        try:
+            fcntl.ioctl(self.fd, _FICLONERANGE, struct.pack("=qQQQ", source_fd, source_offset, size, offset))
+        except OSError:  # another file system, or one that cannot, or a size it does not like: copying tells the reason
+            return False
+        return True
 
     def reserve(self, offset: int, size: int) -> None:
         """Make sure that `size` bytes can be written at `offset`, where the file system offers that.
@@ -94,12 +91,14 @@ class Medium:
         """
         if size < _WORTH_RESERVING:
             return
-        import ctypes  # noqa: PLC0415 -- costs more than a whole small append
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        arguments = (ctypes.c_int(_FALLOC_FL_KEEP_SIZE), ctypes.c_int64(offset), ctypes.c_int64(size))
-        if libc.fallocate(self.fd, *arguments) and (number := ctypes.get_errno()) not in _NO_RESERVATION:
+        number = _system_call("fallocate", self.fd, _FALLOC_FL_KEEP_SIZE, offset, size)
+        if number and number not in _NO_RESERVATION:
             raise OSError(number, os.strerror(number))
+
+    def start_writing(self, offset: int, size: int) -> None:
+        """Let the disk begin with a range while the rest is still being copied; only `sync` tells how it went."""
+        if self.durable:
+            _system_call("sync_file_range", self.fd, offset, size, _SYNC_FILE_RANGE_WRITE)
 
     def truncate(self, size: int) -> None:
         """Cut the file off at `size`."""
@@ -108,3 +107,14 @@ class Medium:
     def sync(self) -> None:
         """Return when everything written so far survives a power loss."""
         os.fdatasync(self.fd)
+
+
+def _system_call(name: str, fd: int, *arguments: int) -> int:
+    """Call a function of the C library that Python does not offer; returns the error's number, or 0."""
+    import ctypes  # noqa: PLC0415 -- costs more than a whole small append
+
+    # 64 bits for every argument: on the 64-bit systems this is for, narrower ones are passed in the same registers.
+    function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    if function is None:
+        return errno.ENOSYS
+    return ctypes.get_errno() if function(fd, *map(ctypes.c_int64, arguments)) else 0

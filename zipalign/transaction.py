@@ -45,13 +45,12 @@ class Append:
         start: the first byte that may be written.
     """
 
-    def __init__(self, path: Path, medium: Medium, archive: Archive | None, *, durable: bool) -> None:
+    def __init__(self, path: Path, medium: Medium, archive: Archive | None) -> None:
         self.path = path
         self.medium = medium
         self.archive = archive
         self.old_size = medium.size
         self.start = Mark(self.old_size).end
-        self._durable = durable
         self._begun = False
 
     def begin(self, end: int) -> None:
@@ -99,7 +98,7 @@ class Append:
             raise RollbackError(self.path, self.old_size, e) from e
 
     def _sync(self) -> None:
-        if self._durable:
+        if self.medium.durable:
             self.medium.sync()
 
 
@@ -125,10 +124,10 @@ def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
         ZipFormatError: its archive is damaged.
     """
     with locked(path) as (fd, created):
-        medium = Medium(fd)
+        medium = Medium(fd, durable=durable)
         append: Append | None = None
         try:
-            append = Append(path, medium, _settle(medium, path), durable=durable)
+            append = Append(path, medium, _settle(medium, path))
             yield append
         except BaseException:
             if append is not None:

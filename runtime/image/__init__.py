@@ -39,7 +39,7 @@ def read_image(data: bytes | memoryview) -> Image:
     if bytes(data[:2]) == DOS_MAGIC:
         pe = read_pe(data)
         return Image(_pe_platform(pe), pe)
-    raise NotAnImageError(f"not a native program: it begins with {bytes(data[:8])!r}, as none does that we know")
+    raise NotAnImageError(f"not a native program (ELF or PE): it begins with {bytes(data[:8])!r}")
 
 
 def _elf_platform(elf: Elf) -> Platform:

@@ -42,6 +42,7 @@ def test_everything_is_where_the_plan_says(programs: list[Path], tmp_path: Path)
     for image, program in zip(linked.images, programs, strict=True):
         assert image.path == program
         assert data[image.loader.offset : image.loader.end] == (b"loader" * 100).ljust(640, b"\0")
+        assert image.header is not None
         table_end = read_elf(program.read_bytes()).phdrs_end
         assert data[image.span.offset + table_end : image.span.end] == program.read_bytes()[table_end:0x3010]
         assert parse_prologue(data).program(Machine(image.header.machine)).header == image.header

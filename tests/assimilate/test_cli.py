@@ -13,6 +13,7 @@ import pytest
 from apepack.link import link
 from tests.builders.ape import foreign_ape
 from tests.builders.elf import AARCH64, X86_64, exit_program
+from tests.builders.pe import pe_program
 
 
 def assimilate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -129,6 +130,21 @@ def test_check_tells_what_a_file_is(folder: Path) -> None:
     assert assimilate(folder, "--check", "-x", "ape").returncode == 1
 
 
+def test_pe_is_what_the_file_is_or_not(folder: Path) -> None:
+    (folder / "windows").write_bytes(pe_program())
+    link([folder / "amd64", folder / "windows"], folder / "both")
+    before = (folder / "both").read_bytes()
+
+    result = assimilate(folder, "--pe", "both", "ape")
+
+    assert result.returncode == 1
+    assert [line.split(": ", 2)[1] for line in result.stderr.splitlines()] == ["both", "ape"]
+    assert assimilate(folder, "--pe", "-f", "both").returncode == 0
+    assert (folder / "both").read_bytes() == before
+    check = assimilate(folder, "--check", "--pe", "both")
+    assert (check.stdout, check.returncode) == ("both: APE for linux-amd64, windows-amd64\n", 0)
+
+
 def test_a_dry_run_changes_nothing(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -168,7 +184,7 @@ def test_usage_errors(folder: Path, arguments: list[str], word: str) -> None:
     assert word in result.stderr
 
 
-@pytest.mark.parametrize("name", ["windows-amd64", "linux-mips"])
+@pytest.mark.parametrize("name", ["macos-arm64", "linux-mips"])
 def test_targets_that_there_are_not(folder: Path, name: str) -> None:
     result = assimilate(folder, "-t", name, "ape")
 

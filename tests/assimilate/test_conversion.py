@@ -35,6 +35,8 @@ from zipalign.medium import Medium
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runtime.platforms import Platform
+
 AMD64 = target_named("linux-amd64")
 ARM64 = target_named("linux-arm64")
 WEIGHTS = bytes(range(256)) * 1000
@@ -93,10 +95,10 @@ class TestInPlace:
         assert sorted(path.name for path in ape.parent.iterdir()) == ["probe"]
 
     @pytest.mark.parametrize("target", [AMD64, ARM64], ids=["amd64", "arm64"])
-    def test_restoring_gives_back_every_byte(self, ape: Path, target: object) -> None:
+    def test_restoring_gives_back_every_byte(self, ape: Path, target: Platform) -> None:
         before = ape.read_bytes()
         for _ in range(50):
-            assimilate(ape, ARM64 if target is ARM64 else AMD64)
+            assimilate(ape, target)
             assert restore(ape).changed
 
         assert ape.read_bytes() == before
@@ -337,7 +339,7 @@ def test_targets() -> None:
     assert (machine_of(ARM64), machine_of(AMD64)) == (Machine.AARCH64, Machine.X86_64)
     assert (platform_of(183), platform_of(62), platform_of(243)) == ("linux-arm64", "linux-amd64", None)
     assert target_named("host").name == f"linux-{'arm64' if os.uname().machine == 'aarch64' else 'amd64'}"
-    with pytest.raises(TargetError, match="windows-amd64"):
-        target_named("windows-amd64")
+    with pytest.raises(TargetError, match="no file is converted for macos-arm64"):
+        target_named("macos-arm64")
     with pytest.raises(UnknownPlatformError):
         target_named("linux-mips")

@@ -7,35 +7,43 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apepack.link import link
 from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic
 from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
-from assimilate.native import KIND_APE, KIND_ELF, Patch, Subject, examine, to_ape, to_elf
+from assimilate.native import KIND_APE, KIND_ELF, Patch, Subject, examine, to_ape, to_native
 from assimilate.target import target_named
 from runtime.image.elf import ElfHeader, read_elf
 from tests.builders.ape import foreign_ape, linked
 from tests.builders.elf import AARCH64, exit_program, with_field
+from tests.builders.pe import pe_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.platforms import Platform
+
 AMD64 = target_named("linux-amd64")
 ARM64 = target_named("linux-arm64")
+WINDOWS = target_named("windows-amd64")
 
 
-def patch_of(data: bytes, target: object = AMD64, *, keep_osabi: bool = False) -> Patch:
-    assert target in {AMD64, ARM64}
-    return to_elf(
+def reader(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, size: data[offset : offset + size]
+
+
+def patch_of(data: bytes, target: Platform = AMD64, *, keep_osabi: bool = False) -> Patch:
+    return to_native(
         data[:WINDOW_SIZE],
         len(data),
-        lambda offset, size: data[offset : offset + size],
-        ARM64 if target is ARM64 else AMD64,
+        reader(data),
+        target,
         keep_osabi=keep_osabi,
     )
 
 
 @pytest.mark.parametrize("magic", [Magic.MZ, Magic.NO_WINDOWS])
 @pytest.mark.parametrize("target", [AMD64, ARM64], ids=lambda target: target.name)
-def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: object) -> None:
+def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: Platform) -> None:
     data = linked(magic)
     patch = patch_of(data, target)
     native = patch.new + data[HEAD_SIZE:]
@@ -43,7 +51,7 @@ def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: object) -
     assert (patch.old, len(patch.new)) == (data[:HEAD_SIZE], HEAD_SIZE)
     assert ElfHeader.unpack(native).osabi == 0
     assert read_elf(native).loads
-    assert to_ape(native[:WINDOW_SIZE], None) == Patch(patch.new, patch.old)
+    assert to_ape(native[:WINDOW_SIZE], reader(native), None) == Patch(patch.new, patch.old)
 
 
 def test_osabi_is_kept_on_request() -> None:
@@ -56,7 +64,7 @@ def test_other_makers_files(magic: bytes) -> None:
     patch = patch_of(data)
 
     assert ElfHeader.unpack(patch.new).phoff == 0xB48
-    assert to_ape(patch.new + data[HEAD_SIZE:WINDOW_SIZE], data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
+    assert to_ape(patch.new + data[HEAD_SIZE:WINDOW_SIZE], reader(data), data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ def test_other_makers_files(magic: bytes) -> None:
     ids=["ours", "ours made native", "another maker's", "native", "another machine", "no program"],
 )
 def test_examine(data: bytes, subject: Subject) -> None:
-    assert examine(data[:WINDOW_SIZE]) == subject
+    assert examine(data[:WINDOW_SIZE], reader(data)) == subject
 
 
 def with_header(data: bytes, name: str, value: int) -> bytes:
@@ -116,7 +124,7 @@ def test_refusals(make: Callable[[], bytes], error: type[Exception], word: str) 
 
 def test_what_is_an_ape_needs_no_restoring() -> None:
     with pytest.raises(AlreadyError):
-        to_ape(linked()[:WINDOW_SIZE], None)
+        to_ape(linked()[:WINDOW_SIZE], reader(linked()), None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_what_is_an_ape_needs_no_restoring() -> None:
 )  # fmt: skip  # the values in one line
 def test_a_program_of_which_nothing_is_kept_stays_what_it_is(backup: bytes | None) -> None:
     with pytest.raises(NoBackupError):
-        to_ape(exit_program(), backup)
+        to_ape(exit_program(), reader(exit_program()), backup)
 
 
 def test_every_prefix_is_refused_or_sound() -> None:
@@ -133,3 +141,35 @@ def test_every_prefix_is_refused_or_sound() -> None:
     for size in [*range(0, 9000, 61), *range(9000, len(data) // 2, 9973)]:
         with pytest.raises(ForeignFileError):
             patch_of(data[:size])
+
+
+@pytest.fixture(scope="module")
+def with_windows(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("windows")
+    (folder / "linux").write_bytes(exit_program())
+    (folder / "windows").write_bytes(pe_program())
+    link([folder / "linux", folder / "windows"], folder / "ape")
+    return (folder / "ape").read_bytes()
+
+
+class TestWindows:
+    def test_an_ape_is_a_windows_program_as_it_is(self, with_windows: bytes) -> None:
+        assert examine(with_windows[:WINDOW_SIZE], reader(with_windows)) == Subject(
+            KIND_APE, ("linux-amd64", "windows-amd64"), keeps_head=True
+        )
+        with pytest.raises(AlreadyError, match="PE program for windows-amd64"):
+            patch_of(with_windows, WINDOWS)
+
+    def test_or_never(self) -> None:
+        for data in (linked(), linked(Magic.NO_WINDOWS), foreign_ape(exit_program())):
+            with pytest.raises(ForeignFileError, match="no program for windows-amd64"):
+                patch_of(data, WINDOWS)
+
+    def test_and_again_after_it_was_an_elf_program(self, with_windows: bytes) -> None:
+        native = patch_of(with_windows).new + with_windows[HEAD_SIZE:]
+        with pytest.raises(ForeignFileError, match="--restore"):
+            patch_of(native, WINDOWS)
+
+        patch = to_ape(native[:WINDOW_SIZE], reader(native), None)
+
+        assert patch.new + native[HEAD_SIZE:] == with_windows

@@ -151,3 +151,19 @@ def test_two_packs_are_the_same_bytes(runtime: Path, tiny_model: Path, tmp_path:
     entry = read_archive(tmp_path / "one").entry("tiny.gguf")
     assert entry is not None
     assert entry.data_offset % 65536 == 0
+
+
+def test_one_command_from_a_model_to_a_llamafile(
+    runtime: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
+) -> None:
+    """Without --runtime: of what llamafile-build made, all that can be linked."""
+    command = ["apepack", "-o", "my.llamafile", str(tiny_model), "--", "-n", "4", "--temp", "0"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    result = run(tmp_path / "my.llamafile", "-p", "hello", env=bare)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("hello")
+    assert {entry.name for entry in read_archive(tmp_path / "my.llamafile").entries} == {
+        "NOTICES",
+        "tiny.gguf",
+        ".args",
+    }

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders.zip import Item, build
@@ -60,6 +60,7 @@ def test_records_round_trip(record: Any) -> None:
 @SETTINGS
 @given(prefix=short, contents=members, alignment=alignments, level=st.integers(0, 9))
 def test_what_was_added_is_read_back(prefix: bytes, contents: dict[str, bytes], alignment: int, level: int) -> None:
+    assume(not prefix.startswith(b"PK\x03\x04"))  # which a reader of the stream would take for a member
     with tempfile.TemporaryDirectory() as directory:
         path = _write(directory, prefix)
         items = [Member(name, data) for name, data in contents.items()]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from runtime import engine, toolchain
 from runtime.build import VERSION, Build, build, builds_in_cache
 from runtime.cache import digest_of
 from runtime.compilation import run_tool
-from runtime.engine import build_engine, engine_key
+from runtime.engine import build_engine, engine_key, engine_source
 from runtime.errors import CompileError, ToolchainError
 from runtime.notices import collect_notices
 from runtime.platforms import PLATFORMS, platform_named
 from runtime.toolchain import TOOLS, compiler_flags, find_toolchain
+from tests.conftest import tool
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,3 +107,21 @@ def test_only_what_is_built_is_found(cache: Path) -> None:
 def test_a_missing_licence_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match=r"licence of llama\.cpp and ggml"):
         collect_notices(tmp_path, tmp_path)
+
+
+def test_the_recipe_does_not_see_where_it_is_built(tmp_path: Path) -> None:
+    """Configured inside somebody's git repository and outside of one, the engine is compiled by the same commands."""
+    repository, outside = tmp_path / "repository", tmp_path / "outside"
+    git = [tool("git"), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "init", "--quiet", str(repository)], check=True)
+    subprocess.run([*git, "-C", str(repository), "commit", "--quiet", "--allow-empty", "-m", "one"], check=True)
+    commands = []
+    for folder in (repository, outside):
+        source, work = folder / "source", folder / "work"
+        shutil.copytree(engine_source(), source)
+        work.mkdir()
+        engine._configure(platform_named("host"), find_toolchain(), source, work)
+        generated = [path for path in sorted(work.rglob("*")) if path.suffix in {".ninja", ".cpp", ".h"}]
+        texts = [path.read_text().replace(str(folder), "FOLDER") for path in generated if path.is_file()]
+        commands.append(texts)
+    assert commands[0] == commands[1]

@@ -238,6 +238,21 @@ def test_list(folder: Path) -> None:
     assert done.stdout.split() == ["2000", "stored", "0x00000010000", "2023-11-14", "22:13:20", "model.gguf"]
 
 
+def test_names_that_the_locale_cannot_show(folder: Path) -> None:
+    add_files(folder / "x.zip", [Member("☃.txt", b"")])
+    extra = {"PYTHONIOENCODING": "ascii"}
+    done = run("--list", "x.zip", cwd=folder, extra=extra)
+    assert done.returncode == 0
+    assert done.stdout.endswith("\\u2603.txt\n")
+    done = run("--list", "--json", "x.zip", cwd=folder, extra=extra)
+    assert _json(done)["members"][0]["name"] == "☃.txt"
+    unreadable = os.fsdecode(b"\xff.txt")
+    (folder / unreadable).write_bytes(b"")
+    done = run("--json", "x.zip", unreadable, cwd=folder, extra=extra)
+    assert done.returncode == 1
+    assert _json(done)["error"]["kind"] == "entry-name"
+
+
 def test_check(folder: Path) -> None:
     path = folder / "x.zip"
     add_files(path, [Member("model.gguf", b"GGUF"), Member("x", b"x" * 99)], alignment=32)

@@ -82,7 +82,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
     monkeypatch.setattr(RecordingMedium, "steps", steps, raising=False)
     monkeypatch.setattr("zipalign.transaction.Medium", RecordingMedium)
-    monkeypatch.setattr("zipalign.copying._READ_SIZE", 600)  # so that larger ones go through the kernel's copy
+    # Small enough for two threads to share the model, and for several writes of each.
+    monkeypatch.setattr("zipalign.copying._SEGMENT_SIZE", 600)
+    monkeypatch.setattr("zipalign.copying._CHUNK_SIZE", 250)
     return steps
 
 
@@ -173,7 +175,8 @@ def test_failing_each_step(name: str, error: str, tmp_path: Path, monkeypatch: p
     path, old, operate = _prepare(tmp_path, name)
     created = not path.exists()
     monkeypatch.setattr("zipalign.transaction.Medium", FailingMedium)
-    monkeypatch.setattr("zipalign.copying._READ_SIZE", 600)
+    monkeypatch.setattr("zipalign.copying._SEGMENT_SIZE", 600)
+    monkeypatch.setattr("zipalign.copying._CHUNK_SIZE", 250)
     monkeypatch.setattr(FailingMedium, "error", ERRORS[error], raising=False)
     for fail_at in range(1, 200):
         monkeypatch.setattr(FailingMedium, "fail_at", fail_at, raising=False)

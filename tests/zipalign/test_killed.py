@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 
-# (system call, which call of it, error): every call that one append of two members makes, in its order.
+# (system call, which call of it in one thread, error, file): every call that changes the archive, in its order.
+# For the small file they write mark, data, local header and directory; the large one is written by two threads.
 INJECTED = [
-    ("fdatasync", 1, "EIO"),
-    ("fdatasync", 2, "EIO"),
-    ("fdatasync", 3, "EIO"),
-    ("pwrite64", 1, "ENOSPC"),
-    ("pwrite64", 2, "ENOSPC"),
-    ("pwrite64", 3, "EIO"),
-    ("pwrite64", 4, "ENOSPC"),
-    ("pwrite64", 5, "EIO"),
-    ("copy_file_range", 1, "ENOSPC"),
-    ("copy_file_range", 2, "EIO"),
-    ("fallocate", 1, "ENOSPC"),
-    ("ftruncate", 1, "EIO"),
-    ("flock", 1, "ENOLCK"),
-    ("openat", 1, "ETXTBSY"),
+    ("openat", 1, "ETXTBSY", "small"),
+    ("flock", 1, "ENOLCK", "small"),
+    ("pwrite64", 1, "ENOSPC", "small"),
+    ("pwrite64", 2, "ENOSPC", "small"),
+    ("pwrite64", 3, "EIO", "small"),
+    ("pwrite64", 4, "ENOSPC", "small"),
+    ("fdatasync", 1, "EIO", "small"),
+    ("fdatasync", 2, "EIO", "small"),
+    ("fdatasync", 3, "EIO", "small"),
+    ("ftruncate", 1, "EIO", "small"),
+    ("fallocate", 1, "ENOSPC", "model.gguf"),
+    ("pwrite64", 2, "ENOSPC", "model.gguf"),
+    ("pwrite64", 7, "EIO", "model.gguf"),
+    ("pwrite64", 12, "ENOSPC", "model.gguf"),
 ]
 
 
@@ -48,8 +49,8 @@ def _llamafile(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("call", "when", "error"), INJECTED)
-def test_injected_fault(call: str, when: int, error: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("call", "when", "error", "file"), INJECTED)
+def test_injected_fault(call: str, when: int, error: str, file: str, tmp_path: Path) -> None:
     strace = tool("strace")
     path = tmp_path / "x.llamafile"
     old = _llamafile(path)
@@ -58,7 +59,7 @@ def test_injected_fault(call: str, when: int, error: str, tmp_path: Path) -> Non
     # ftruncate once is the commit's; a fault there is answered by a second one, the rollback's.
     inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
     before = [strace, "-f", "-o", str(tmp_path / "trace"), "-P", str(path), *inject]
-    done = run(path, "model.gguf", "small", cwd=tmp_path, before=before)
+    done = run(path, file, cwd=tmp_path, before=before)
     assert f"= -1 {error}" in (tmp_path / "trace").read_text()
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("zipalign: ")
@@ -72,11 +73,15 @@ def test_file_systems_without_the_fast_calls(tmp_path: Path) -> None:
     strace = tool("strace")
     path = tmp_path / "x.llamafile"
     _llamafile(path)
-    model = os.urandom(3 * MIB)
+    model = os.urandom(9 * MIB)
     (tmp_path / "model.gguf").write_bytes(model)
-    inject = ["-e", "inject=copy_file_range:error=EXDEV", "-e", "inject=fallocate:error=EOPNOTSUPP"]
-    before = [strace, "-f", "-o", str(tmp_path / "trace"), "-e", "trace=copy_file_range,fallocate", *inject]
+    calls = ("ioctl:error=EXDEV", "fallocate:error=EOPNOTSUPP", "sync_file_range:error=ENOSYS")
+    inject = [word for call in calls for word in ("-e", f"inject={call}")]
+    traced = "trace=ioctl,fallocate,sync_file_range"
+    before = [strace, "-f", "-o", str(tmp_path / "trace"), "-e", traced, *inject]
     assert run("x.llamafile", "model.gguf", cwd=tmp_path, before=before).returncode == 0
+    trace = (tmp_path / "trace").read_text()
+    assert all(f"{call.partition(':')[0]}(" in trace for call in calls)
     assert check_archive(path).ok
     entry = read_archive(path).entry("model.gguf")
     assert entry is not None

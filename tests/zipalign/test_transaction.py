@@ -48,9 +48,14 @@ def test_replacing_keeps_the_old_file_until_the_end(tmp_path: Path) -> None:
 def test_replacing_that_fails_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     path = tmp_path / "made"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), replacing(path, 0o644) as file:
-        file.write(b"half of")
-        raise error
+
+    def write() -> None:
+        with replacing(path, 0o644) as file:
+            file.write(b"half of")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -70,8 +75,17 @@ def test_replacing_through_a_link(tmp_path: Path) -> None:
 def test_replacing_is_durable_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd)))
-    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("replace"), replace(*names)))
+
+    def recorded_fsync(fd: int) -> None:
+        calls.append("fsync")
+        fsync(fd)
+
+    def recorded_replace(source: Path, target: Path) -> None:
+        calls.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
     with replacing(tmp_path / "made", 0o644) as file:
         file.write(b"data")
     assert calls == ["fsync", "replace", "fsync"]
@@ -95,7 +109,8 @@ def test_lock_follows_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_bytes(b"old")
     from zipalign import lock
 
-    take, rounds = lock._lock, []
+    take = lock._lock
+    rounds: list[int] = []
 
     def replaced_meanwhile(fd: int, name: Path) -> None:
         take(fd, name)

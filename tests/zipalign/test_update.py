@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import sys
 import time
 import zipfile
 import zlib
@@ -179,8 +180,9 @@ def test_every_size_at_every_level(size: int, level: int, tmp_path: Path) -> Non
         assert other.read("f") == data
 
 
-def test_kernel_copy_of_a_large_file(tmp_path: Path) -> None:
-    data = os.urandom(40 << 20)
+@pytest.mark.parametrize("size", [(4 << 20) - 1, 4 << 20, (4 << 20) + 1, (40 << 20) + 12345])
+def test_large_file(size: int, tmp_path: Path) -> None:
+    data = os.urandom(size)
     (tmp_path / "model.gguf").write_bytes(data)
     seen: list[int] = []
     path = tmp_path / "x.zip"
@@ -191,16 +193,49 @@ def test_kernel_copy_of_a_large_file(tmp_path: Path) -> None:
     assert _data(path, "m") == data
 
 
+def test_sharing_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system shares blocks nothing is written, and what is there is summed."""
+    data = os.urandom(9 << 20)
+    (tmp_path / "model.gguf").write_bytes(data)
+
+    def clone(medium: Medium, source_fd: int, source_offset: int, offset: int, size: int) -> bool:
+        assert source_offset % 4096 == offset % 4096 == 0
+        os.pwrite(medium.fd, os.pread(source_fd, size, source_offset), offset)
+        return True
+
+    written: list[int] = []
+    write = Medium.write
+
+    def counted(medium: Medium, data: bytes | memoryview, offset: int) -> None:
+        written.append(len(data))
+        write(medium, data, offset)
+
+    monkeypatch.setattr(Medium, "clone", clone)
+    monkeypatch.setattr(Medium, "write", counted)
+    path = tmp_path / "x.zip"
+    archive = add_files(path, [Member("m", tmp_path / "model.gguf")])
+    assert _entry(archive, "m").crc == zlib.crc32(data)
+    assert sum(written) < 1000
+    assert check_archive(path).ok
+
+
 def test_without_isal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zipalign import checksum
 
-    monkeypatch.setitem(__import__("sys").modules, "isal.isal_zlib", None)
-    checksum.crc32_function.cache_clear()
+    data = os.urandom(9 << 20)
+    (tmp_path / "model.gguf").write_bytes(data)
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    found = (checksum.crc32_function, checksum.crc32_combiner)
+    for function in found:
+        function.cache_clear()
     try:
         assert checksum.crc32_function() is zlib.crc32
-        assert _entry(add_files(tmp_path / "x.zip", [Member("a", b"abc")]), "a").crc == zlib.crc32(b"abc")
+        assert checksum.crc32_combiner() is None
+        archive = add_files(tmp_path / "x.zip", [Member("m", tmp_path / "model.gguf")])
+        assert _entry(archive, "m").crc == zlib.crc32(data)
     finally:
-        checksum.crc32_function.cache_clear()
+        for function in found:
+            function.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -337,9 +372,9 @@ def test_input_that_changes(change: int, level: int, tmp_path: Path, monkeypatch
     file.write_bytes(bytes(100))
 
     class Racing(Medium):
-        def __init__(self, fd: int) -> None:
+        def __init__(self, fd: int, *, durable: bool = True) -> None:
             os.truncate(file, 100 + change)
-            super().__init__(fd)
+            super().__init__(fd, durable=durable)
 
     monkeypatch.setattr("zipalign.transaction.Medium", Racing)
     with pytest.raises(ChangedInputError) as caught:

@@ -1,0 +1,233 @@
+"""Measure zipalign beside cp, zip and 7z, all in one run, and write the table benchmarks/zipalign.md.
+
+Every command runs once in each of five rounds, so that what else the machine does hits all alike; what was written
+before is on the disk before a clock starts. Needs 13 GiB in $TMPDIR (or /var/tmp), and takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS: Final = 5
+QUICK_ROUNDS: Final = 21
+GIB: Final = 1 << 30
+HERE: Final = Path(__file__).parent
+ZIPALIGN: Final = [sys.executable, "-m", "zipalign"]
+
+
+@dataclass
+class Measured:
+    """One command and how long it took each time."""
+
+    name: str
+    command: list[str]
+    output: str | None = None  # removed before each run
+    seconds: list[float] = field(default_factory=list)
+    peak_kib: int = 0
+
+    @property
+    def median(self) -> float:
+        """The middle of all runs, in seconds."""
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A promise: one number may be at most so many times another, or at least so many times less."""
+
+    text: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether this run keeps it."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return an environment in which the checkout's package is found and its byte code is kept elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(HERE.parent), "PYTHONPYCACHEPREFIX": str(directory / "pycache")}
+
+
+def run(measured: Measured, directory: Path, *, settle: bool = True) -> None:
+    """Run a command once and note its time and peak memory."""
+    if measured.output is not None:
+        (directory / measured.output).unlink(missing_ok=True)
+    if settle:
+        os.sync()
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        measured.command,
+        cwd=directory,
+        env=environment(directory),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    measured.seconds.append(time.perf_counter() - start)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, measured.command)
+    measured.peak_kib = max(measured.peak_kib, usage.ru_maxrss)
+    if measured.output is not None:
+        (directory / measured.output).unlink()
+
+
+def make_input(path: Path, size: int) -> None:
+    """Write a file that does not compress, and leave it in the page cache."""
+    block = os.urandom(1 << 20)  # small: the children's peak memory begins with that of this process
+    with path.open("wb") as file:
+        for _ in range(0, size, len(block)):
+            file.write(block)
+
+
+def copies(directory: Path, size: int) -> tuple[list[Measured], list[Limit]]:
+    """Measure putting one large file into a new archive."""
+    make_input(directory / "model.gguf", size)
+    rows = [
+        Measured("cp", ["cp", "model.gguf", "copy"], "copy"),
+        Measured("zipalign -j0 --no-fsync", [*ZIPALIGN, "-j0", "--no-fsync", "x.zip", "model.gguf"], "x.zip"),
+        Measured("cp; sync", ["sh", "-c", "cp model.gguf copy && sync copy"], "copy"),
+        Measured("zipalign -j0", [*ZIPALIGN, "-j0", "x.zip", "model.gguf"], "x.zip"),
+        Measured("zip -0 -j", ["zip", "-q", "-0", "-j", "x.zip", "model.gguf"], "x.zip"),
+        Measured("7z -mx0", ["7z", "a", "-tzip", "-mx0", "-bso0", "-bsp0", "x.zip", "model.gguf"], "x.zip"),
+    ]
+    for _ in range(ROUNDS):
+        for row in rows:
+            run(row, directory)
+    (directory / "model.gguf").unlink()
+    cp, quick, cp_sync, durable, info_zip, _ = rows
+    gib = f"{size // GIB} GiB"
+    limits = [
+        Limit(f"{gib}: zipalign / (cp; sync)", durable.median / cp_sync.median, 1.15),
+        Limit(f"{gib}: zipalign --no-fsync / cp", quick.median / cp.median, 1.15),
+        Limit(f"{gib}: zip -0 / zipalign --no-fsync", info_zip.median / quick.median, 15, at_least=True),
+        Limit(f"{gib}: peak memory of zipalign in MiB", max(quick.peak_kib, durable.peak_kib) / 1024, 64),
+    ]
+    return rows, limits
+
+
+def small_appends(directory: Path) -> tuple[list[Measured], list[Limit]]:
+    """Measure adding .args to a small llamafile and to a large one."""
+    (directory / ".args").write_text("-m\nmodel.gguf\n")
+    rows = []
+    for name, size in (("4 MiB", 4 << 20), ("4 GiB", 4 * GIB)):
+        archive = f"{size}.llamafile"
+        make_input(directory / "model.gguf", size)
+        run(Measured("", [*ZIPALIGN, "-j0", archive, "model.gguf"]), directory)
+        (directory / "model.gguf").unlink()
+        rows.append(Measured(f"add .args to {name}", [*ZIPALIGN, "-j0", archive, ".args"]))
+    for _ in range(QUICK_ROUNDS):
+        for row in rows:
+            run(row, directory)
+    small, large = rows
+    return rows, [Limit("adding .args: 4 GiB / 4 MiB", large.median / small.median, 1.1)]
+
+
+def starts(directory: Path) -> tuple[list[Measured], list[Limit]]:
+    """Measure how long it takes to begin."""
+    run(Measured("", [*ZIPALIGN, "-j0", "small.zip", ".args"]), directory)
+    rows = [
+        Measured("python -c 'import click'", [sys.executable, "-c", "import click"]),
+        Measured("zipalign --help", [*ZIPALIGN, "--help"]),
+        Measured("zipalign ZIP, nothing to do", [*ZIPALIGN, "small.zip"]),
+    ]
+    for row in rows:  # compiles what is not compiled yet
+        run(row, directory, settle=False)
+        row.seconds.clear()
+    for _ in range(QUICK_ROUNDS):
+        for row in rows:
+            run(row, directory, settle=False)
+    base, *others = rows
+    return rows, [Limit(f"{row.name} / import click", row.median / base.median, 1.3) for row in others]
+
+
+def table(rows: list[Measured]) -> str:
+    """Return rows as a table in Markdown."""
+    lines = ["| command | median | min to max | peak memory |", "|---|---:|---:|---:|"]
+    for row in rows:
+        spread = f"{min(row.seconds):.3f} to {max(row.seconds):.3f} s"
+        lines.append(f"| `{row.name}` | {row.median:.3f} s | {spread} | {row.peak_kib / 1024:.0f} MiB |")
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(limits: list[Limit]) -> str:
+    """Return promises and whether this run keeps them as a table in Markdown."""
+    lines = ["| promise | measured | limit | |", "|---|---:|---:|---|"]
+    for limit in limits:
+        bound = f"{'≥' if limit.at_least else '≤'} {limit.limit:g}"
+        lines.append(f"| {limit.text} | {limit.value:.2f} | {bound} | {'kept' if limit.kept else '**missed**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def machine(directory: Path) -> str:
+    """Say in a sentence what this was measured on."""
+    processor = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in processor.splitlines() if line.startswith("model name")]
+    model = names[0] if names else platform.machine()
+    command = ["findmnt", "-n", "-o", "FSTYPE", "-T", str(directory)]
+    system = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    try:
+        import isal  # noqa: F401, PLC0415 -- only whether it is there
+
+        checksum = "isal"
+    except ImportError:
+        checksum = "zlib"
+    python = f"Python {platform.python_version()}, CRC-32 by {checksum}"
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, file system {system}, {python}"
+
+
+def main() -> None:
+    """Measure everything and write the table."""
+    for name in ("zip", "7z"):
+        if shutil.which(name) is None:
+            sys.exit(f"bench_zipalign: needs {name}")
+    parent = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108 -- /tmp is often in memory; the name inside is random
+    directory = Path(tempfile.mkdtemp(prefix="zipalign-bench-", dir=parent))
+    before = os.getloadavg()[0]
+    parts: list[tuple[str, Callable[[], tuple[list[Measured], list[Limit]]]]] = [
+        ("One file of 1 GiB, in the page cache", lambda: copies(directory, GIB)),
+        ("One file of 4 GiB, in the page cache", lambda: copies(directory, 4 * GIB)),
+        ("Adding .args", lambda: small_appends(directory)),
+        ("Starting", lambda: starts(directory)),
+    ]
+    try:
+        where = machine(directory)
+        text, limits = "", []
+        for title, measure in parts:
+            rows, promised = measure()
+            text += f"\n## {title}\n\n{table(rows)}"
+            limits += promised
+    finally:
+        shutil.rmtree(directory)
+    load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    head = f"""# zipalign beside its peers
+
+Written by `benchmarks/bench_zipalign.py`, all commands in one run and in turns: median of {ROUNDS}, of {QUICK_ROUNDS}
+for the short ones.
+
+Machine: {where}. Load average: {load}. Where it is well above 1, which is this run and the kernel writing behind it,
+other work was running, and the spread shows it.
+"""
+    (HERE / "zipalign.md").write_text(f"{head}\n## Promises\n\n{verdicts(limits)}{text}")
+    print(f"wrote {HERE / 'zipalign.md'}")  # noqa: T201 -- a program, not a library
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""A Windows program in an APE: headers in the prologue, sections behind the images of Linux."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apepack.errors import InputError, LayoutError
+from apepack.link import link
+from apepack.prologue import PE_HEADERS_OFFSET, PROLOGUE_SIZE, Magic, kept_head, parse_prologue, render_prologue
+from apepack.windows import check_windows, embed_windows, windows_headers
+from runtime.cache import cache_root
+from runtime.image.errors import NotEmbeddableError
+from runtime.image.pe import read_pe
+from tests.builders.ape import LINUX, compiled, linked, probe_output
+from tests.builders.elf import exit_program
+from tests.builders.pe import PE_SIZE, pe_program, with_directory, with_pe_field, with_section
+from tests.conftest import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BASE = 0x90000
+# With a Windows program four bytes of the head are binary: ksh and yash refuse that, mksh any MZ that is typed.
+SHELLS = (("dash",), ("bash",), ("bash", "--posix"), ("zsh",), ("busybox", "sh"), ("mksh",), ("posh",))
+
+
+@pytest.fixture
+def ape(tmp_path: Path) -> Path:
+    output = tmp_path / "probe.exe"
+    link([compiled("windows.c", "windows-amd64"), *(compiled("probe.cpp", name) for name in LINUX)], output)
+    return output
+
+
+def wine() -> str:
+    """The emulator, which Debian keeps out of PATH; it starts within the time limit once it has its own files."""
+    found = shutil.which("wine64", path=f"/usr/lib/wine:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip("needs wine64 (Debian package wine64)")
+    return found
+
+
+class TestFile:
+    def test_windows_finds_its_headers(self, ape: Path) -> None:
+        data = ape.read_bytes()
+        pe, alone = read_pe(data), read_pe(compiled("windows.c", "windows-amd64").read_bytes())
+
+        assert data[0x3C:0x40] == struct.pack("<I", PE_HEADERS_OFFSET)
+        assert pe.optional.size_of_headers == PROLOGUE_SIZE
+        assert [section.virtual_address for section in pe.sections] == [
+            section.virtual_address for section in alone.sections
+        ]
+        assert pe.optional.size_of_image == alone.optional.size_of_image
+        assert len(data) == max(section.raw_end for section in pe.sections)
+
+    def test_every_section_has_its_bytes(self, ape: Path) -> None:
+        data, before = ape.read_bytes(), compiled("windows.c", "windows-amd64").read_bytes()
+        for old, new in zip(read_pe(before).sections, read_pe(data).sections, strict=True):
+            moved = data[new.pointer_to_raw_data : new.raw_end]
+            if old.name.rstrip(b"\0") != b".buildid":  # the debug directory holds an offset of the file
+                assert moved == before[old.pointer_to_raw_data : old.raw_end]
+
+    def test_the_script_ends_before_the_headers(self, ape: Path) -> None:
+        data = ape.read_bytes()
+
+        assert data[:PE_HEADERS_OFFSET].rstrip(b"\0").endswith(b"\nexit 126\n")
+        assert data.index(b"'", 8) == 0x41  # nothing in the head closes the quote
+        assert b" and Windows, not for $m" in data[:PE_HEADERS_OFFSET]
+
+    def test_linux_is_as_without_it(self, ape: Path) -> None:
+        data = ape.read_bytes()
+
+        assert data[0x10000 : len(linked())] == linked()[0x10000:]
+        assert parse_prologue(data).statements[0].header == parse_prologue(linked()).statements[0].header
+        assert kept_head(data) == data[:64]
+
+    def test_other_readers_agree(self, ape: Path) -> None:
+        import lief
+
+        lief.logging.disable()
+        before: Any = lief.PE.parse(str(compiled("windows.c", "windows-amd64")))
+        after: Any = lief.PE.parse(str(ape))
+
+        assert [entry.name for entry in after.imports] == [entry.name for entry in before.imports]
+        assert [len(entry.entries) for entry in after.imports] == [len(entry.entries) for entry in before.imports]
+        assert [len(entry.entries) for entry in after.relocations] == [
+            len(entry.entries) for entry in before.relocations
+        ]
+        assert after.tls.addressof_callbacks == before.tls.addressof_callbacks
+        for old, new in zip(before.debug, after.debug, strict=True):
+            moved = new.pointerto_rawdata - old.pointerto_rawdata
+            assert moved == (BASE if old.pointerto_rawdata else 0)
+
+    def test_a_windows_program_alone(self, tmp_path: Path) -> None:
+        link([compiled("windows.c", "windows-amd64")], tmp_path / "out")
+
+        result = subprocess.run(["sh", tmp_path / "out"], check=False, capture_output=True, text=True)
+        assert "this program is for Windows, not for Linux" in result.stderr
+        assert result.returncode == 127
+
+
+class TestRuns:
+    @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+    def test_in_shells(self, ape: Path, tmp_path: Path, shell: tuple[str, ...]) -> None:
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+        commands: list[list[str | Path]] = [[tool(shell[0]), *shell[1:], ape, "one"]]
+        if shell != ("mksh",):
+            commands.append([tool(shell[0]), *shell[1:], "-c", f"{ape} one; exit $?"])
+        for command in commands:
+            result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+            assert (result.stdout, result.stderr) == (probe_output([str(ape), "one"], str(ape)), "")
+            assert result.returncode == 7
+
+    def test_typed_in_fish(self, ape: Path, tmp_path: Path) -> None:
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+        result = subprocess.run(
+            [tool("fish"), "-c", str(ape)], check=False, capture_output=True, text=True, env=environment
+        )
+
+        assert (result.stdout, result.stderr) == (probe_output([str(ape)], str(ape)), "")
+
+    def test_under_wine(self, ape: Path) -> None:
+        prefix = cache_root() / "wine"  # made by the first run, which takes several seconds
+        prefix.mkdir(parents=True, exist_ok=True)
+        environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}
+
+        result = subprocess.run(
+            [wine(), ape, "one", "two words", ""],
+            check=False, capture_output=True, text=True, timeout=300, env=environment,
+        )  # fmt: skip  # the command, then how it is run
+
+        checks = [f"{name} good" for name in ("threads", "data", "bss", "constructors")]
+        assert result.stdout.splitlines() == [
+            "argv one", "argv two words", "argv ", *checks, "begins with MZqFpD='", "atexit ran",
+        ]  # fmt: skip  # one value for each line
+        assert result.returncode == 7
+
+
+class TestHeaders:
+    def test_what_changes_and_what_does_not(self) -> None:
+        image = with_pe_field(
+            with_pe_field(with_pe_field(pe_program(), "CheckSum", 5), "PointerToSymbolTable", 99), "NumberOfSymbols", 9
+        )
+        before = read_pe(image)
+        headers = windows_headers(before, BASE)
+        data = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + headers
+        after = type(before).unpack(data, 0x40)
+
+        assert [section.pointer_to_raw_data for section in after.sections] == [BASE + 0x400, BASE + 0x600, 0]
+        assert (after.coff.pointer_to_symbol_table, after.coff.number_of_symbols) == (0, 0)
+        assert (after.optional.size_of_headers, after.optional.check_sum) == (PROLOGUE_SIZE, 0)
+        assert after.directories == before.directories
+        assert after.optional.address_of_entry_point == before.optional.address_of_entry_point
+
+    def test_the_debug_directory_is_moved_where_it_has_a_place_in_the_file(self) -> None:
+        moved = embed_windows(pe_program(), read_pe(pe_program()), BASE)
+
+        assert struct.unpack_from("<I", moved, 0x620 + 24) == (0x700 + BASE,)
+        assert struct.unpack_from("<I", moved, 0x63C + 24) == (0,)
+        assert sum(a != b for a, b in zip(moved, pe_program(), strict=True)) <= 4
+
+    def test_a_debug_directory_outside_of_the_sections_is_left_alone(self) -> None:
+        image = with_directory(pe_program(), 6, 0x3000, 28)
+
+        assert embed_windows(image, read_pe(image), BASE) == image
+
+    def test_windows_counts_to_four_gigabytes(self) -> None:
+        pe = read_pe(pe_program())
+
+        assert windows_headers(pe, (1 << 32) - 0x10000)
+        with pytest.raises(NotEmbeddableError, match="0x100000000"):
+            windows_headers(pe, 1 << 32)
+
+
+def packed_tightly(image: bytes) -> bytes:
+    """The program with sections that lie in memory as in the file, the first at 0x400."""
+    for index, (address, size) in enumerate([(0x400, 0x200), (0x600, 0x400), (0xA00, 0x200)]):
+        image = with_section(image, index, VirtualAddress=address, VirtualSize=size)
+    for name, value in {"SectionAlignment": 0x200, "SizeOfImage": 0xC00, "AddressOfEntryPoint": 0x410}.items():
+        image = with_pe_field(image, name, value)
+    return image
+
+
+FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "signed": (lambda image: with_directory(image, 4, PE_SIZE, 100), "it is signed"),
+    "first section below the prologue's end": (packed_tightly, "first section is at 0x400"),
+}
+
+
+@pytest.mark.parametrize(("change", "word"), FAULTS.values(), ids=FAULTS)
+def test_what_cannot_become_part_of_an_ape(tmp_path: Path, change: Callable[[bytes], bytes], word: str) -> None:
+    image = change(pe_program())
+    (tmp_path / "bad.exe").write_bytes(image)
+
+    with pytest.raises(NotEmbeddableError, match=word):
+        check_windows(read_pe(image))
+    with pytest.raises(InputError, match=word) as caught:
+        link([tmp_path / "bad.exe"], tmp_path / "out")
+    assert caught.value.path == tmp_path / "bad.exe"
+
+
+def test_without_windows_there_is_no_windows_program(tmp_path: Path) -> None:
+    (tmp_path / "program.exe").write_bytes(pe_program())
+    (tmp_path / "program").write_bytes(exit_program())
+
+    with pytest.raises(InputError, match="Windows runs only what begins with MZ"):
+        link([tmp_path / "program", tmp_path / "program.exe"], tmp_path / "out", magic=Magic.NO_WINDOWS)
+
+
+def test_a_script_has_less_room_with_a_windows_program() -> None:
+    room = PE_HEADERS_OFFSET - 0x47
+
+    assert len(render_prologue(Magic.MZ, "#" * room, b"PE\0\0")) == PROLOGUE_SIZE
+    with pytest.raises(LayoutError, match="0xc01"):
+        render_prologue(Magic.MZ, "#" * (room + 1), b"PE\0\0")
