@@ -61,7 +61,7 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     runtime is linked from what llamafile-build made, or taken from --runtime.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
-    platform is read from the program itself: static executables for Linux on x86_64 and aarch64.
+    platform is read from the program itself: a static executable for Linux on x86_64 or aarch64, or one for Windows.
     """
     arguments = context.meta.get(_ARGUMENTS)
     if options["print_binfmt"]:

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, InputError, NotAnApeError, OutputError
 from apepack.link import link
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Contents", "NoRuntimeError", "Packed", "link_runtime", "pack", "planned_size"]
-
-_LINKABLE: Final = (Launch.MAPPED, Launch.PE)  # programs that run from where they lie in the file
 
 
 class NoRuntimeError(ApepackError):
@@ -96,7 +94,8 @@ def pack(
     Args:
         contents: the weights and what goes with them.
         output: the file to make.
-        runtime: a llamafile to put in front; else the builds in the cache are linked.
+        runtime: a llamafile to put in front; else the builds in the cache are linked, those that run from where they
+            lie in a file that begins with MAGIC.
         magic: the first bytes, when it is linked.
         dry_run: make every check, write nothing.
         progress: is told the number of bytes each time some have been packed.
@@ -112,7 +111,7 @@ def pack(
     for path in (contents.model, contents.args_file, *contents.extra, runtime):
         if path is not None and output.exists() and output.samefile(path):
             raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
-    programs = [] if runtime else [item.path for item in builds_in_cache() if item.platform.launch in _LINKABLE]
+    programs = [] if runtime else _programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
     if dry_run:
@@ -124,6 +123,11 @@ def pack(
             link_runtime(programs, work, magic=magic)
         archive = add_files(work, members, progress=progress)
     return Packed(output, model, tuple(entry.name for entry in archive.entries), archive.file_size)
+
+
+def _programs(magic: Magic) -> list[Path]:
+    launches = (Launch.MAPPED, Launch.PE) if magic is Magic.MZ else (Launch.MAPPED,)
+    return [item.path for item in builds_in_cache() if item.platform.launch in launches]
 
 
 def planned_size(contents: Contents) -> int:

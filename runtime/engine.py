@@ -115,7 +115,8 @@ def _source_key() -> str:
 def engine_key(platform: Platform, tools: Toolchain) -> str:
     """Return the cache key of the engine for PLATFORM: it changes with everything that its bytes depend on."""
     recipe = [_RECIPE / name for name in _RECIPE_FILES]
-    return digest_of([_source_key(), tools.identity, repr(platform), repr(_OPTIONS), _HOT, _COLD, *recipe])
+    target = [platform.zig_target, platform.cpu, platform.system, platform.processor]
+    return digest_of([_source_key(), tools.identity, *target, repr(_OPTIONS), _HOT, _COLD, *recipe])
 
 
 def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:

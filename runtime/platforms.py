@@ -60,9 +60,7 @@ PLATFORMS: Final = (
     Platform(
         "linux-arm64", "aarch64-linux-musl", _ARM64, "Linux", "aarch64", ImageFormat.ELF, Launch.MAPPED, Proof.QEMU
     ),
-    Platform(
-        "windows-amd64", "x86_64-windows-gnu", _X86_64, "Windows", "AMD64", ImageFormat.PE, Launch.PE, Proof.STRUCTURE
-    ),
+    Platform("windows-amd64", "x86_64-windows-gnu", _X86_64, "Windows", "AMD64", ImageFormat.PE, Launch.PE, Proof.WINE),
     Platform(
         "macos-arm64",
         "aarch64-macos.13.0",

@@ -31,6 +31,7 @@ PACKAGES = {
     "qemu-aarch64-static": "qemu-user-static",
     "strace": "strace",
     "unzip": "unzip",
+    "wine64": "wine64",
     "yash": "yash",
     "zip": "zip",
     "zsh": "zsh",
