@@ -22,9 +22,9 @@ __all__ = ["INCLUDES", "LIBRARIES", "Engine", "build_engine", "engine_key", "eng
 _RECIPE: Final = Path(__file__).with_name("recipe")
 _RECIPE_FILES: Final = ("CMakeLists.txt", "member_file.h")
 
-# Measured: ARCHITECTURE.md, "What the build costs".
-_HOT: Final = "-O3"
-_COLD: Final = "-O1"
+# zig has one level for -O1, -O2 and -O3. What this choice bought: ARCHITECTURE.md, "What the build costs".
+_HOT: Final = "-O2"
+_COLD: Final = "-Os"
 
 _OPTIONS: Final = {
     "CMAKE_BUILD_TYPE": "Release",

@@ -53,7 +53,8 @@ def find_end(fd: int, file_size: int, path: Path | str) -> End:
         for record in candidates:
             if _is_plausible(fd, record):
                 raise _misfit(record, _comment_end(record, tail, tail_offset), file_size)
-        reason = f"{path} is not a ZIP archive: there is no end record at its end"
+        hint = "if adding to it was interrupted, run zipalign --recover"
+        reason = f"{path} is not a ZIP archive: there is no end record at its end ({hint})"
         raise NotAnArchiveError(reason, path=path)
     if len(real) > 1:
         reason = f"two end records claim the end of the file (the other is at offset {real[1]:#x})"

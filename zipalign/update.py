@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zipalign.errors import DuplicateNameError, NoSuchEntryError
+from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError
 from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, check_alignment, pack_directory
 from zipalign.medium import opened
 from zipalign.member import Member, input_for
@@ -143,9 +143,9 @@ def remove_entries(
         ZipalignError: as for `add_files`.
     """
     archive = Path(archive)
-    _check_present(read_archive(archive), names)  # first: a file without an archive must not get an empty one
+    present = _check_present(archive, names)  # first: a file without an archive must not get an empty one
     if dry_run:
-        return read_archive(archive)
+        return present
     with appending(archive, durable=durable) as append:
         entries = append.archive.entries if append.archive else ()
         kept = [entry.record for entry in entries if entry.name not in names]
@@ -155,10 +155,15 @@ def remove_entries(
     return read_archive(archive)
 
 
-def _check_present(archive: Archive, names: Sequence[str]) -> None:
+def _check_present(path: Path, names: Sequence[str]) -> Archive:
+    with opened(path) as fd:
+        archive, _ = examine(fd, path)
+    if archive is None:
+        raise NotAnArchiveError(f"{path} is not a ZIP archive: there is nothing to remove", path=path)
     for name in names:
         if archive.entry(name) is None:
             raise NoSuchEntryError(name)
+    return archive
 
 
 def _kept(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:

@@ -12,7 +12,7 @@ import pytest
 from tests.builders.zip import Item, build
 from tests.zipalign.crash import FailingMedium, RecordingMedium, Step, states
 from zipalign import Member, add_files, cut_remains, read_archive, remove_entries
-from zipalign.errors import NotAnArchiveError, RollbackError
+from zipalign.errors import NotAnArchiveError, RollbackError, TrailingDataError
 from zipalign.remains import Mark
 from zipalign.update import add_inputs
 
@@ -137,6 +137,19 @@ def test_the_next_run_recovers_by_itself(tmp_path: Path, recorded: list[Step], m
     path.write_bytes(half_way)
     operate(path)
     assert path.read_bytes() == new
+
+
+def test_removing_recovers_first_too(tmp_path: Path, recorded: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, old, operate = _prepare(tmp_path, "replace in our archive")
+    recorded.clear()
+    operate(path)
+    monkeypatch.undo()
+    path.write_bytes(next(state for what, state in states(old, list(recorded)) if what == "before step 4"))
+    with pytest.raises(TrailingDataError, match="--recover"):
+        read_archive(path)
+    archive = remove_entries(path, ["old.txt"])
+    assert [entry.name for entry in archive.entries] == ["model.gguf"]
+    assert path.read_bytes().startswith(old)
 
 
 def test_order_of_barriers(tmp_path: Path, recorded: list[Step]) -> None:
