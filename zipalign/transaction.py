@@ -54,17 +54,19 @@ class Append:
         self._begun = False
 
     def begin(self, end: int) -> None:
-        """Mark the start of the tail and reserve the space up to `end`.
+        """Mark the start of the tail, and reserve the space up to `end` where it is scarce.
 
         Raises:
             NoSpaceError: the file system has not that much room.
         """
         needed = end - self.old_size
-        check_space(self.path, needed)
+        scarce = check_space(self.path, needed)
         self._begun = True
         mark = Mark(self.old_size)
         self.medium.write(mark.pack(), mark.offset)
         self._sync()
+        if not scarce:  # reserved space takes longer to write: ext4 doubles the time for 4 GiB
+            return
         try:
             self.medium.reserve(mark.end, end - mark.end)
         except OSError as e:
@@ -102,12 +104,19 @@ class Append:
             self.medium.sync()
 
 
-def check_space(path: Path, needed: int) -> None:
-    """Raise NoSpaceError when `path` cannot grow by `needed` bytes."""
+def check_space(path: Path, needed: int) -> bool:
+    """Tell whether space is scarce: another writer could use up what `path` needs to grow by `needed` bytes.
+
+    Raises:
+        NoSpaceError: there is not enough.
+    """
     space = os.statvfs(path if path.exists() else path.parent)
     free = space.f_bavail * space.f_frsize
-    if space.f_blocks and needed > free:  # some file systems do not tell
+    if not space.f_blocks:  # some file systems do not tell
+        return True
+    if needed > free:
         raise NoSpaceError(path, needed, free)
+    return 2 * needed > free
 
 
 @contextlib.contextmanager

@@ -35,7 +35,6 @@ INJECTED = [
     ("fdatasync", 2, "EIO", "small"),
     ("fdatasync", 3, "EIO", "small"),
     ("ftruncate", 1, "EIO", "small"),
-    ("fallocate", 1, "ENOSPC", "model.gguf"),
     ("pwrite64", 2, "ENOSPC", "model.gguf"),
     ("pwrite64", 7, "EIO", "model.gguf"),
     ("pwrite64", 12, "ENOSPC", "model.gguf"),
@@ -75,9 +74,9 @@ def test_file_systems_without_the_fast_calls(tmp_path: Path) -> None:
     _llamafile(path)
     model = os.urandom(9 * MIB)
     (tmp_path / "model.gguf").write_bytes(model)
-    calls = ("ioctl:error=EXDEV", "fallocate:error=EOPNOTSUPP", "sync_file_range:error=ENOSYS")
+    calls = ("ioctl:error=EXDEV", "sync_file_range:error=ENOSYS")
     inject = [word for call in calls for word in ("-e", f"inject={call}")]
-    traced = "trace=ioctl,fallocate,sync_file_range"
+    traced = "trace=ioctl,sync_file_range"
     before = [strace, "-f", "-o", str(tmp_path / "trace"), "-e", traced, *inject]
     assert run("x.llamafile", "model.gguf", cwd=tmp_path, before=before).returncode == 0
     trace = (tmp_path / "trace").read_text()
@@ -113,8 +112,6 @@ def test_fifty_kills(tmp_path: Path) -> None:
         if len(left) > len(old):  # complete, but for wiping out the mark
             left[mark.offset : mark.end] = bytes(mark.SIZE)
         assert bytes(left) in {old, new}
-    assert run("x.llamafile", "model.gguf", cwd=tmp_path).returncode == 0
-    assert path.read_bytes() == new
     # Otherwise this test would have shown nothing.
     assert interrupted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, Z
 from zipalign.lock import locked
 from zipalign.medium import Medium
 from zipalign.remains import Mark, find_remains
-from zipalign.transaction import replacing
+from zipalign.transaction import check_space, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,10 +135,38 @@ def test_reservation_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(Medium, "reserve", reserve)
+    add_files(tmp_path / "plenty.zip", [Member("a", b"a")])  # nothing is reserved where there is plenty
+    monkeypatch.setattr("zipalign.transaction.check_space", lambda path, needed: True)
     with pytest.raises(NoSpaceError) as caught:
         add_files(path, [Member("a", b"a")])
     assert caught.value.needed > 0
     assert path.read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    ("free", "scarce"), [(0, None), (999, None), (1000, True), (1999, True), (2000, False), (1 << 50, False)]
+)
+def test_scarce_space(free: int, *, scarce: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SimpleNamespace(f_bavail=free, f_frsize=1, f_blocks=1 << 50)
+    monkeypatch.setattr(os, "statvfs", lambda path: space)
+    if scarce is None:
+        with pytest.raises(NoSpaceError) as caught:
+            check_space(tmp_path / "x", 1000)
+        assert (caught.value.needed, caught.value.free) == (1000, free)
+    else:
+        assert check_space(tmp_path / "x", 1000) is scarce
+
+
+def test_reserving_takes_space_but_no_size(tmp_path: Path) -> None:
+    with (tmp_path / "x").open("w+b") as file:
+        file.write(b"old")
+        file.flush()
+        medium = Medium(file.fileno())
+        medium.reserve(3, 8 << 20)
+        assert medium.size == 3
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 8 << 20
+        medium.truncate(3)
+        assert os.fstat(file.fileno()).st_blocks * 512 < 1 << 20
 
 
 def test_remains_far_behind_are_found(tmp_path: Path) -> None:
