@@ -75,7 +75,7 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
 @click.argument("archive", metavar="ZIP", type=click.Path())
-@click.argument("files", metavar="FILE", nargs=-1, type=click.Path())
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     """Add FILEs to ZIP, stored and aligned so that they can be mapped in place.
 
