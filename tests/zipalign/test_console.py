@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from zipalign import console
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+
+def count_to(total: int, *, quiet: bool = False) -> None:
+    with console.steps("counting", quiet=quiet) as show:
+        for done in range(1, total + 1):
+            show(done, total)
+
+
+def test_off_a_terminal_steps_are_a_line_for_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    count_to(205)
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 10
+    assert (lines[0], lines[-1]) == ("counting: 21 of 205", "counting: 205 of 205")
+    assert captured.out == ""
+
+
+def test_few_steps_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    count_to(3)
+    assert capsys.readouterr().err.splitlines() == [f"counting: {done} of 3" for done in (1, 2, 3)]
+
+
+def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    count_to(10, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_tqdms_own_variable_is_honoured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    count_to(10)
+    assert capsys.readouterr().err == ""
