@@ -12,15 +12,14 @@ import pytest
 import apepack.cli
 import assimilate.cli
 import runtime.cli
-import zipalign.cli
 from tests.conftest import tool
 
 if TYPE_CHECKING:
     import click
 
 MANUALS = Path(__file__).parents[1] / "man"
+# zipalign(1) has a test of its own, tests/zipalign/test_manual.py.
 COMMANDS: dict[str, click.Command] = {
-    "zipalign": zipalign.cli.command,
     "apepack": apepack.cli.command,
     "assimilate": assimilate.cli.command,
     "llamafile-build": runtime.cli.command,
@@ -39,7 +38,16 @@ def test_mandoc_finds_no_fault(manual: Path) -> None:
 
 def test_references_lead_somewhere() -> None:
     present = {(path.stem, path.suffix[1:]) for path in MANUALS.rglob("*.?")}
-    system = {("zip", "1"), ("unzip", "1"), ("cp", "1"), ("sh", "1"), ("binfmt.d", "5"), ("elf", "5"), ("sync", "1")}
+    system = {
+        ("zip", "1"),
+        ("unzip", "1"),
+        ("cp", "1"),
+        ("sh", "1"),
+        ("binfmt.d", "5"),
+        ("elf", "5"),
+        ("sync", "1"),
+        ("fallocate", "2"),
+    }
     for manual in MANUALS.rglob("*.?"):
         for name, section in re.findall(r"^\.Xr (\S+) (\S+)", manual.read_text(), re.MULTILINE):
             assert (name, section) in present | system, f"{manual.name} refers to {name}({section})"
