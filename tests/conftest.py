@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ PACKAGES = {
     "zsh": "zsh",
 }
 
+
+# A job in the background is started with Ctrl-C ignored, and so would be all that its tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The commands under test are this environment's own, whether or not it was activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
