@@ -39,8 +39,9 @@ PACKAGES = {
 }
 
 
-# A job in the background is started with Ctrl-C ignored, and so would be all that its tests start and interrupt.
+# A job in the background, or under nohup, is started with these ignored, and so would be all that its tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The commands under test are this environment's own, whether or not it was activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -56,6 +56,7 @@ class Home:
             text=True,
             timeout=60,
             user=user,
+            cwd="/",  # which every user may enter
             env={name: value for name, value in merged.items() if value is not None},
         )
 
