@@ -65,7 +65,7 @@ class Append:
         mark = Mark(self.old_size)
         self.medium.write(mark.pack(), mark.offset)
         self._sync()
-        if not scarce:  # reserved space takes longer to write: ext4 doubles the time for 4 GiB
+        if not scarce:  # room enough for twice as much: the file system may choose the place late, as it likes to
             return
         try:
             self.medium.reserve(mark.end, end - mark.end)
