@@ -1,7 +1,7 @@
 # Everything starts here: `make demo` shows the product, `make test` proves it, `make help` lists the rest.
 
 PYTHON ?= python3
-# The platforms in build/llamafile; `make PLATFORMS=all` for all, `llamafile-build --list` for their names.
+# The platforms in build/llamafile; linux-amd64, linux-arm64 and windows-amd64 can be linked.
 PLATFORMS ?= host
 
 BIN := .venv/bin
@@ -18,7 +18,7 @@ help:
 	@echo "make check              style and types only"
 	@echo "make format             rewrite the sources in house style"
 	@echo "make clean              remove what was made here (the cache outside stays)"
-	@echo "PLATFORMS=all           build for every platform, not just this machine's"
+	@echo "PLATFORMS='A B'         build for these platforms, of linux-amd64, linux-arm64 and windows-amd64"
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml

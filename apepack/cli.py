@@ -68,6 +68,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
         from apepack.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
 
         click.echo(BINFMT_CONFIGURATION, nl=False)
+    elif options["loader"] and options["dry_run"]:
+        raise click.UsageError("--loader has no --dry-run.")
     elif options["loader"]:
         _write_loader(options["loader"], options["output"])
     elif not inputs:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from apepack.opening import OpeningMember
     from runtime.platforms import Platform
 
-__all__ = ["Linked", "LinkedImage", "Program", "link", "plan", "read_program"]
+__all__ = ["Linked", "LinkedImage", "Program", "current_umask", "link", "plan", "read_program"]
 
 # What `uname -m` prints, depending on the system's age.
 _MACHINES = {Machine.X86_64: ("x86_64", "amd64"), Machine.AARCH64: ("aarch64", "arm64")}
@@ -107,7 +107,7 @@ def link(
     programs = _read(paths, magic)
     loaders = _loaders(programs, loader_for)
     linked, layout = _plan(programs, loaders, opening, magic)
-    with replacing(output, 0o777 & ~_umask()) as file:
+    with replacing(output, 0o777 & ~current_umask()) as file:
         _emit(file, programs, loaders, opening, linked, layout)
         _expect_at(file, linked.size)
     return linked
@@ -225,7 +225,7 @@ def _expect_at(file: IO[bytes], offset: int) -> None:
         raise LayoutError(f"something was written to {file.tell():#x} that was reserved to end at {offset:#x}")
 
 
-def _umask() -> int:
+def current_umask() -> int:
     """Return the umask, which the system tells only when it is set."""
     mask = os.umask(0o077)
     os.umask(mask)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, InputError, NotAnApeError, OutputError
-from apepack.link import link
+from apepack.link import current_umask, link
 from apepack.model import Model, read_model
 from apepack.opening import OpeningMember
 from apepack.prologue import WINDOW_SIZE, Magic, parse_prologue
@@ -21,6 +21,7 @@ from runtime.build import builds_in_cache
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.platforms import Launch
 from zipalign import Member, add_files
+from zipalign.update import check_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,19 +107,27 @@ def pack(
         OutputError: OUTPUT is one of the inputs.
         RuntimeBuildError, ZipalignError: as the called packages do.
     """
+    output = output.resolve()  # where it is a symbolic link, what it leads to is replaced
+    if output.is_dir() or not output.parent.is_dir():
+        reason = "this is a folder" if output.is_dir() else "there is no such folder"
+        raise OutputError(output, f"{reason}: name a file with -o")
     model = read_model(contents.model)
     members = _members(contents)
     for path in (contents.model, contents.args_file, *contents.extra, runtime):
         if path is not None and output.exists() and output.samefile(path):
             raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
+    check_inputs(output, members)
     programs = [] if runtime else _programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
+    if runtime is not None:
+        _check_runtime(runtime)
     if dry_run:
         return Packed(output, model, tuple(member.name for member in members), planned_size(contents))
     with _published(output) as work:
         if runtime is not None:
-            _copy_runtime(runtime, work)
+            shutil.copyfile(runtime, work)
+            work.chmod(0o777 & ~current_umask())
         else:
             link_runtime(programs, work, magic=magic)
         archive = add_files(work, members, progress=progress)
@@ -150,7 +159,7 @@ def _members(contents: Contents) -> list[Member]:
     return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, arguments)]
 
 
-def _copy_runtime(runtime: Path, work: Path) -> None:
+def _check_runtime(runtime: Path) -> None:
     with runtime.open("rb") as file:
         head = file.read(WINDOW_SIZE)
     try:
@@ -159,8 +168,6 @@ def _copy_runtime(runtime: Path, work: Path) -> None:
         raise InputError(
             runtime, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
         ) from error
-    shutil.copyfile(runtime, work)
-    work.chmod(runtime.stat().st_mode & 0o777)
 
 
 @contextmanager

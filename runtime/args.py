@@ -15,7 +15,7 @@ from runtime.errors import ArgumentsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MEMBER_NAME", "PLACEHOLDER", "format_arguments", "merge_arguments", "parse_arguments"]
+__all__ = ["MEMBER_NAME", "PLACEHOLDER", "format_arguments", "parse_arguments"]
 
 MEMBER_NAME: Final = ".args"
 PLACEHOLDER: Final = "..."
@@ -38,7 +38,7 @@ def parse_arguments(data: bytes) -> list[str]:
 
 
 def format_arguments(arguments: Sequence[str]) -> bytes:
-    """Return the `.args` member that gives ARGUMENTS before those of the command line.
+    """Return the `.args` member that gives ARGUMENTS, before those of the command line unless PLACEHOLDER is one.
 
     Raises:
         ArgumentsError: one of them cannot be written in this grammar.
@@ -46,15 +46,19 @@ def format_arguments(arguments: Sequence[str]) -> bytes:
     for number, argument in enumerate(arguments, 1):
         if not argument:
             raise ArgumentsError("an empty argument cannot be written", number)
-        if "\0" in argument or "\r" in argument or "\\n" in argument:
+        if any(text in argument for text in ("\0", "\r", "\\n")) or not _is_text(argument):
             raise ArgumentsError(f"the argument {argument!r} cannot be written", number)
+        if argument == PLACEHOLDER and PLACEHOLDER in arguments[: number - 1]:
+            raise ArgumentsError(f"a second {PLACEHOLDER!r}", number)
     lines = [argument.replace("\n", "\\n") for argument in arguments]
-    return "".join(f"{line}\n" for line in [*lines, PLACEHOLDER]).encode()
+    last = [] if PLACEHOLDER in arguments else [PLACEHOLDER]
+    return "".join(f"{line}\n" for line in [*lines, *last]).encode()
 
 
-def merge_arguments(defaults: Sequence[str], user: Sequence[str]) -> list[str]:
-    """Return DEFAULTS with USER where the placeholder stands, or after them where there is none."""
-    if PLACEHOLDER not in defaults:
-        return [*defaults, *user]
-    at = defaults.index(PLACEHOLDER)
-    return [*defaults[:at], *user, *defaults[at + 1 :]]
+def _is_text(argument: str) -> bool:
+    """Return whether an argument of the command line, where any bytes may stand, is Unicode text."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.artifacts import ENGINE_SDIST
 from runtime.cache import cache_root, cached, digest_of
 from runtime.compilation import jobs, run_tool
-from runtime.engine import Engine, build_engine, engine_key
+from runtime.engine import LIBRARIES, Engine, build_engine, engine_key
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.notices import collect_notices
 from runtime.platforms import PLATFORMS, ImageFormat, Platform
@@ -111,7 +111,9 @@ def _sources() -> list[Path]:
 def _key(platform: Platform, tools: Toolchain) -> str:
     files = [*_sources(), *sorted(_SHIM.glob("*.h"))]
     names = [file.name for file in files]
-    return digest_of([engine_key(platform, tools), *_FLAGS, _version_text(platform), *names, *files])
+    flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
+    notices = Path(__file__).with_name("notices.py")
+    return digest_of([engine_key(platform, tools), *flags, _version_text(platform), notices, *names, *files])
 
 
 def _version_text(platform: Platform) -> str:

@@ -67,6 +67,12 @@ bool has_option(const Arguments &arguments, const std::vector<std::string> &name
                        [&](const std::string &argument) { return is_one_of(argument, names); });
 }
 
+std::string last_of(const Arguments &arguments, const std::vector<std::string> &names) {
+    const auto found = std::find_if(arguments.rbegin(), arguments.rend(),
+                                    [&](const std::string &argument) { return is_one_of(argument, names); });
+    return found == arguments.rend() ? std::string() : normalised(*found);
+}
+
 Arguments without(const Arguments &arguments, const std::vector<std::string> &names) {
     Arguments result;
     std::copy_if(arguments.begin(), arguments.end(), std::back_inserter(result),

@@ -16,5 +16,8 @@ Arguments merge(const Arguments &defaults, const Arguments &user);
 // True if one of ARGUMENTS is one of NAMES; `_` and `-` are the same in long options, as the engine has it.
 bool has_option(const Arguments &arguments, const std::vector<std::string> &names);
 
+// The one of NAMES that stands last in ARGUMENTS; empty if none does.
+std::string last_of(const Arguments &arguments, const std::vector<std::string> &names);
+
 // ARGUMENTS without those that are one of NAMES (options without a value).
 Arguments without(const Arguments &arguments, const std::vector<std::string> &names);

@@ -104,7 +104,7 @@ int generate(const common_params &params, common_init_result &engine) {
             output.write_generated(common_token_to_piece(context, token, params.special))) {
             break;
         }
-        if (--room == 0) {
+        if (--room == 0 && remaining != 1) {
             complain("the context is full; give a larger one with -c");
             break;
         }

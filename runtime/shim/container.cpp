@@ -42,8 +42,12 @@ void Container::find(const char *argument0) {
     }
 }
 
+bool Container::is_member_path(const std::string &path) {
+    return path.rfind(ARCHIVE_PREFIX, 0) == 0;
+}
+
 const zip::Member *Container::find_member(const std::string &path) const {
-    const std::string wanted = path.rfind(ARCHIVE_PREFIX, 0) == 0 ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
+    const std::string wanted = is_member_path(path) ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
     if (!has_archive()) {
         return nullptr;
     }

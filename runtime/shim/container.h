@@ -24,6 +24,9 @@ class Container {
     const std::string &path() const { return name; } // for messages
     const std::vector<zip::Member> &members() const { return archive.members; }
 
+    // True of `/zip/NAME`, which is never looked for on disk.
+    static bool is_member_path(const std::string &path);
+
     // Nothing if the container has no such member. `/zip/NAME` and `NAME` are the same member.
     const zip::Member *find_member(const std::string &path) const;
 

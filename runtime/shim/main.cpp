@@ -61,8 +61,9 @@ bool read_defaults(Arguments &defaults) {
 }
 
 bool wants_completion(const Arguments &arguments) {
-    return !has_option(arguments, {"--server"}) &&
-           has_option(arguments, {"--cli", "-p", "--prompt", "-f", "--file", "-bf", "--binary-file"});
+    const std::string mode = last_of(arguments, {"--cli", "--server"});
+    return mode.empty() ? has_option(arguments, {"-p", "--prompt", "-f", "--file", "-bf", "--binary-file"})
+                        : mode == "--cli";
 }
 
 int run(const char *argument0, const Arguments &user) {

@@ -84,7 +84,8 @@ std::FILE *open_member(const zip::Member &member) {
 
 // Disk first, then the container: a file the user can see wins over one that he cannot.
 std::FILE *ggml_fopen(const char *path, const char *mode) {
-    std::FILE *file = ggml_fopen_os(path, mode);
+    errno = ENOENT;
+    std::FILE *file = Container::is_member_path(path) ? nullptr : ggml_fopen_os(path, mode);
     if (file != nullptr) {
         const std::lock_guard<std::mutex> lock(table_mutex);
         open_members().erase(descriptor_of(file));

@@ -108,7 +108,8 @@ std::string only_model(std::string &problem) {
 }
 
 bool check_model(const std::string &name, std::string &problem) {
-    std::FILE *file = ggml_fopen_os(name.c_str(), "rb");
+    errno = ENOENT;
+    std::FILE *file = Container::is_member_path(name) ? nullptr : ggml_fopen_os(name.c_str(), "rb");
     if (file != nullptr) {
         const bool good = check_magic(file, "'" + name + "'", problem);
         std::fclose(file);

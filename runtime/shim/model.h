@@ -6,7 +6,7 @@
 
 #include <string>
 
-// True if ARGUMENTS name weights, in any of the engine's ways.
+// True if ARGUMENTS name weights, by one of the engine's options for a file, an address or a repository.
 bool names_model(const Arguments &arguments);
 
 // The only GGUF in the container; empty, with a sentence in PROBLEM, if there is none or more than one.

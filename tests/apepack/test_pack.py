@@ -13,6 +13,7 @@ from apepack.prologue import Magic
 from runtime.errors import ArgumentsError
 from tests.builders.gguf import TinyModel
 from zipalign import read_archive
+from zipalign.errors import DuplicateNameError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,28 @@ def test_a_dry_run_writes_nothing(model: Path, front: Path, tmp_path: Path) -> N
     packed = pack(Contents(model), tmp_path / "out", runtime=front, dry_run=True)
     assert packed.members == ("tiny.gguf", ".args")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "run"])
+@pytest.mark.parametrize("output", [".", "nowhere/out"], ids=["a folder", "in no folder"])
+def test_an_output_that_cannot_be(model: Path, front: Path, tmp_path: Path, output: str, dry_run: bool) -> None:  # noqa: FBT001  # a parameter
+    with pytest.raises(OutputError, match="-o"):
+        pack(Contents(model), tmp_path / output, runtime=front, dry_run=dry_run)
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "run"])
+def test_two_members_of_one_name(model: Path, front: Path, tmp_path: Path, dry_run: bool) -> None:  # noqa: FBT001  # a parameter
+    (tmp_path / model.name).write_bytes(b"another")
+    with pytest.raises(DuplicateNameError):
+        pack(Contents(model, extra=[tmp_path / model.name]), tmp_path / "out", runtime=front, dry_run=dry_run)
+
+
+def test_a_link_keeps_leading_where_it_led(model: Path, front: Path, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("older")
+    (tmp_path / "link").symlink_to("target")
+    pack(Contents(model), tmp_path / "link", runtime=front)
+    assert (tmp_path / "link").is_symlink()
+    assert read_archive(tmp_path / "target").entry("tiny.gguf") is not None
 
 
 def test_the_output_is_no_input(model: Path, front: Path) -> None:

@@ -146,6 +146,22 @@ def test_two_packs_are_the_same_bytes(runtime: Path, tiny_model: Path, tmp_path:
     assert entry.data_offset % 65536 == 0
 
 
+def test_a_member_can_be_meant_in_any_case(llamafile: Path, tiny_model: Path, bare: dict[str, str]) -> None:
+    """`/zip/NAME` is the member; the same name alone is the file that lies here, which is none."""
+    add_files(llamafile, [Member("tiny.gguf", tiny_model)])
+    (llamafile.parent / "tiny.gguf").write_text("not a model")
+    answer = run(llamafile, "-m", "/zip/tiny.gguf", "-p", "hello", "-n", "2", env=bare, cwd=llamafile.parent)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    refusal = run(llamafile, "-m", "tiny.gguf", "-p", "hello", "-n", "2", env=bare, cwd=llamafile.parent)
+    assert "is not a GGUF file" in refusal.stderr
+
+
+def test_the_last_mode_counts(llamafile: Path, tiny_model: Path, bare: dict[str, str]) -> None:
+    add_files(llamafile, [Member("tiny.gguf", tiny_model), Member(".args", b"--server\n")])
+    result = run(llamafile, "--cli", "-p", "hello", "-n", "2", env=bare)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_one_command_from_a_model_to_a_llamafile(
     runtime: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
 ) -> None:

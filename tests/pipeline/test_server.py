@@ -72,6 +72,8 @@ def test_the_openai_client_gets_an_answer(smollm2: Path, bare: dict[str, str]) -
 def test_control_c_ends_it_and_frees_the_port(smollm2: Path, bare: dict[str, str]) -> None:
     port = free_port()
     with serving(smollm2, bare, port) as server:
+        # The engine says that it is healthy before it can be interrupted, and this line after.
+        assert any("listening on" in line for line in server.stderr or ())
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=2) == 0
         with socket.socket() as probe:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.args import format_arguments, merge_arguments, parse_arguments
+from runtime.args import format_arguments, parse_arguments
 from runtime.errors import ArgumentsError
 
 
@@ -43,22 +43,19 @@ def test_format_is_what_parse_reads() -> None:
     assert parse_arguments(format_arguments(arguments)) == [*arguments, "..."]
 
 
-@pytest.mark.parametrize("argument", ["", "a\0b", "a\rb", "a\\nb"], ids=["empty", "NUL", "CR", "backslash n"])
+def test_the_users_place_is_written_once() -> None:
+    assert format_arguments(["--temp", "0", "...", "-c", "0"]) == b"--temp\n0\n...\n-c\n0\n"
+    with pytest.raises(ArgumentsError, match="second") as caught:
+        format_arguments(["...", "-c", "..."])
+    assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["", "a\0b", "a\rb", "a\\nb", "\udcff"],
+    ids=["empty", "NUL", "CR", "backslash n", "not UTF-8"],
+)
 def test_what_the_grammar_cannot_say_is_refused(argument: str) -> None:
     with pytest.raises(ArgumentsError, match="cannot be written") as caught:
         format_arguments(["-p", argument])
     assert caught.value.line == 2
-
-
-@pytest.mark.parametrize(
-    ("defaults", "merged"),
-    [
-        (["-c", "0"], ["-c", "0", "USER"]),
-        (["...", "-c"], ["USER", "-c"]),
-        (["-c", "...", "0"], ["-c", "USER", "0"]),
-        (["...", "..."], ["USER", "..."]),
-    ],
-    ids=["none", "first", "middle", "twice"],
-)
-def test_merge(defaults: list[str], merged: list[str]) -> None:
-    assert merge_arguments(defaults, ["USER"]) == merged

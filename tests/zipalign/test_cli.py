@@ -96,7 +96,7 @@ def test_no_fsync(folder: Path) -> None:
 def test_help(flag: str, folder: Path) -> None:
     done = run(flag, cwd=folder)
     assert done.returncode == 0
-    assert done.stdout.startswith("Usage: zipalign [OPTIONS] ZIP FILE")
+    assert done.stdout.startswith("Usage: zipalign [OPTIONS] ZIP [FILE]...")
     assert done.stderr == ""
 
 
