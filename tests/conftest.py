@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,18 @@ def tool(name: str) -> str:
     if found is None:
         pytest.skip(f"needs {name} (Debian package {PACKAGES[name]})")
     return found
+
+
+def run_module(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run one of our commands, `python -m NAME`, from this checkout but in another folder."""
+    return subprocess.run(
+        [sys.executable, "-m", name, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders.elf import AARCH64, X86_64, exit_program
+from tests.conftest import run_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def apepack(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[2]
-    return subprocess.run(
-        [sys.executable, "-m", "apepack", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
+    return run_module("apepack", *arguments, cwd=folder)
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,18 +12,14 @@ from apepack.link import link
 from tests.builders.ape import foreign_ape
 from tests.builders.elf import AARCH64, X86_64, exit_program
 from tests.builders.pe import pe_program
+from tests.conftest import run_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def assimilate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[2]
-    return subprocess.run(
-        [sys.executable, "-m", "assimilate", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
+    return run_module("assimilate", *arguments, cwd=folder)
 
 
 @pytest.fixture
