@@ -2,8 +2,8 @@
 
 On file systems that share blocks between files the data is not copied at all. Elsewhere it goes through a small buffer:
 for its CRC it has to pass the processor anyway, and what has just been read is still in the cache when it is summed and
-written. `copy_file_range` would leave it to be read once more: that took as much processor time (0.35 s a GiB), and
-leaves nothing for a second thread to share.
+written. On ext4 `copy_file_range` alone, without any CRC, took 0.31 s a GiB; two threads that read, sum and write took
+0.22 s, one took 0.39 s, and writing from one buffer without reading anything 0.19 s.
 """
 
 from __future__ import annotations
