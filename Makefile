@@ -1,7 +1,7 @@
 # Everything starts here: `make demo` shows the product, `make test` proves it, `make help` lists the rest.
 
 PYTHON ?= python3
-# The platforms in build/llamafile; linux-amd64, linux-arm64 and windows-amd64 can be linked.
+# The platforms in build/llamafile, of those that `llamafile-build --list` prints; `all` takes some 5 minutes each.
 PLATFORMS ?= host
 
 BIN := .venv/bin
@@ -18,7 +18,8 @@ help:
 	@echo "make check              style and types only"
 	@echo "make format             rewrite the sources in house style"
 	@echo "make clean              remove what was made here (the cache outside stays)"
-	@echo "PLATFORMS='A B'         build for these platforms, of linux-amd64, linux-arm64 and windows-amd64"
+	@echo "make bench              measure zipalign and the start of an APE, and write benchmarks/*.md"
+	@echo "PLATFORMS='A B'         build for these platforms (llamafile-build --list), or for all"
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml
@@ -52,6 +53,7 @@ demo: build/smollm2.llamafile
 test: check
 	@$(BIN)/llamafile-build host >/dev/null
 	@if command -v qemu-aarch64-static >/dev/null; then $(BIN)/llamafile-build linux-arm64 >/dev/null; fi
+	@if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then $(BIN)/llamafile-build windows-amd64 >/dev/null; fi
 	@$(BIN)/pytest
 
 check: .venv/ready
@@ -67,7 +69,8 @@ format: .venv/ready
 	@clang-format -i runtime/shim/*.cpp runtime/shim/*.h runtime/recipe/*.h runtime/loader/*.c runtime/loader/*.h
 
 bench: .venv/ready
-	@$(BIN)/python benchmarks/bench_zipalign.py
+	@$(BIN)/python -m benchmarks.bench_zipalign
+	@$(BIN)/python -m benchmarks.bench_start
 
 clean:
 	@rm -rf build .venv

@@ -1,4 +1,4 @@
-"""The first bytes of an APE: magic, shell script, and the ELF headers its printf statements carry (ape(5)).
+"""The first bytes of an APE: magic, shell script, and the programs that its statements speak of (ape(5)).
 
 Rendering makes our dialect. Parsing reads every dialect in the field, the way loaders do: it looks for statements and
 knows nothing of shell syntax.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError, NoProgramError, NotAnApeError
 from apepack.octal import decode_octal
+from apepack.unpacked import UnpackedImage, parse_unpacked
 from runtime.image.elf import ElfHeader, Machine
 from runtime.image.errors import ImageFormatError, NotAnImageError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD_COPY_OFFSET",
     "HEAD_SIZE",
-    "PE_HEADERS_OFFSET",
     "PE_HEADERS_SIZE_MAX",
     "PROLOGUE_SIZE",
     "WINDOW_SIZE",
@@ -37,11 +37,11 @@ __all__ = [
 
 HEAD_SIZE: Final = 64  # what becoming an ELF program overwrites
 HEAD_COPY_OFFSET: Final = 0xFC0  # where our dialect repeats those bytes
-PE_HEADERS_OFFSET: Final = 0xC00  # the script ends before them
-PE_HEADERS_SIZE_MAX: Final = HEAD_COPY_OFFSET - PE_HEADERS_OFFSET
+PE_HEADERS_SIZE_MAX: Final = 0x3C0  # what a Windows program may take of the prologue; the script ends before it
 PROLOGUE_SIZE: Final = 0x1000  # our script, and everything else of the prologue, ends here
 WINDOW_SIZE: Final = 8192  # loaders look no further for printf statements
 
+_PE_ALIGNMENT: Final = 64  # Windows wants 8; no multiple of this has a byte that is a quote
 _STATEMENT: Final = b"printf '"
 # Closes the quote that the magic opened. Other tools look for the second line; shells see a comment.
 _MARKER: Final = b"\n'\n#'\"\n"
@@ -70,6 +70,7 @@ class Prologue:
 
     magic: Magic
     statements: tuple[Statement, ...]
+    unpacked: tuple[UnpackedImage, ...] = ()
 
     def program(self, machine: Machine) -> Statement:
         """Return the header of the program for MACHINE: the first one, as for every loader.
@@ -99,11 +100,12 @@ def render_prologue(magic: Magic, script: str, pe_headers: bytes = b"") -> bytes
     Raises:
         LayoutError: the script is too long.
     """
+    # They end where the copy of the head begins, so that the script has all that they leave.
+    script_end = (HEAD_COPY_OFFSET - len(pe_headers)) // _PE_ALIGNMENT * _PE_ALIGNMENT
     # Windows finds its program by the last four bytes of the head; spaces are an offset that it follows nowhere.
-    lfanew = struct.pack("<I", PE_HEADERS_OFFSET) if pe_headers else b""
+    lfanew = struct.pack("<I", script_end) if pe_headers else b""
     head = (magic.value + b"\n").ljust(HEAD_SIZE - len(lfanew)) + lfanew
     data = head + _MARKER + script.encode("ascii")
-    script_end = PE_HEADERS_OFFSET if pe_headers else HEAD_COPY_OFFSET
     if len(data) > script_end:
         raise LayoutError(f"the script ends at {len(data):#x} (expected {script_end:#x} at most)")
     return data.ljust(script_end, b"\0") + pe_headers.ljust(HEAD_COPY_OFFSET - script_end, b"\0") + head
@@ -119,7 +121,7 @@ def parse_prologue(data: bytes) -> Prologue:
         magic = Magic(data[:8])
     except ValueError:
         raise NotAnApeError(f"not an APE: it begins with {data[:8]!r}") from None
-    return Prologue(magic, tuple(_statements(data[:WINDOW_SIZE])))
+    return Prologue(magic, tuple(_statements(data[:WINDOW_SIZE])), tuple(parse_unpacked(data[:PROLOGUE_SIZE])))
 
 
 def _statements(window: bytes) -> Iterator[Statement]:

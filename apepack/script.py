@@ -5,10 +5,13 @@ It runs in every POSIX shell, and in the ones that nearly are. What shapes it:
 * Every path through it ends in exec or exit: behind it the file is binary.
 * A start with the loader in place runs no other command: everything is built into the shell. The one exception is
   uname where Linux does not tell its architecture in a file (before 6.1); a fork costs more than all the rest.
-* The loader is kept in a directory of the user's own, under a name made from its content. A directory or file that
-  another user could have made or could exchange is never used: hence the tests for ownership and symbolic links, and
-  that the directory around it is the user's own too, or root's with the sticky bit (others may add, not rename).
-* A loader counts only when it is complete (cksum) and has run once where it is (a file system may forbid it).
+* The loader, or the program where it has to be a file of its own, is kept in a directory of the user's own, under a
+  name made from its content. A directory or file that another user could have made or could exchange is never used:
+  hence the tests for ownership and symbolic links, and that the directory around it is the user's own too, or root's
+  with the sticky bit (others may add, not rename).
+* It counts only when it is complete (cksum), and only where programs can run at all, which a file system may forbid:
+  what becomes it is first an empty script, and run as one.
+* A shell under Rosetta says that this is an Intel Mac; sysctl knows better.
 * `ape` from PATH is the last resort only. Versions in the field differ, and most tell the program less about itself
   than our loader does; but where nothing else can run, one that the administrator installed still may.
 """
@@ -19,14 +22,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from apepack.cksum import posix_cksum
 from apepack.octal import encode_octal
+from apepack.unpacked import render_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apepack.unpacked import UnpackedImage
     from runtime.image.elf import ElfHeader
 
-__all__ = ["BLOCK_SIZE", "ScriptProgram", "posix_cksum", "render_script"]
+__all__ = ["BLOCK_SIZE", "MappedProgram", "UnpackedProgram", "cache_name", "render_script"]
 
 BLOCK_SIZE: Final = 64  # loaders begin and end at multiples of this, for dd
 
@@ -39,11 +45,14 @@ esac
 m=
 if [ -r /proc/sys/kernel/arch ]; then read -r m </proc/sys/kernel/arch; fi
 if [ "$m" ]; then m="Linux $m"; else m=$(uname -sm); fi
-case $m in
 """
 
-# h: the loader's name, k and n: where its blocks are, c: what cksum says of it.
-_PROGRAM: Final = """\
+_ROSETTA: Final = """\
+if [ "$m" = "Darwin x86_64" ] && [ "$(sysctl -n sysctl.proc_translated 2>/dev/null)" = 1 ]; then m="Darwin arm64"; fi
+"""
+
+# h: the loader's name, k and n: where its blocks are, c: what cksum says of it; z: it is a program, and compressed.
+_MAPPED: Final = """\
 {patterns})
 if [ "${{1-}}" = --assimilate ]; then
 printf '{header}' 1<>"$o"
@@ -53,12 +62,31 @@ h={name} k={skip} n={count} c='{cksum}'
 ;;
 """
 
-_END: Final = """\
+_OTHERWISE: Final = """\
 *)
 echo "$0: this program is for {systems}, not for $m" >&2
 exit 127
 ;;
 esac
+"""
+
+_UNPACK: Final = """\
+if [ "$z" ]; then dd if="$o" skip=$k count=$n bs=4096 | gzip -dc; else dd if="$o" skip=$k count=$n bs=64; fi"""
+_COPY: Final = """\
+dd if="$o" skip=$k count=$n bs=64"""
+
+_HAND_OVER: Final = """\
+run() {
+if [ "$z" ]; then
+LLAMAFILE_CONTAINER=$o
+export LLAMAFILE_CONTAINER
+exec "$p" "$@"
+fi
+exec "$p" - "$o" "$o" "$@"
+}
+"""
+
+_END: Final = """\
 own() { [ -O "$1" ] || env [ -O "$1" ]; } 2>/dev/null # env: posh has no -O
 u=${LOGNAME:-${USER-}}
 case $u in ""|*/*) u=$(id -u) ;; esac
@@ -71,7 +99,7 @@ d=$b/.ape-$u
 p=$d/$h
 if [ -z "$b" ]; then continue; fi
 if [ $s = find ]; then
-if [ -x "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"; then exec "$p" - "$o" "$o" "$@"; fi
+if [ -x "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"; then {run}; fi
 continue
 fi
 trap 'rm -f "$t"; rmdir "$d"; exit 130' 1 2 15
@@ -79,55 +107,80 @@ if {
 case $b in */.cache) mkdir -m 700 "$b" ;; esac
 mkdir -m 700 "$d"
 { own "$b" || [ "$(find "$b/." -prune -user 0 -perm -1000)" ]; } && ! [ -L "$d" ] && own "$d" && chmod 700 "$d" &&
-t=$(mktemp "$p.XXXXXX" || echo "$p.$$") && dd if="$o" of="$t" skip=$k count=$n bs=64 &&
-[ "$(cksum <"$t")" = "$c" ] && chmod 700 "$t" && "$t" -h && mv -f "$t" "$p"
-} >/dev/null 2>&1; then exec "$p" - "$o" "$o" "$@"; fi
+t=$(mktemp "$p.XXXXXX" || echo "$p.$$") && echo >"$t" && chmod 700 "$t" && "$t" &&
+{ {copy}; } >"$t" && [ "$(cksum <"$t")" = "$c" ] && mv -f "$t" "$p"
+} >/dev/null 2>&1; then {run}; fi
 rm -f "$t"
 rmdir "$d" 2>/dev/null
 w="$w $b"
 done
 done
-if command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+{last}\
 echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, or convert this file with assimilate" >&2
 exit 126
 """
 
+_RUN_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
+_FOREIGN_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+"""
+_NO_GZIP: Final = """\
+if [ "$z" ] && ! command -v gzip >/dev/null; then
+echo "$0: needs gzip to unpack itself" >&2
+exit 126
+fi
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class ScriptProgram:
-    """What the script has to know about one Linux program."""
+class MappedProgram:
+    """What the script has to know about a program that a loader maps."""
 
-    system: str  # as `uname -s` prints it
-    machines: tuple[str, ...]  # as `uname -m` prints it
+    patterns: tuple[str, ...]  # as `uname -sm` prints it
     header: ElfHeader  # that --assimilate writes
     loader: bytes
     loader_offset: int
 
 
-def render_script(programs: Sequence[ScriptProgram], others: Sequence[str] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class UnpackedProgram:
+    """What the script has to know about a program that is unpacked."""
+
+    patterns: tuple[str, ...]  # as `uname -sm` prints it
+    image: UnpackedImage
+    name: str  # in the cache
+
+
+def render_script(
+    mapped: Sequence[MappedProgram], unpacked: Sequence[UnpackedProgram] = (), others: Sequence[str] = ()
+) -> str:
     """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
-    systems = " and ".join([*(f"{program.system} {program.machines[0]}" for program in programs), *others])
-    return _BEGIN + "".join(map(_render_program, programs)) + _END.replace("{systems}", systems)
+    systems = [*dict.fromkeys(program.patterns[0] for program in (*mapped, *unpacked)), *others]
+    has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
+    begin = _BEGIN + (_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
+    programs = [_render_mapped(program) for program in mapped]
+    programs += [render_unpacked(program.image, program.patterns, program.name) for program in unpacked]
+    otherwise = _OTHERWISE.replace("{systems}", " and ".join(systems))
+    return begin + "".join(programs) + otherwise + _render_end(unpacks=bool(unpacked))
 
 
-def _render_program(program: ScriptProgram) -> str:
-    return _PROGRAM.format(
-        patterns="|".join(f'"{program.system} {machine}"' for machine in program.machines),
+def cache_name(content: bytes) -> str:
+    """Return the name that the cache has for a loader or a program."""
+    return sha256(content).hexdigest()[:16]
+
+
+def _render_mapped(program: MappedProgram) -> str:
+    return _MAPPED.format(
+        patterns="|".join(f'"{pattern}"' for pattern in program.patterns),
         header=encode_octal(program.header.pack()),
-        name=sha256(program.loader).hexdigest()[:16],
+        name=cache_name(program.loader),
         skip=program.loader_offset // BLOCK_SIZE,
         count=len(program.loader) // BLOCK_SIZE,
         cksum=f"{posix_cksum(program.loader)} {len(program.loader)}",
     )
 
 
-def posix_cksum(data: bytes) -> int:
-    """Return the checksum that cksum(1) prints: the CRC of POSIX, which is not the one of ZIP."""
-    size = len(data)
-    data += size.to_bytes((size.bit_length() + 7) // 8, "little")
-    crc = 0
-    for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
-    return crc ^ 0xFFFFFFFF
+def _render_end(*, unpacks: bool) -> str:
+    end = _END.replace("{copy}", _UNPACK if unpacks else _COPY)
+    end = end.replace("{run}", 'run "$@"' if unpacks else _RUN_LOADER)
+    last = (_NO_GZIP + 'if [ -z "$z" ] && ' if unpacks else "if ") + _FOREIGN_LOADER
+    return (_HAND_OVER if unpacks else "") + end.replace("{last}", last)

@@ -27,7 +27,7 @@ VERSION: Final = "0.1.0"  # the same as in pyproject.toml; a test compares them
 _SHIM: Final = Path(__file__).with_name("shim")
 _RECIPE: Final = Path(__file__).with_name("recipe")
 _FLAGS: Final = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-_SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32")}
+_SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ EDITS: Final = (
         replacement="",
         reason="8080 is llamafile's port for good; the engine announces at every start that its own will change",
     ),
+    Edit(
+        file="common/arg.cpp",
+        anchor="static_cast<int>(utf8.buf.size()) == argc",
+        replacement="false",
+        reason="on Windows the engine would take the process's own arguments for ours, which have .args among them",
+    ),
 )
 
 

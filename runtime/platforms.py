@@ -33,7 +33,7 @@ class Proof(StrEnum):
     NATIVE = "run natively"
     QEMU = "run under qemu-user"
     WINE = "run under wine64"
-    NONE = "not proven"
+    STRUCTURE = "checked, never run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ PLATFORMS: Final = (
         "arm64",
         ImageFormat.MACHO,
         Launch.UNPACKED,
-        Proof.NONE,
+        Proof.STRUCTURE,
     ),
     Platform(
         "macos-amd64",
@@ -79,7 +79,7 @@ PLATFORMS: Final = (
         "x86_64",
         ImageFormat.MACHO,
         Launch.UNPACKED,
-        Proof.NONE,
+        Proof.STRUCTURE,
     ),
     Platform(
         "freebsd-amd64",
@@ -89,9 +89,11 @@ PLATFORMS: Final = (
         "amd64",
         ImageFormat.ELF,
         Launch.UNPACKED,
-        Proof.NONE,
+        Proof.STRUCTURE,
     ),
-    Platform("netbsd-amd64", "x86_64-netbsd", _X86_64, "NetBSD", "amd64", ImageFormat.ELF, Launch.UNPACKED, Proof.NONE),
+    Platform(
+        "netbsd-amd64", "x86_64-netbsd", _X86_64, "NetBSD", "amd64", ImageFormat.ELF, Launch.UNPACKED, Proof.STRUCTURE
+    ),
     Platform(
         "openbsd-amd64",
         "x86_64-openbsd",
@@ -100,7 +102,7 @@ PLATFORMS: Final = (
         "amd64",
         ImageFormat.ELF,
         Launch.UNPACKED,
-        Proof.NONE,
+        Proof.STRUCTURE,
     ),
 )
 

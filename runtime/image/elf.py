@@ -53,6 +53,7 @@ class OsAbi(IntEnum):
     """EI_OSABI."""
 
     SYSV = 0
+    LINUX = 3
     FREEBSD = 9
 
 

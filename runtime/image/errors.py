@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.errors import RuntimeBuildError
 
-__all__ = ["ImageFormatError", "NotAnImageError", "NotEmbeddableError"]
+__all__ = ["ImageFormatError", "NotAnImageError", "NotEmbeddableError", "UnsignedImageError"]
 
 
 class NotAnImageError(RuntimeBuildError):
@@ -23,6 +23,13 @@ class ImageFormatError(RuntimeBuildError, ValueError):
         self.field = field
         self.offset = offset
         super().__init__(f"{field}: {message} at offset {offset:#x}")
+
+
+class UnsignedImageError(RuntimeBuildError):
+    """A macOS program without a code signature, which macOS kills where the machine is arm64."""
+
+    def __init__(self) -> None:
+        super().__init__("it has no code signature")
 
 
 class NotEmbeddableError(RuntimeBuildError, ValueError):

@@ -231,8 +231,8 @@ def read_pe(data: bytes | memoryview) -> Pe:
     if bytes(data[:2]) != DOS_MAGIC:
         raise NotAnImageError(f"not a PE file: it begins with {bytes(data[:2])!r}")
     (lfanew,) = struct.unpack("<I", _take(data, 0, _DOS_SIZE, "e_magic")[LFANEW_OFFSET:_DOS_SIZE])
-    if lfanew % 8:
-        raise _wrong(f"got {lfanew:#x}, expected a multiple of 8", "e_lfanew", LFANEW_OFFSET)
+    if lfanew % 8 or lfanew < _DOS_SIZE:
+        raise _wrong(f"got {lfanew:#x}, expected a multiple of 8 from {_DOS_SIZE:#x} on", "e_lfanew", LFANEW_OFFSET)
     pe = Pe.unpack(data, lfanew)
     wanted = pe.coff.characteristics & (Characteristic.EXECUTABLE_IMAGE | Characteristic.DLL)
     if wanted != Characteristic.EXECUTABLE_IMAGE:

@@ -8,7 +8,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/types.h>
-#ifndef _WIN32
+#ifdef _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #endif
 
@@ -19,14 +27,18 @@ extern "C" {
 #ifdef _WIN32
 
 #define _fseeki64 member_fseek
+#define SetFilePointerEx member_set_file_pointer
 
-// _fseeki64, with SEEK_END relative to the end of the member.
+// _fseeki64 and SetFilePointerEx, with the end that they count from being that of the member.
 int member_fseek(FILE *file, long long offset, int whence);
+BOOL member_set_file_pointer(HANDLE file, LARGE_INTEGER distance, LARGE_INTEGER *position, DWORD method);
 
 #else
 
 #define fseeko member_fseek
+#define mlock member_mlock
 #define mmap member_mmap
+#define munlock member_munlock
 #define posix_fadvise member_fadvise
 #define posix_madvise member_madvise
 
@@ -39,6 +51,10 @@ void *member_mmap(void *address, size_t size, int protection, int flags, int des
 // posix_fadvise and posix_madvise, limited to the member.
 int member_fadvise(int descriptor, off_t offset, off_t size, int advice);
 int member_madvise(void *address, size_t size, int advice);
+
+// mlock and munlock, limited to the member: what else the range holds has no memory.
+int member_mlock(const void *address, size_t size);
+int member_munlock(const void *address, size_t size);
 
 #endif
 

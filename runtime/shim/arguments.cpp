@@ -2,6 +2,12 @@
 
 #include <algorithm>
 
+#ifdef _WIN32
+#include <windows.h>
+
+#include <shellapi.h>
+#endif
+
 namespace {
 
 constexpr const char PLACEHOLDER[] = "...";
@@ -30,7 +36,32 @@ bool is_one_of(const std::string &argument, const std::vector<std::string> &name
     return std::find(names.begin(), names.end(), normalised(argument)) != names.end();
 }
 
+#ifdef _WIN32
+std::string utf8(const wchar_t *wide) {
+    const int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, nullptr, 0, nullptr, nullptr);
+    std::string text(static_cast<size_t>(std::max(size, 1)), '\0');
+    WideCharToMultiByte(CP_UTF8, 0, wide, -1, text.data(), size, nullptr, nullptr);
+    text.pop_back();
+    return text;
+}
+#endif
+
 } // namespace
+
+Arguments command_line(int argc, char **argv) {
+#ifdef _WIN32
+    int count = 0;
+    if (wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count)) {
+        Arguments result;
+        for (int i = 1; i < count; ++i) {
+            result.push_back(utf8(wide[i]));
+        }
+        LocalFree(wide);
+        return result;
+    }
+#endif
+    return Arguments(argv + (argc > 0), argv + argc);
+}
 
 Arguments parse_lines(const std::string &text) {
     Arguments result;

@@ -7,6 +7,9 @@
 
 using Arguments = std::vector<std::string>;
 
+// The arguments that the program was started with, without its name. In UTF-8: Windows' main() has them in a code page.
+Arguments command_line(int argc, char **argv);
+
 // One argument a line; CR and LF end lines, empty lines count for nothing, `\n` inside a line is a newline.
 Arguments parse_lines(const std::string &text);
 

@@ -93,7 +93,7 @@ int run(const char *argument0, const Arguments &user) {
 } // namespace
 
 int main(int argc, char **argv) {
-    const Arguments user(argv + (argc > 0), argv + argc);
+    const Arguments user = command_line(argc, argv);
     if (has_option(user, {"--help", "-h", "-help"})) {
         std::fputs(USAGE, stdout);
         return 0;

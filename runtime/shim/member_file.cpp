@@ -14,11 +14,14 @@
 #include <mutex>
 
 // The names below are the real functions here.
+#undef mlock
 #undef mmap
+#undef munlock
 #undef fseeko
 #undef posix_fadvise
 #undef posix_madvise
 #undef _fseeki64
+#undef SetFilePointerEx
 
 #ifdef _WIN32
 #include <io.h>
@@ -110,6 +113,20 @@ int member_fseek(std::FILE *file, long long offset, int whence) {
     return _fseeki64(file, offset, whence);
 }
 
+BOOL member_set_file_pointer(HANDLE file, LARGE_INTEGER distance, LARGE_INTEGER *position, DWORD method) {
+    if (method == FILE_END) {
+        const std::lock_guard<std::mutex> lock(table_mutex);
+        for (const auto &[descriptor, extent] : open_members()) {
+            if (reinterpret_cast<HANDLE>(_get_osfhandle(descriptor)) == file) {
+                distance.QuadPart += static_cast<LONGLONG>(extent.end);
+                method = FILE_BEGIN;
+                break;
+            }
+        }
+    }
+    return SetFilePointerEx(file, distance, position, method);
+}
+
 #else
 
 int member_fseek(std::FILE *file, off_t offset, int whence) {
@@ -180,21 +197,45 @@ int member_fadvise(int descriptor, off_t offset, off_t size, int advice) {
 #endif
 }
 
-int member_madvise(void *address, size_t size, int advice) {
-    uintptr_t start = reinterpret_cast<uintptr_t>(address);
-    uintptr_t end = start + size;
-    {
-        const std::lock_guard<std::mutex> lock(table_mutex);
-        auto after = reservations().upper_bound(start);
-        if (after != reservations().begin()) {
-            const Reservation &reservation = std::prev(after)->second;
-            if (start < reservation.mapped_end) {
-                start = std::max(start, reservation.mapped_start);
-                end = std::min(end, reservation.mapped_end);
-            }
+namespace {
+
+struct Range {
+    uintptr_t start;
+    uintptr_t end; // not above start where nothing is left
+};
+
+// What of a range has memory behind it: all of it, unless it lies in a reservation.
+Range backed(const void *address, size_t size) {
+    Range range = {reinterpret_cast<uintptr_t>(address), reinterpret_cast<uintptr_t>(address) + size};
+    const std::lock_guard<std::mutex> lock(table_mutex);
+    auto after = reservations().upper_bound(range.start);
+    if (after != reservations().begin()) {
+        const Reservation &reservation = std::prev(after)->second;
+        if (range.start < reservation.mapped_end) {
+            range.start = std::max(range.start, reservation.mapped_start);
+            range.end = std::min(range.end, reservation.mapped_end);
         }
     }
-    return start < end ? posix_madvise(reinterpret_cast<void *>(start), end - start, advice) : 0;
+    return range;
+}
+
+} // namespace
+
+int member_madvise(void *address, size_t size, int advice) {
+    const Range range = backed(address, size);
+    return range.start < range.end
+               ? posix_madvise(reinterpret_cast<void *>(range.start), range.end - range.start, advice)
+               : 0;
+}
+
+int member_mlock(const void *address, size_t size) {
+    const Range range = backed(address, size);
+    return range.start < range.end ? mlock(reinterpret_cast<void *>(range.start), range.end - range.start) : 0;
+}
+
+int member_munlock(const void *address, size_t size) {
+    const Range range = backed(address, size);
+    return range.start < range.end ? munlock(reinterpret_cast<void *>(range.start), range.end - range.start) : 0;
 }
 
 #endif

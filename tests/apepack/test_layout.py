@@ -31,3 +31,11 @@ def test_everything_else_ends_before_the_first_image() -> None:
         reserve([0xE000], 0x1001, [1])
     with pytest.raises(LayoutError, match="0x10040"):
         reserve([0xF001], 0, [1])
+
+
+def test_streams_follow_the_images_and_nothing_else_begins_before_the_largest_program() -> None:
+    layout = reserve([64], 100, [0x10001], [0x3000, 0x1000], 0x90001)
+
+    assert [(span.offset, span.size) for span in layout.streams] == [(0x21000, 0x3000), (0x24000, 0x1000)]
+    assert layout.images_end == 0x90040
+    assert reserve([], 0, [], [0x1000], 0).images_end == 0x11000

@@ -10,10 +10,14 @@ import pytest
 
 from apepack.errors import InputError, OutputError
 from apepack.link import link, plan
+from apepack.opening import OpeningMember
 from apepack.prologue import PROLOGUE_SIZE, Magic, parse_prologue
+from apepack.unpacked import expand_image
 from runtime.image.elf import Machine, read_elf
+from runtime.platforms import platform_named
 from tests.builders.ape import LINUX, compiled
 from tests.builders.elf import AARCH64, X86_64, exit_program, with_segment
+from tests.builders.programs import UNPACKED, everywhere
 from zipalign import Member
 from zipalign.reader import read_archive
 from zipalign.update import add_files
@@ -21,6 +25,11 @@ from zipalign.update import add_files
 
 def loader_of(_: object) -> bytes:
     return b"loader" * 100
+
+
+def dynamic_program() -> bytes:
+    image, path = exit_program(), b"/lib64/ld-linux-x86-64.so.2\0"
+    return with_segment(image, 5, p_type=3, p_offset=len(image), p_filesz=len(path), p_memsz=len(path)) + path
 
 
 @pytest.fixture
@@ -112,10 +121,11 @@ class TestRefusals:
             (b"", "not a native program"),
             (b"GGUF" + bytes(100), "not a native program"),
             (exit_program()[:100], "e_phoff"),
-            (with_segment(exit_program(), 5, p_type=3), "dynamically linked"),
+            (with_segment(exit_program(), 5, p_type=3), "PT_INTERP"),
+            (dynamic_program(), "dynamically linked"),
             (with_segment(exit_program(), 2, p_flags=7), "writable and executable"),
         ],
-        ids=["empty", "model", "cut off", "dynamic", "W+X"],
+        ids=["empty", "model", "cut off", "interpreter", "dynamic", "W+X"],
     )
     def test_what_cannot_be_linked(self, programs: list[Path], tmp_path: Path, data: bytes, word: str) -> None:
         bad = tmp_path / "bad"
@@ -154,3 +164,50 @@ class TestRefusals:
             link(programs, tmp_path / "out", loader_for=loader_of)
 
         assert sorted(tmp_path.iterdir()) == before
+
+
+class TestUnpacked:
+    @pytest.mark.parametrize("name", [platform.name for platform in UNPACKED])
+    def test_what_the_script_unpacks_is_the_program(self, name: str, programs: list[Path], tmp_path: Path) -> None:
+        program = everywhere(platform_named(name))
+        linked = link([program, *programs], tmp_path / "out", loader_for=loader_of)
+        data = (tmp_path / "out").read_bytes()
+
+        (image,) = parse_prologue(data).unpacked
+        assert image == linked.images[-1].unpacked
+        assert (image.platform, image.offset) == (name, linked.images[-1].span.offset)
+        assert expand_image(data[image.offset : image.stored_end], image) == program.read_bytes()
+
+    def test_everything_behind_begins_behind_the_largest_program(self, programs: list[Path], tmp_path: Path) -> None:
+        program = everywhere(platform_named("netbsd-amd64"))
+        larger = tmp_path / "larger"
+        larger.write_bytes(program.read_bytes() + bytes(1 << 20))
+        opening = OpeningMember.of("NOTICES", b"texts")
+
+        linked = link([programs[0], larger], tmp_path / "out", opening=opening, loader_for=loader_of)
+        add_files(tmp_path / "out", [Member("weights", b"w" * 100000)])
+
+        assert linked.images[-1].span.end < larger.stat().st_size
+        entries = {entry.name: entry for entry in read_archive(tmp_path / "out").entries}
+        assert entries["NOTICES"].header_offset < linked.images[0].span.offset
+        assert entries["weights"].header_offset >= larger.stat().st_size
+
+    def test_a_mac_of_either_kind_runs_the_program_for_the_other(self, programs: list[Path], tmp_path: Path) -> None:
+        intel, apple = (everywhere(platform_named(f"macos-{machine}")) for machine in ("amd64", "arm64"))
+
+        link([intel, programs[0]], tmp_path / "out", loader_for=loader_of)
+        alone = (tmp_path / "out").read_bytes()[:PROLOGUE_SIZE]
+        link([intel, apple, programs[0]], tmp_path / "out", loader_for=loader_of)
+        both = (tmp_path / "out").read_bytes()[:PROLOGUE_SIZE]
+
+        assert b'"Darwin x86_64"|"Darwin arm64") h=' in alone
+        assert b"proc_translated" not in alone
+        assert b'"Darwin x86_64") h=' in both
+        assert b'"Darwin arm64") h=' in both
+        assert b"proc_translated" in both
+
+    def test_other_tools_find_no_raw_program(self, programs: list[Path], tmp_path: Path) -> None:
+        everywheres = [everywhere(platform) for platform in UNPACKED]
+        link([*everywheres, *programs], tmp_path / "out", loader_for=loader_of)
+
+        assert b"bs=" not in (tmp_path / "out").read_bytes()[:PROLOGUE_SIZE].split(b"skip=")[0]

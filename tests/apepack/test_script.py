@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apepack.prologue import HEAD_SIZE, Magic, parse_prologue
-from apepack.script import posix_cksum
 from runtime.image.elf import Machine
 from tests.builders.ape import SHELLS, in_private_mounts, linked, probe_output
 from tests.conftest import tool
@@ -247,10 +246,3 @@ def test_assimilate_on_a_file_that_cannot_be_written(home: Path) -> None:
     assert result.returncode not in {0, 7}
     assert result.stderr.count("\n") == 1
     assert path.read_bytes() == linked()
-
-
-@pytest.mark.parametrize("data", [b"", b"a", b"abc" * 1000, bytes(65536)])
-def test_posix_cksum_is_what_cksum_prints(data: bytes) -> None:
-    result = subprocess.run(["cksum"], input=data, check=True, capture_output=True)
-
-    assert result.stdout.decode().split() == [str(posix_cksum(data)), str(len(data))]

@@ -12,7 +12,7 @@ import pytest
 
 from apepack.errors import InputError, LayoutError
 from apepack.link import link
-from apepack.prologue import PE_HEADERS_OFFSET, PROLOGUE_SIZE, Magic, kept_head, parse_prologue, render_prologue
+from apepack.prologue import HEAD_COPY_OFFSET, PROLOGUE_SIZE, Magic, kept_head, parse_prologue, render_prologue
 from apepack.windows import check_windows, embed_windows, windows_headers
 from runtime.cache import cache_root
 from runtime.image.errors import NotEmbeddableError
@@ -51,7 +51,9 @@ class TestFile:
         data = ape.read_bytes()
         pe, alone = read_pe(data), read_pe(compiled("windows.c", "windows-amd64").read_bytes())
 
-        assert data[0x3C:0x40] == struct.pack("<I", PE_HEADERS_OFFSET)
+        (lfanew,) = struct.unpack("<I", data[0x3C:0x40])
+        assert data[lfanew:].startswith(b"PE\0\0")
+        assert 0 <= HEAD_COPY_OFFSET - lfanew - len(pe.pack()) < 64
         assert pe.optional.size_of_headers == PROLOGUE_SIZE
         assert [section.virtual_address for section in pe.sections] == [
             section.virtual_address for section in alone.sections
@@ -69,9 +71,10 @@ class TestFile:
     def test_the_script_ends_before_the_headers(self, ape: Path) -> None:
         data = ape.read_bytes()
 
-        assert data[:PE_HEADERS_OFFSET].rstrip(b"\0").endswith(b"\nexit 126\n")
+        headers_offset = int.from_bytes(data[0x3C:0x40], "little")
+        assert data[:headers_offset].rstrip(b"\0").endswith(b"\nexit 126\n")
         assert data.index(b"'", 8) == 0x41  # nothing in the head closes the quote
-        assert b" and Windows, not for $m" in data[:PE_HEADERS_OFFSET]
+        assert b" and Windows, not for $m" in data[:headers_offset]
 
     def test_linux_is_as_without_it(self, ape: Path) -> None:
         data = ape.read_bytes()
@@ -214,9 +217,13 @@ def test_without_windows_there_is_no_windows_program(tmp_path: Path) -> None:
         link([tmp_path / "program", tmp_path / "program.exe"], tmp_path / "out", magic=Magic.NO_WINDOWS)
 
 
-def test_a_script_has_less_room_with_a_windows_program() -> None:
-    room = PE_HEADERS_OFFSET - 0x47
+@pytest.mark.parametrize(("size", "offset"), [(4, 0xF80), (0x220, 0xD80), (0x3C0, 0xC00)])
+def test_a_script_has_the_room_that_a_windows_program_leaves(size: int, offset: int) -> None:
+    headers = b"PE\0\0".ljust(size, b"x")
+    data = render_prologue(Magic.MZ, "#" * (offset - 0x47), headers)
 
-    assert len(render_prologue(Magic.MZ, "#" * room, b"PE\0\0")) == PROLOGUE_SIZE
-    with pytest.raises(LayoutError, match="0xc01"):
-        render_prologue(Magic.MZ, "#" * (room + 1), b"PE\0\0")
+    assert len(data) == PROLOGUE_SIZE
+    assert data[offset : offset + size] == headers
+    assert data[0x3C:0x40] == data[0xFFC:] == struct.pack("<I", offset)
+    with pytest.raises(LayoutError, match=f"{offset + 1:#x}"):
+        render_prologue(Magic.MZ, "#" * (offset - 0x46), headers)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-__all__ = ["AARCH64", "IMAGE_SIZE", "X86_64", "exit_program", "with_field", "with_segment"]
+__all__ = [
+    "AARCH64",
+    "IMAGE_SIZE",
+    "NOTES_OFFSET",
+    "X86_64",
+    "exit_program",
+    "note",
+    "with_field",
+    "with_interpreter",
+    "with_notes",
+    "with_segment",
+]
 
 X86_64: Final = 62
 AARCH64: Final = 183
 IMAGE_SIZE: Final = 0x3010
+NOTES_OFFSET: Final = 0x400  # where with_notes() puts them
 
 _BASE: Final = 0x1000000
+_INTERPRETER_OFFSET: Final = 0x800
 # Name: offset and format in the ELF header, in a program header.
 _HEADER: Final = {
     "magic": (0, "4s"), "ei_class": (4, "B"), "ei_data": (5, "B"), "ei_version": (6, "B"), "ei_osabi": (7, "B"),
@@ -69,6 +82,29 @@ def with_segment(image: bytes, index: int, **fields: int) -> bytes:
         offset, kind = _SEGMENT[name]
         image = _patched(image, 64 + index * 56 + offset, kind, value)
     return image
+
+
+def note(owner: str, kind: int = 1, description: bytes = b"\1\0\0\0", alignment: int = 4) -> bytes:
+    """One note, padded as in a segment of that alignment."""
+    name = owner.encode() + b"\0"
+    head = struct.pack("<III", len(name), len(description), kind) + name
+    head = head.ljust(-(-len(head) // alignment) * alignment, b"\0") + description
+    return head.ljust(-(-len(head) // alignment) * alignment, b"\0")
+
+
+def with_notes(image: bytes, notes: bytes, alignment: int = 4) -> bytes:
+    """The image of exit_program() with a PT_NOTE in place of its stack's segment."""
+    image = image[:NOTES_OFFSET] + notes + image[NOTES_OFFSET + len(notes) :]
+    return with_segment(
+        image, 5, p_type=4, p_offset=NOTES_OFFSET, p_filesz=len(notes), p_memsz=len(notes), p_align=alignment
+    )
+
+
+def with_interpreter(image: bytes, path: str) -> bytes:
+    """The image of exit_program() with a PT_INTERP in place of its PT_PHDR."""
+    name = path.encode() + b"\0"
+    image = image[:_INTERPRETER_OFFSET] + name + image[_INTERPRETER_OFFSET + len(name) :]
+    return with_segment(image, 0, p_type=3, p_offset=_INTERPRETER_OFFSET, p_filesz=len(name), p_memsz=len(name))
 
 
 def _patched(image: bytes, offset: int, kind: str, value: int | bytes) -> bytes:

@@ -13,14 +13,15 @@ from runtime.artifacts import demo_model
 from runtime.build import build
 from runtime.platforms import platform_named
 from tests.builders.gguf import TinyModel
+from tests.builders.hosts import wine64
 
 QEMU = "qemu-aarch64-static"
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A llamafile without weights, for this machine and, where it can be emulated, for arm64."""
-    names = ["host"] + ["linux-arm64"] * (shutil.which(QEMU) is not None)
+    """A llamafile without weights, for this machine and those that it can emulate."""
+    names = ["host"] + ["linux-arm64"] * (shutil.which(QEMU) is not None) + ["windows-amd64"] * (wine64() is not None)
     programs = [build(platform_named(name)).path for name in names]
     output = tmp_path_factory.mktemp("runtime") / "llamafile"
     link_runtime(list(dict.fromkeys(programs)), output)

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.loaders import loader_bytes
 from runtime.platforms import platform_named
+from tests.builders.hosts import under_wine
 from tests.conftest import tool
 from tests.pipeline.conftest import QEMU, run
 from zipalign import Member, add_files, read_archive
@@ -73,8 +74,20 @@ def test_it_answers_on_arm64(smollm2: Path, tmp_path: Path) -> None:
     assert result.stdout.startswith("The capital of France is Paris"), result.stderr
 
 
+def test_it_answers_on_windows(smollm2: Path, tmp_path: Path) -> None:
+    """The same file, by the name that Windows wants; its arguments and its .args are text of any script."""
+    program = tmp_path / "smollm2.exe"
+    program.hardlink_to(smollm2)
+    result = under_wine(program, "-p", PROMPT, "-n", "8", "--temp", "0")
+    assert result.stdout.startswith("The capital of France is Paris"), result.stderr
+
+    result = under_wine(program, "-p", "Grüße, 世界", "-n", "1", "--temp", "0")
+    assert result.stdout.startswith("Grüße, 世界"), result.stderr
+
+
 def test_zip_tools_accept_it(smollm2: Path) -> None:
-    for command in ([tool("unzip"), "-tqq"], [tool("7z"), "t"]):
+    """7-Zip takes what holds a Windows program for one, unless it is told."""
+    for command in ([tool("unzip"), "-tqq"], [tool("7z"), "t", "-tzip"]):
         result = subprocess.run([*command, str(smollm2)], capture_output=True, text=True, check=False, timeout=60)
         assert result.returncode == 0, result.stdout + result.stderr
     with zipfile.ZipFile(smollm2) as archive:

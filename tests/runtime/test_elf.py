@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.image import read_image
 from runtime.image.elf import Elf, ElfHeader, Machine, ProgramHeader, SegmentType, read_elf
 from runtime.image.errors import ImageFormatError, NotAnImageError
-from tests.builders.elf import AARCH64, IMAGE_SIZE, X86_64, exit_program, with_field, with_segment
+from tests.builders.elf import AARCH64, IMAGE_SIZE, exit_program, with_field, with_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ ACCEPTED: dict[str, Callable[[bytes], bytes]] = {
 # What is wrong, how it is made, which field the error names.
 MALFORMED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off in the header": (lambda image: image[:63], "e_ident"),
-    "16 bytes": (lambda image: image[:16], "e_ident"),
+    "fewer than 16 bytes": (lambda image: image[:15], "e_ident"),
     "32-bit": (lambda image: with_field(image, "ei_class", 1), "EI_CLASS"),
     "big-endian": (lambda image: with_field(image, "ei_data", 2), "EI_DATA"),
     "identification of another version": (lambda image: with_field(image, "ei_version", 0), "EI_VERSION"),
@@ -72,10 +71,18 @@ def test_lies_are_named(change: Callable[[bytes], bytes], field: str) -> None:
     assert 0 <= caught.value.offset < IMAGE_SIZE
 
 
-@pytest.mark.parametrize("data", [b"", b"\x7fEL", b"MZ" * 40, with_field(exit_program(), "magic", b"\x7fELG")])
-def test_other_files_are_absent_not_damaged(data: bytes) -> None:
+ABSENT: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off in the magic": lambda image: image[:3],
+    "magic": lambda image: with_field(image, "magic", b"\x7fELG"),
+    "another format": lambda _: b"MZ" * 40,
+}
+
+
+@pytest.mark.parametrize("change", ABSENT.values(), ids=ABSENT)
+def test_other_files_are_absent_not_damaged(change: Callable[[bytes], bytes]) -> None:
     with pytest.raises(NotAnImageError):
-        read_elf(data)
+        read_elf(change(exit_program()))
 
 
 def test_every_prefix_is_refused_or_read() -> None:
@@ -127,27 +134,6 @@ def test_what_is_loaded_ends_where_the_last_segment_does() -> None:
 
 def test_a_segment_without_memory_is_not_loaded() -> None:
     assert len(read_elf(with_segment(exit_program(), 3, p_memsz=0, p_filesz=0)).loads) == 3
-
-
-@pytest.mark.parametrize(("machine", "platform"), [(X86_64, "linux-amd64"), (AARCH64, "linux-arm64")])
-@pytest.mark.parametrize("osabi", [0, 3])
-def test_the_platform_is_read_from_the_program(machine: int, platform: str, osabi: int) -> None:
-    assert read_image(with_field(exit_program(machine), "ei_osabi", osabi)).platform.name == platform
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        (lambda image: with_field(image, "e_machine", 243), "e_machine 243"),
-        (lambda image: with_field(image, "ei_osabi", 9), "EI_OSABI 9"),
-        (lambda _: b"\xcf\xfa\xed\xfe" + bytes(100), "not a native program"),
-        (lambda _: b"", "not a native program"),
-    ],
-    ids=["machine", "system", "format", "empty"],
-)
-def test_programs_for_other_platforms_are_refused(change: Callable[[bytes], bytes], word: str) -> None:
-    with pytest.raises(NotAnImageError, match=word):
-        read_image(change(exit_program()))
 
 
 def test_an_elf_is_its_headers() -> None:

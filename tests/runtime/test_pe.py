@@ -23,7 +23,10 @@ ACCEPTED: dict[str, Callable[[bytes], bytes]] = {
     "a checksum that is wrong": lambda image: with_pe_field(image, "CheckSum", 12345),
     "no relocations but ASLR": lambda image: with_pe_field(image, "Characteristics", 0x23),
     "a symbol table past the end": lambda image: with_pe_field(image, "PointerToSymbolTable", 1 << 30),
-    "a certificate table": lambda image: with_directory(image, 4, PE_SIZE, 100),
+    "a certificate table past the end": lambda image: with_directory(image, 4, PE_SIZE, 100),
+    "a certificate table in an archive behind the program": lambda image: (
+        with_directory(image, 4, PE_SIZE, 9) + b"PK" * 9
+    ),
 }
 
 # What is wrong, how it is made, which field the error names.
@@ -31,6 +34,7 @@ MALFORMED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off in the DOS header": (lambda image: image[:63], "e_magic"),
     "cut off before the signature": (lambda image: image[:0x80], "e_lfanew"),
     "e_lfanew past the end": (lambda image: with_pe_field(image, "e_lfanew", 1 << 28), "e_lfanew"),
+    "e_lfanew in the DOS header": (lambda image: with_pe_field(image, "e_lfanew", 0x38), "e_lfanew"),
     "e_lfanew misaligned": (lambda image: with_pe_field(image, "e_lfanew", 0x84), "e_lfanew"),
     "no signature": (lambda image: with_pe_field(image, "Signature", b"NE\0\0"), "Signature"),
     "a DLL": (lambda image: with_pe_field(image, "Characteristics", 0x2022), "Characteristics"),
@@ -122,7 +126,9 @@ def test_addresses_lead_to_the_file() -> None:
     assert pe.file_offset(0x10, 1) is None
 
 
-def test_the_platform_is_read_from_the_program() -> None:
-    assert read_image(pe_program()).platform.name == "windows-amd64"
-    with pytest.raises(NotAnImageError, match="Machine 0xaa64"):
-        read_image(with_pe_field(pe_program(), "Machine", 0xAA64))
+@pytest.mark.parametrize(
+    ("machine", "word"), [(0xAA64, "Machine 0xaa64"), (0x14C, "Machine 0x14c")], ids=["arm64", "i386"]
+)
+def test_programs_for_other_machines_are_refused_by_name(machine: int, word: str) -> None:
+    with pytest.raises(NotAnImageError, match=word):
+        read_image(with_pe_field(pe_program(), "Machine", machine))

@@ -1,0 +1,159 @@
+"""Which operating system an ELF program is for: ELF itself has no field that all systems fill.
+
+Programs for Linux have no mark at all. Those for the BSDs have a note whose owner is the system's name, and the kernels
+go by it. EI_OSABI is set by FreeBSD's own tools alone, and in the header of every APE, where it means nothing. What
+needs a dynamic linker names that, by a path that is each system's own.
+
+Specification: System V gABI, "Note Section"; the owners and types are those of each system's <sys/exec_elf.h>.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runtime.image.elf import OsAbi, ProgramHeader, SegmentType
+from runtime.image.errors import ImageFormatError, NotAnImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtime.image.elf import Elf
+
+__all__ = ["Brand", "Note", "read_brand", "read_notes"]
+
+_NOTE: Final = struct.Struct("<III")  # n_namesz, n_descsz, n_type
+_SYSTEM_NOTE: Final = 1  # the type that says which system it is, of each owner
+_OWNERS: Final = {b"FreeBSD\0", b"NetBSD\0", b"OpenBSD\0", b"DragonFly\0"}
+_INTERPRETERS: Final = {
+    "/libexec/ld-elf.so.1": "FreeBSD",
+    "/usr/libexec/ld.elf_so": "NetBSD",
+    "/libexec/ld.elf_so": "NetBSD",
+    "/usr/libexec/ld.so": "OpenBSD",
+    "/usr/libexec/ld-elf.so.2": "DragonFly",
+}
+_PATH_SIZE_MAX: Final = 1024  # PATH_MAX of these systems
+_NOTES_SIZE_MAX: Final = 1 << 20  # a thousand times what a program has
+_LINUX: Final = "Linux"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One entry of a note segment."""
+
+    owner: bytes
+    type: int
+    description: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """What a program says of the system it is for."""
+
+    system: str  # by the name that `uname -s` prints there
+    has_note: bool  # does a note say so?
+    interpreter: str | None  # the dynamic linker
+
+
+def read_brand(data: bytes | memoryview, elf: Elf) -> Brand:
+    """Find the system that the program ELF, whose bytes are DATA, is for.
+
+    Raises:
+        NotAnImageError: it is for several systems, or for none that is known here.
+        ImageFormatError: what it says is damaged or contradicts itself.
+    """
+    owners = {note.owner for note in read_notes(data, elf) if note.type == _SYSTEM_NOTE and note.owner in _OWNERS}
+    noted = sorted(owner.rstrip(b"\0").decode() for owner in owners)
+    if len(noted) > 1:
+        raise NotAnImageError(
+            f"an ELF program with the notes of several systems ({', '.join(noted)}), as programs have that were made"
+            " to be part of an APE by other means: give one that was made for one system"
+        )
+    interpreter, offset = _interpreter(data, elf)
+    linked_for = _INTERPRETERS.get(interpreter or "")
+    if not noted:
+        return Brand(linked_for or _system_of(elf.header.osabi), has_note=False, interpreter=interpreter)
+    if linked_for not in (None, noted[0]):
+        raise ImageFormatError(
+            f"got {interpreter}, the dynamic linker of {linked_for}, but a note says {noted[0]}",
+            field="PT_INTERP",
+            offset=offset,
+        )
+    return Brand(noted[0], has_note=True, interpreter=interpreter)
+
+
+def read_notes(data: bytes | memoryview, elf: Elf) -> Iterator[Note]:
+    """Yield the notes of the program ELF, whose bytes are DATA.
+
+    Raises:
+        ImageFormatError: a note ends behind its segment.
+    """
+    room = _NOTES_SIZE_MAX
+    for at, segment in _segments(elf, SegmentType.NOTE):
+        yield from _notes_in(_content(data, segment, at, room), segment)
+        room -= segment.filesz
+
+
+def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
+    # The gABI wants 8 in all 64-bit files; nobody else does, but for the segments that say so.
+    alignment = 8 if segment.align == 8 else 4
+    start = 0
+    while any(content[start : start + _NOTE.size]):  # zeros fill segments up
+        if start + _NOTE.size > len(content):
+            raise ImageFormatError("the last note is cut off", field="n_namesz", offset=segment.offset + start)
+        name_size, description_size, kind = _NOTE.unpack_from(content, start)
+        name_end = start + _NOTE.size + name_size
+        description = _aligned(name_end, alignment)
+        end = description + description_size
+        if end > len(content):
+            raise ImageFormatError(
+                f"the note ends at {segment.offset + end:#x}, its segment at {segment.file_end:#x}",
+                field="n_descsz" if name_end <= len(content) else "n_namesz",
+                offset=segment.offset + start,
+            )
+        yield Note(content[start + _NOTE.size : name_end], kind, content[description:end])
+        start = _aligned(end, alignment)
+
+
+def _system_of(osabi: int) -> str:
+    """Return the system of a program that has neither notes nor a dynamic linker that says it."""
+    if osabi in (OsAbi.SYSV, OsAbi.LINUX):
+        return _LINUX
+    if osabi == OsAbi.FREEBSD:
+        raise NotAnImageError(
+            "an ELF program that only EI_OSABI 9 says is for FreeBSD. Its programs have a note, too; if this was an APE"
+            " once, make it one again (assimilate --restore) and give the programs that are in it"
+        )
+    raise NotAnImageError(f"an ELF program for a system we do not build for (EI_OSABI {osabi})")
+
+
+def _interpreter(data: bytes | memoryview, elf: Elf) -> tuple[str | None, int]:
+    """Return the path of the dynamic linker and its offset in the file."""
+    for at, segment in _segments(elf, SegmentType.INTERP):
+        path = _content(data, segment, at, _PATH_SIZE_MAX)
+        if path.find(b"\0") != len(path) - 1 or len(path) == 0:
+            raise ImageFormatError("no path that ends with a NUL byte", field="PT_INTERP", offset=segment.offset)
+        return path[:-1].decode(errors="replace"), segment.offset
+    return None, 0
+
+
+def _segments(elf: Elf, kind: SegmentType) -> Iterator[tuple[int, ProgramHeader]]:
+    """Yield the segments of one type, and in front of each where its program header lies."""
+    for index, segment in enumerate(elf.segments):
+        if segment.type == kind:
+            yield elf.header.phoff + index * ProgramHeader.SIZE, segment
+
+
+def _content(data: bytes | memoryview, segment: ProgramHeader, at: int, most: int) -> bytes:
+    if segment.file_end > len(data):
+        raise ImageFormatError(
+            f"the segment ends at {segment.file_end:#x}, the file at {len(data):#x}", field="p_offset", offset=at + 8
+        )
+    if segment.filesz > most:
+        raise ImageFormatError(f"got {segment.filesz:#x}, at most {most:#x} is sound", field="p_filesz", offset=at + 32)
+    return bytes(data[segment.offset : segment.file_end])
+
+
+def _aligned(offset: int, alignment: int) -> int:
+    return -(-offset // alignment) * alignment

@@ -1,0 +1,252 @@
+"""Mach-O of 64 bits, little-endian and thin: the programs of macOS, as far as starting and signing them takes.
+
+Specification: Apple's <mach-o/loader.h>, and what its kernel refuses to start (XNU, bsd/kern/mach_loader.c); names are
+theirs. A program that dyld starts and one that the kernel starts alone are both read. Libraries, object files, 32-bit
+and big-endian files, and fat ones are refused by name; symbols and fix-ups are not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from runtime.image.errors import ImageFormatError
+from runtime.image.load_commands import (
+    LINKEDIT,
+    BuildVersion,
+    Cmd,
+    EntryPoint,
+    LinkeditData,
+    LoadCommand,
+    NameReference,
+    Segment64,
+    ThreadState,
+    VersionMin,
+    read_command,
+)
+from runtime.image.mach_header import MACHINES, MachHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["MachPlatform", "Macho", "read_macho"]
+
+_COMMANDS_SIZE_MAX: Final = 1 << 16  # twice what dyld itself read for a long time
+_ADDRESS_END: Final = 1 << 64
+
+
+class MachPlatform(IntEnum):
+    """Platform of LC_BUILD_VERSION."""
+
+    MACOS = 1
+    IOS = 2
+    TVOS = 3
+    WATCHOS = 4
+
+
+_PLATFORMS: Final[dict[int, MachPlatform]] = {
+    Cmd.VERSION_MIN_MACOSX: MachPlatform.MACOS,
+    Cmd.VERSION_MIN_IPHONEOS: MachPlatform.IOS,
+    Cmd.VERSION_MIN_TVOS: MachPlatform.TVOS,
+    Cmd.VERSION_MIN_WATCHOS: MachPlatform.WATCHOS,
+}
+
+
+_Kind = TypeVar("_Kind", bound=LoadCommand)
+
+
+@dataclass(frozen=True, slots=True)
+class Macho:
+    """A macOS program: what its header and load commands say. The bytes stay with the caller."""
+
+    header: MachHeader
+    commands: tuple[LoadCommand, ...]
+
+    def of_kind(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
+        """Return the load commands of one kind."""
+        return tuple(command for command in self.commands if isinstance(command, kind))
+
+    @property
+    def segments(self) -> tuple[Segment64, ...]:
+        """The segments, in the order of their commands."""
+        return self.of_kind(Segment64)
+
+    @property
+    def page_size(self) -> int:
+        """The size of the machine's pages."""
+        return MACHINES[self.header.cputype].page_size
+
+    @property
+    def code_signature(self) -> LinkeditData | None:
+        """Where the code signature lies, if there is one."""
+        return next(iter(self.of_kind(LinkeditData)), None)
+
+    @property
+    def platform(self) -> int | None:
+        """The platform it was built for; nothing says that in old programs, nor in those that dyld does not start."""
+        for build in self.of_kind(BuildVersion):
+            return build.platform
+        for minimum in self.of_kind(VersionMin):
+            return _PLATFORMS[minimum.cmd]
+        return None
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Say whether dyld starts it, and not the kernel alone."""
+        return bool(self.of_kind(EntryPoint))
+
+    @property
+    def dylinker(self) -> str | None:
+        """The path of the dynamic linker, if it names one."""
+        return next((one.name for one in self.of_kind(NameReference) if one.cmd == Cmd.LOAD_DYLINKER), None)
+
+    @property
+    def dylibs(self) -> tuple[str, ...]:
+        """The paths of the libraries it cannot start without."""
+        return tuple(one.name for one in self.of_kind(NameReference) if one.cmd == Cmd.LOAD_DYLIB)
+
+    @property
+    def commands_end(self) -> int:
+        """Where the load commands end in the file."""
+        return MachHeader.SIZE + self.header.sizeofcmds
+
+    @property
+    def file_end(self) -> int:
+        """Where the program ends in the file, its signature included."""
+        return max([self.commands_end, *(segment.file_end for segment in self.segments)])
+
+    def placed(self, kind: type[_Kind]) -> Iterator[tuple[int, _Kind]]:
+        """Yield the load commands of one kind, and in front of each its offset in the file."""
+        offsets = accumulate((command.size for command in self.commands), initial=MachHeader.SIZE)
+        for at, command in zip(offsets, self.commands, strict=False):  # the last offset is the end of all
+            if isinstance(command, kind):
+                yield at, command
+
+    def pack(self) -> bytes:
+        """Return header and load commands."""
+        return self.header.pack() + b"".join(command.pack() for command in self.commands)
+
+
+def read_macho(data: bytes | memoryview) -> Macho:
+    """Read and check header and load commands of the macOS program DATA. Bytes behind the program are allowed.
+
+    Raises:
+        NotAnImageError: DATA is no Mach-O file.
+        ImageFormatError: it is damaged, or of a variety that macOS does not start or we do not read.
+    """
+    header = MachHeader.unpack(data)
+    macho = Macho(header, tuple(_read_commands(data, header)))
+    _check_segments(macho, len(data))
+    _check_apart(macho)
+    _check_header_segment(macho)
+    _check_entry(macho)
+    _check_linkedit(macho)
+    versions = [*macho.placed(BuildVersion), *macho.placed(VersionMin)]
+    for name, found in (("LC_BUILD_VERSION", versions), ("LC_CODE_SIGNATURE", list(macho.placed(LinkeditData)))):
+        if len(found) > 1:
+            raise _wrong("there are several, expected one at most", name, max(at for at, _ in found))
+    return macho
+
+
+def _read_commands(data: bytes | memoryview, header: MachHeader) -> Iterator[LoadCommand]:
+    at, end = MachHeader.SIZE, MachHeader.SIZE + header.sizeofcmds
+    if end > len(data):
+        raise _wrong(f"the load commands end at {end:#x}, the file at {len(data):#x}", "sizeofcmds", 20)
+    if header.sizeofcmds > _COMMANDS_SIZE_MAX:
+        raise _wrong(f"got {header.sizeofcmds}, at most {_COMMANDS_SIZE_MAX} is sound", "sizeofcmds", 20)
+    for _ in range(header.ncmds):
+        command = read_command(data, at, end)
+        yield command
+        at += command.size
+    if at != end:
+        raise _wrong(f"{header.ncmds} load commands end at {at:#x}, expected {end:#x}", "sizeofcmds", 20)
+
+
+def _check_segments(macho: Macho, file_size: int) -> None:
+    for at, segment in macho.placed(Segment64):
+        if segment.file_end > file_size:
+            raise _wrong(f"the segment ends at {segment.file_end:#x}, the file at {file_size:#x}", "fileoff", at + 40)
+        if segment.filesize > segment.vmsize:
+            raise _wrong(f"got {segment.filesize:#x}, more than vmsize {segment.vmsize:#x}", "filesize", at + 48)
+        if segment.memory_end > _ADDRESS_END:
+            raise _wrong(f"the segment wraps around at {segment.vmaddr:#x}", "vmaddr", at + 24)
+        if segment.vmaddr % macho.page_size:
+            raise _wrong(f"got {segment.vmaddr:#x}, no multiple of {macho.page_size}", "vmaddr", at + 24)
+        if segment.fileoff % macho.page_size:
+            raise _wrong(f"got {segment.fileoff:#x}, no multiple of {macho.page_size}", "fileoff", at + 40)
+
+
+def _check_apart(macho: Macho) -> None:
+    """The kernel maps no page twice; dyld wants the same of the file."""
+    placed = list(macho.placed(Segment64))
+    in_memory = sorted(
+        (one.vmaddr, -(-one.memory_end // macho.page_size) * macho.page_size, at) for at, one in placed if one.vmsize
+    )
+    in_file = sorted((one.fileoff, one.file_end, at) for at, one in placed if one.filesize)
+    for ranges, field, offset in ((in_memory, "vmaddr", 24), (in_file, "fileoff", 40)):
+        for before, after in pairwise(ranges):
+            if after[0] < before[1]:
+                raise _wrong(f"two segments share what is at {after[0]:#x}", field, after[2] + offset)
+
+
+def _check_header_segment(macho: Macho) -> None:
+    least = MACHINES[macho.header.cputype].page_zero_size
+    if not any(segment.is_page_zero and segment.vmsize >= least for segment in macho.segments):
+        raise _wrong(f"no segment keeps the first {least:#x} bytes of memory from use", "__PAGEZERO", MachHeader.SIZE)
+    heads = [(at, segment) for at, segment in macho.placed(Segment64) if segment.filesize and not segment.fileoff]
+    if not heads:
+        raise _wrong("no segment begins with the file", "fileoff", MachHeader.SIZE)
+    at, head = heads[0]
+    if not head.is_executable:
+        raise _wrong("the segment that begins with the file is not executable", "initprot", at + 60)
+    room = min([head.file_end, *(section.offset for section in head.sections if section.is_in_file)])
+    if macho.commands_end > room:
+        raise _wrong(f"the load commands end at {macho.commands_end:#x}, they have room to {room:#x}", "sizeofcmds", 20)
+
+
+def _check_entry(macho: Macho) -> None:
+    entries: Sequence[tuple[int, LoadCommand]] = [*macho.placed(EntryPoint), *macho.placed(ThreadState)]
+    if len(entries) != 1:
+        what = (
+            "there is both it and LC_UNIXTHREAD, or one twice" if entries else "there is neither it nor LC_UNIXTHREAD"
+        )
+        raise _wrong(what, "LC_MAIN", max([MachHeader.SIZE, *(at for at, _ in entries)]))
+    at, entry = entries[0]
+    code = [segment for segment in macho.segments if segment.is_executable]
+    if isinstance(entry, EntryPoint):
+        if not any(segment.fileoff <= entry.entryoff < segment.file_end for segment in code):
+            raise _wrong(f"{entry.entryoff:#x} is in no executable segment", "entryoff", at + 8)
+    elif isinstance(entry, ThreadState):
+        machine = MACHINES[macho.header.cputype]
+        if entry.flavor != machine.flavor:
+            raise _wrong(f"got {entry.flavor}, expected {machine.flavor}", "flavor", at + 8)
+        if entry.count < 2 * (machine.counter_index + 1):
+            raise _wrong(f"got {entry.count}, too few for the program counter", "count", at + 12)
+        counter = entry.register(machine.counter_index)
+        if not any(segment.vmaddr <= counter < segment.memory_end for segment in code):
+            raise _wrong(
+                f"{counter:#x} is in no executable segment", machine.counter, at + 16 + 8 * machine.counter_index
+            )
+
+
+def _check_linkedit(macho: Macho) -> None:
+    """A signature covers all that is before it, so nothing of the program can be behind it."""
+    linkedits = [(at, segment) for at, segment in macho.placed(Segment64) if segment.name == LINKEDIT]
+    for at, linkedit in linkedits:
+        if any(one.fileoff > linkedit.fileoff or one.vmaddr > linkedit.vmaddr for one in macho.segments):
+            raise _wrong("__LINKEDIT is not the last segment", "segname", at + 8)
+    for at, signature in macho.placed(LinkeditData):
+        if not any(one.fileoff <= signature.dataoff and signature.file_end <= one.file_end for _, one in linkedits):
+            raise _wrong(f"{signature.dataoff:#x}-{signature.file_end:#x} is not in __LINKEDIT", "dataoff", at + 8)
+        if signature.file_end != macho.file_end:
+            raise _wrong(
+                f"the signature ends at {signature.file_end:#x}, the program at {macho.file_end:#x}",
+                "datasize",
+                at + 12,
+            )
+
+
+def _wrong(message: str, field: str, offset: int) -> ImageFormatError:
+    return ImageFormatError(message, field=field, offset=offset)
