@@ -10,7 +10,8 @@ It runs in every POSIX shell, and in the ones that nearly are. What shapes it:
   hence the tests for ownership and symbolic links, and that the directory around it is the user's own too, or root's
   with the sticky bit (others may add, not rename).
 * It counts only when it is complete (cksum), and only where programs can run at all, which a file system may forbid:
-  what becomes it is first an empty script, and run as one.
+  what becomes it is first an empty script, and run as one. A program is summed again at every start, which a crash of
+  the machine may have cut short; a loader only must not be empty, because a fork would double the time it takes.
 * A shell under Rosetta says that this is an Intel Mac; sysctl knows better.
 * `ape` from PATH is the last resort only. Versions in the field differ, and most tell the program less about itself
   than our loader does; but where nothing else can run, one that the administrator installed still may.
@@ -99,7 +100,7 @@ d=$b/.ape-$u
 p=$d/$h
 if [ -z "$b" ]; then continue; fi
 if [ $s = find ]; then
-if [ -x "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"; then {run}; fi
+if [ -x "$p" ] && [ -s "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"{whole}; then {run}; fi
 continue
 fi
 trap 'rm -f "$t"; rmdir "$d"; exit 130' 1 2 15
@@ -123,11 +124,15 @@ exit 126
 _RUN_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
 _FOREIGN_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
 """
-_NO_GZIP: Final = """\
-if [ "$z" ] && ! command -v gzip >/dev/null; then
-echo "$0: needs gzip to unpack itself" >&2
+_WHOLE: Final = """ &&
+{ [ -z "$z" ] || [ "$(cksum <"$p")" = "$c" ]; }"""
+_NEEDS: Final = """\
+for s in cksum dd{gzip}; do
+if ! command -v $s >/dev/null; then
+echo "$0: needs the command $s to start" >&2
 exit 126
 fi
+done
 """
 
 
@@ -182,5 +187,7 @@ def _render_mapped(program: MappedProgram) -> str:
 def _render_end(*, unpacks: bool) -> str:
     end = _END.replace("{copy}", _UNPACK if unpacks else _COPY)
     end = end.replace("{run}", 'run "$@"' if unpacks else _RUN_LOADER)
-    last = (_NO_GZIP + 'if [ -z "$z" ] && ' if unpacks else "if ") + _FOREIGN_LOADER
-    return (_HAND_OVER if unpacks else "") + end.replace("{last}", last)
+    end = end.replace("{whole}", _WHOLE if unpacks else "")
+    foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _FOREIGN_LOADER
+    needs = _NEEDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
+    return (_HAND_OVER if unpacks else "") + end.replace("{last}", foreign + needs)

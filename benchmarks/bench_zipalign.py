@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,37 +43,6 @@ for offset in range(0, len(memory), block):
 print("ready", flush=True)
 sys.stdin.read()
 """
-
-
-@dataclass
-class Measured:
-    """One command and how long it took each time."""
-
-    name: str
-    command: list[str]
-    output: str | None = None  # removed before each run
-    seconds: list[float] = field(default_factory=list)
-    peak_kib: int = 0
-
-    @property
-    def median(self) -> float:
-        """The middle of all runs, in seconds."""
-        return statistics.median(self.seconds)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A promise: one number may be at most so many times another, or at least so many times less."""
-
-    text: str
-    value: float
-    limit: float
-    at_least: bool = False
-
-    @property
-    def kept(self) -> bool:
-        """Whether this run keeps it."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -141,10 +109,7 @@ def copies(directory: Path, size: int) -> tuple[list[Measured], list[Limit]]:
         Measured("zip -0 -j", ["zip", "-q", "-0", "-j", "x.zip", "model.gguf"], "x.zip"),
         Measured("7z -mx0", ["7z", "a", "-tzip", "-mx0", "-bso0", "-bsp0", "x.zip", "model.gguf"], "x.zip"),
     ]
-    for number in range(ROUNDS):
-        # In turns forwards and backwards: a disk may still be busy, or short of credit, after the one before.
-        for row in rows[:: -1 if number % 2 else 1]:
-            run(row, directory)
+    in_turns(rows, ROUNDS, lambda row: run(row, directory))
     (directory / "model.gguf").unlink()
     cp, quick, cp_sync, durable, info_zip, _ = rows
     gib = f"{size // GIB} GiB"
@@ -167,9 +132,7 @@ def small_appends(directory: Path) -> tuple[list[Measured], list[Limit]]:
         run(Measured("", [*ZIPALIGN, "-j0", archive, "model.gguf"]), directory)
         (directory / "model.gguf").unlink()
         rows.append(Measured(f"add .args to {name}", [*ZIPALIGN, "-j0", archive, ".args"]))
-    for _ in range(QUICK_ROUNDS):
-        for row in rows:
-            run(row, directory)
+    in_turns(rows, QUICK_ROUNDS, lambda row: run(row, directory))
     small, large = rows
     return rows, [Limit("adding .args: 4 GiB / 4 MiB", large.median / small.median, 1.1)]
 
@@ -185,9 +148,7 @@ def starts(directory: Path) -> tuple[list[Measured], list[Limit]]:
     for row in rows:  # compiles what is not compiled yet
         run(row, directory, settle=False)
         row.seconds.clear()
-    for _ in range(QUICK_ROUNDS):
-        for row in rows:
-            run(row, directory, settle=False)
+    in_turns(rows, QUICK_ROUNDS, lambda row: run(row, directory, settle=False))
     base, *others = rows
     return rows, [Limit(f"{row.name} / import click", row.median / base.median, 1.3) for row in others]
 
@@ -201,30 +162,13 @@ def table(rows: list[Measured]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdicts(limits: list[Limit]) -> str:
-    """Return promises and whether this run keeps them as a table in Markdown."""
-    lines = ["| promise | measured | limit | |", "|---|---:|---:|---|"]
-    for limit in limits:
-        bound = f"{'≥' if limit.at_least else '≤'} {limit.limit:g}"
-        lines.append(f"| {limit.text} | {limit.value:.2f} | {bound} | {'kept' if limit.kept else '**missed**'} |")
-    return "\n".join(lines) + "\n"
-
-
-def machine(directory: Path) -> str:
-    """Say in a sentence what this was measured on."""
-    processor = Path("/proc/cpuinfo").read_text()
-    names = [line.partition(":")[2].strip() for line in processor.splitlines() if line.startswith("model name")]
-    model = names[0] if names else platform.machine()
-    command = ["findmnt", "-n", "-o", "FSTYPE", "-T", str(directory)]
-    system = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+def checksum() -> str:
+    """Name what computes CRC-32 here."""
     try:
         import isal  # noqa: F401, PLC0415 -- only whether it is there
-
-        checksum = "isal"
     except ImportError:
-        checksum = "zlib"
-    python = f"Python {platform.python_version()}, CRC-32 by {checksum}"
-    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, file system {system}, {python}"
+        return "zlib"
+    return "isal"
 
 
 def main() -> None:
@@ -242,7 +186,7 @@ def main() -> None:
         ("Starting", lambda: starts(directory)),
     ]
     try:
-        where = machine(directory)
+        where = f"{machine(directory)}, CRC-32 by {checksum()}"
         text, limits = "", []
         with memory_fetched():
             for title, measure in parts:
@@ -251,7 +195,6 @@ def main() -> None:
                 limits += promised
     finally:
         shutil.rmtree(directory)
-    load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     head = f"""# zipalign beside its peers
 
 Written by `benchmarks/bench_zipalign.py`; all commands in one run and in turns; median of {ROUNDS} runs, of
@@ -259,9 +202,7 @@ Written by `benchmarks/bench_zipalign.py`; all commands in one run and in turns;
 
 Machine: {where}.
 
-Load average: {load}. Where it is well above 1, which is this run and the kernel writing behind it, other work was
-running, and the spread shows it.
-"""
+{load_sentence(before)}"""
     (HERE / "zipalign.md").write_text(f"{head}\n## Promises\n\n{verdicts(limits)}\n{NOTE}{text}")
     print(f"wrote {HERE / 'zipalign.md'}")  # noqa: T201 -- a program, not a library
 

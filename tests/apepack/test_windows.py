@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import struct
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -14,13 +12,13 @@ from apepack.errors import InputError, LayoutError
 from apepack.link import link
 from apepack.prologue import HEAD_COPY_OFFSET, PROLOGUE_SIZE, Magic, kept_head, parse_prologue, render_prologue
 from apepack.windows import check_windows, embed_windows, windows_headers
-from runtime.cache import cache_root
 from runtime.image.errors import NotEmbeddableError
 from runtime.image.pe import read_pe
-from tests.builders.ape import LINUX, compiled, linked, probe_output
+from runtime.platforms import platform_named
+from tests.builders.ape import LINUX, compiled, linked
 from tests.builders.elf import exit_program
 from tests.builders.pe import PE_SIZE, pe_program, with_directory, with_pe_field, with_section
-from tests.conftest import tool
+from tests.builders.programs import everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,28 +26,19 @@ if TYPE_CHECKING:
 
 BASE = 0x90000
 # With a Windows program four bytes of the head are binary: ksh and yash refuse that, mksh any MZ that is typed.
-SHELLS = (("dash",), ("bash",), ("bash", "--posix"), ("zsh",), ("busybox", "sh"), ("mksh",), ("posh",))
 
 
 @pytest.fixture
 def ape(tmp_path: Path) -> Path:
     output = tmp_path / "probe.exe"
-    link([compiled("windows.c", "windows-amd64"), *(compiled("probe.cpp", name) for name in LINUX)], output)
+    link([everywhere(platform_named("windows-amd64")), *(compiled("probe.cpp", name) for name in LINUX)], output)
     return output
-
-
-def wine() -> str:
-    """The emulator, which Debian keeps out of PATH; it starts within the time limit once it has its own files."""
-    found = shutil.which("wine64", path=f"/usr/lib/wine:{os.environ['PATH']}")
-    if found is None:
-        pytest.skip("needs wine64 (Debian package wine64)")
-    return found
 
 
 class TestFile:
     def test_windows_finds_its_headers(self, ape: Path) -> None:
         data = ape.read_bytes()
-        pe, alone = read_pe(data), read_pe(compiled("windows.c", "windows-amd64").read_bytes())
+        pe, alone = read_pe(data), read_pe(everywhere(platform_named("windows-amd64")).read_bytes())
 
         (lfanew,) = struct.unpack("<I", data[0x3C:0x40])
         assert data[lfanew:].startswith(b"PE\0\0")
@@ -62,7 +51,7 @@ class TestFile:
         assert len(data) == max(section.raw_end for section in pe.sections)
 
     def test_every_section_has_its_bytes(self, ape: Path) -> None:
-        data, before = ape.read_bytes(), compiled("windows.c", "windows-amd64").read_bytes()
+        data, before = ape.read_bytes(), everywhere(platform_named("windows-amd64")).read_bytes()
         for old, new in zip(read_pe(before).sections, read_pe(data).sections, strict=True):
             moved = data[new.pointer_to_raw_data : new.raw_end]
             if old.name.rstrip(b"\0") != b".buildid":  # the debug directory holds an offset of the file
@@ -87,7 +76,7 @@ class TestFile:
         import lief
 
         lief.logging.disable()
-        before: Any = lief.PE.parse(str(compiled("windows.c", "windows-amd64")))
+        before: Any = lief.PE.parse(str(everywhere(platform_named("windows-amd64"))))
         after: Any = lief.PE.parse(str(ape))
 
         assert [entry.name for entry in after.imports] == [entry.name for entry in before.imports]
@@ -101,49 +90,11 @@ class TestFile:
             assert moved == (BASE if old.pointerto_rawdata else 0)
 
     def test_a_windows_program_alone(self, tmp_path: Path) -> None:
-        link([compiled("windows.c", "windows-amd64")], tmp_path / "out")
+        link([everywhere(platform_named("windows-amd64"))], tmp_path / "out")
 
         result = subprocess.run(["sh", tmp_path / "out"], check=False, capture_output=True, text=True)
         assert "this program is for Windows, not for Linux" in result.stderr
         assert result.returncode == 127
-
-
-class TestRuns:
-    @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-    def test_in_shells(self, ape: Path, tmp_path: Path, shell: tuple[str, ...]) -> None:
-        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
-        commands: list[list[str | Path]] = [[tool(shell[0]), *shell[1:], ape, "one"]]
-        if shell != ("mksh",):
-            commands.append([tool(shell[0]), *shell[1:], "-c", f"{ape} one; exit $?"])
-        for command in commands:
-            result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-
-            assert (result.stdout, result.stderr) == (probe_output([str(ape), "one"], str(ape)), "")
-            assert result.returncode == 7
-
-    def test_typed_in_fish(self, ape: Path, tmp_path: Path) -> None:
-        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
-        result = subprocess.run(
-            [tool("fish"), "-c", str(ape)], check=False, capture_output=True, text=True, env=environment
-        )
-
-        assert (result.stdout, result.stderr) == (probe_output([str(ape)], str(ape)), "")
-
-    def test_under_wine(self, ape: Path) -> None:
-        prefix = cache_root() / "wine"  # made by the first run, which takes several seconds
-        prefix.mkdir(parents=True, exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}
-
-        result = subprocess.run(
-            [wine(), ape, "one", "two words", ""],
-            check=False, capture_output=True, text=True, timeout=300, env=environment,
-        )  # fmt: skip  # the command, then how it is run
-
-        checks = [f"{name} good" for name in ("threads", "data", "bss", "constructors")]
-        assert result.stdout.splitlines() == [
-            "argv one", "argv two words", "argv ", *checks, "begins with MZqFpD='", "atexit ran",
-        ]  # fmt: skip  # one value for each line
-        assert result.returncode == 7
 
 
 class TestHeaders:

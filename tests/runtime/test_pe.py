@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from runtime.image import read_image
 from runtime.image.errors import ImageFormatError, NotAnImageError
 from runtime.image.pe import CoffHeader, DirectoryIndex, OptionalHeader, Section, read_pe
-from tests.builders.ape import compiled
+from runtime.platforms import platform_named
 from tests.builders.pe import PE_SIZE, pe_program, with_directory, with_pe_field, with_section
+from tests.builders.programs import everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_no_bytes_escape_our_errors(noise: bytes, at: int) -> None:
 
 
 def test_headers_survive_a_round_trip() -> None:
-    for image in (pe_program(), compiled("windows.c", "windows-amd64").read_bytes()):
+    for image in (pe_program(), everywhere(platform_named("windows-amd64")).read_bytes()):
         pe = read_pe(image)
         at = int.from_bytes(image[0x3C:0x40], "little")
         assert pe.pack() == image[at : at + len(pe.pack())]

@@ -1,0 +1,94 @@
+"""Measurements: commands that are run in turns, what they took, and whether that keeps a promise."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "verdicts"]
+
+_FORWARDS, _BACKWARDS = 1, -1
+_QUARTERS: Final = 4
+
+
+@dataclass
+class Measured:
+    """One command and how long it took each time."""
+
+    name: str
+    command: list[str]
+    output: str | None = None  # removed before each run
+    seconds: list[float] = field(default_factory=list)
+    peak_kib: int = 0
+
+    @property
+    def median(self) -> float:
+        """The middle of all runs, in seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def middle_half(self) -> tuple[float, float]:
+        """The bounds of the half of all runs around the median, in seconds."""
+        first, _, third = statistics.quantiles(self.seconds, n=_QUARTERS)
+        return first, third
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A promise: one number may be at most so large, or must be at least so large."""
+
+    text: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether this run keeps it."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def in_turns(rows: Sequence[Measured], rounds: int, run: Callable[[Measured], None]) -> None:
+    """Run each row once in each round, so that what else the machine does hits all alike.
+
+    In turns forwards and backwards: a machine may still be busy with what the one before left.
+    """
+    for number in range(rounds):
+        for row in rows[:: _BACKWARDS if number % 2 else _FORWARDS]:
+            run(row)
+
+
+def verdicts(limits: Sequence[Limit]) -> str:
+    """Return promises and whether this run keeps them as a table in Markdown."""
+    lines = ["| promise | measured | limit | |", "|---|---:|---:|---|"]
+    for limit in limits:
+        bound = f"{'≥' if limit.at_least else '≤'} {limit.limit:g}"
+        lines.append(f"| {limit.text} | {limit.value:.2f} | {bound} | {'kept' if limit.kept else '**missed**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def machine(directory: Path) -> str:
+    """Say what this is measured on; commands read and write in DIRECTORY."""
+    processor = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in processor.splitlines() if line.startswith("model name")]
+    model = names[0] if names else platform.machine()
+    command = ["findmnt", "-n", "-o", "FSTYPE", "-T", str(directory)]
+    system = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    python = platform.python_version()
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, file system {system}, Python {python}"
+
+
+def load_sentence(before: float) -> str:
+    """Say how busy the machine was, BEFORE being the load average at the start."""
+    return f"""\
+Load average: {before:.1f} before, {os.getloadavg()[0]:.1f} after. Where it is well above 1, other work was running than
+this and the kernel writing behind it, and the spread shows it.
+"""
