@@ -9,9 +9,11 @@ import click
 from zipalign import console
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from apepack.link import Linked
+    from apepack.cargo import Contents
+    from apepack.lint import Finding
+    from apepack.prologue import Magic
 
 __all__ = ["command", "main"]
 
@@ -40,17 +42,20 @@ class _WithArguments(click.Command):
 
 
 @click.command("apepack", cls=_WithArguments, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=str), help="Write to OUT.")
+@click.option("-o", "--output", metavar="OUT", type=click.Path(), help="Write to OUT.")
+@click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: the llamafile to put in front.")
+@click.option("--no-companion", is_flag=True, help="With MODEL: no .exe beside what is too large for Windows.")
+@click.option("--strict", is_flag=True, help="With MODEL: take warnings for errors.")
 @click.option("--no-windows", is_flag=True, help="Begin with jartsr instead of MZ: for every shell, never for Windows.")
 @click.option("--loader", metavar="PLATFORM", help="Write the loader for PLATFORM (or host) alone to OUT.")
 @click.option("--print-binfmt", is_flag=True, help="Print a binfmt.d file for APE programs.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything and print the plan, write nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is written where.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
 @click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
 @click.pass_context
@@ -58,20 +63,18 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     """Make one file of a model and the programs that run it.
 
     With MODEL.gguf: put the runtime in front of the weights. Each ARG becomes a default argument of the result. The
-    runtime is linked from what llamafile-build made, or taken from --runtime.
+    runtime is linked from what llamafile-build made, or taken from --runtime. Of a split model, name the first file.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
-    platform is read from the program itself: a static executable for Linux on x86_64 or aarch64, or one for Windows.
+    platform is read from the program itself.
     """
     arguments = context.meta.get(_ARGUMENTS)
+    if options["print_binfmt"] or options["loader"]:
+        _check_alone(inputs, arguments, options)
     if options["print_binfmt"]:
-        from apepack.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
-
-        click.echo(BINFMT_CONFIGURATION, nl=False)
-    elif options["loader"] and options["dry_run"]:
-        raise click.UsageError("--loader has no --dry-run.")
+        _print_binfmt(as_json=options["as_json"])
     elif options["loader"]:
-        _write_loader(options["loader"], options["output"])
+        _write_loader(options["loader"], options["output"], as_json=options["as_json"])
     elif not inputs:
         raise click.UsageError("Missing argument 'MODEL.gguf' or 'BUILD...'.")
     elif _names_model(inputs[0]):
@@ -83,112 +86,152 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
         _link(inputs, options)
 
 
-_PACK_OPTIONS = {"--args": "args_file", "--add": "extra", "--runtime": "runtime"}
+_PACK_OPTIONS = {
+    "--mmproj": "projector",
+    "--args": "args_file",
+    "--add": "extra",
+    "--runtime": "runtime",
+    "--no-companion": "no_companion",
+    "--strict": "strict",
+}
+
+
+def _check_alone(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
+    """Refuse what --loader and --print-binfmt have no use for."""
+    alone = "--print-binfmt" if options["print_binfmt"] else "--loader"
+    useless = {**_PACK_OPTIONS, "--no-windows": "no_windows", "--dry-run": "dry_run"}
+    if alone == "--print-binfmt":
+        useless |= {"--loader": "loader", "--output": "output"}
+    given = (
+        [name for name, value in useless.items() if options[value]] + list(inputs) + ["--"] * (arguments is not None)
+    )
+    if given:
+        raise click.UsageError(f"{alone} stands alone, without {given[0]}.")
 
 
 def _names_model(name: str) -> bool:
     """Return whether NAME is a model by its content, or by its ending if it has no content to tell."""
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.model import is_model  # noqa: PLC0415  # the same
+    from apepack.model import is_model, is_weights  # noqa: PLC0415  # the same
 
-    return name.lower().endswith(".gguf") or is_model(Path(name))
+    return is_weights(name) or is_model(Path(name))
 
 
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.pack import Contents, pack, planned_size  # noqa: PLC0415  # the same
-    from apepack.prologue import Magic  # noqa: PLC0415  # the same
+    from apepack.cargo import cargo_size  # noqa: PLC0415  # the same
+    from apepack.model import title_of  # noqa: PLC0415  # the same
+    from apepack.pack import Rules, pack  # noqa: PLC0415  # the same
+    from apepack.report import pack_facts, pack_lines  # noqa: PLC0415  # the same
 
-    if len(inputs) > 1:
-        raise click.UsageError(f"One MODEL at a time: add {inputs[1]} with --add.")
+    contents = _contents(inputs, arguments, options)
+    output = Path(options["output"] or f"{title_of(contents.model)}.llamafile")
+    runtime = Path(options["runtime"]) if options["runtime"] else None
+    silent = options["quiet"] or options["dry_run"] or options["as_json"]
+    with console.progress(cargo_size(contents), f"packing {output}", quiet=silent) as progress:
+        packed = pack(
+            contents,
+            output,
+            runtime=runtime,
+            magic=_magic(options),
+            rules=Rules(strict=options["strict"], companion=not options["no_companion"]),
+            dry_run=options["dry_run"],
+            progress=progress,
+            tell=None if options["as_json"] else _tell,
+        )
+    if options["as_json"]:
+        _print_json("pack", pack_facts(packed, output, runtime), options)
+    else:
+        _print_map(pack_lines(packed, output, runtime), options)
+
+
+def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> Contents:
+    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+
+    from apepack.cargo import Contents  # noqa: PLC0415  # the same
+    from apepack.model import shard_paths  # noqa: PLC0415  # the same
+
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Default arguments come from --args or stand behind --, not both.")
+    if options["no_windows"] and options["runtime"]:
+        raise click.UsageError("--no-windows is for what is linked: the --runtime begins as it does.")
     model = Path(inputs[0])
-    contents = Contents(
+    shards = shard_paths(model) or ()  # all of them are packed anyway, so they may as well be named
+    others = [name for name in inputs[1:] if Path(name) not in shards]
+    if others:
+        raise click.UsageError(
+            f"One MODEL at a time: add {others[0]} with --mmproj if it is a projector, or with --add."
+        )
+    return Contents(
         model,
         arguments or (),
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
+        Path(options["projector"]) if options["projector"] else None,
     )
-    output = Path(options["output"] or f"{model.stem}.llamafile")
-    with console.progress(planned_size(contents), f"packing {output}", quiet=options["quiet"]) as progress:
-        packed = pack(
-            contents,
-            output,
-            runtime=Path(options["runtime"]) if options["runtime"] else None,
-            magic=Magic.NO_WINDOWS if options["no_windows"] else Magic.MZ,
-            dry_run=options["dry_run"],
-            progress=progress,
-        )
-    operation = "plan" if options["dry_run"] else "pack"
-    facts = {"output": str(packed.path), "size": packed.size, "architecture": packed.model.architecture}
-    if options["as_json"]:
-        console.print_json("apepack", {"operation": operation, **facts, "members": list(packed.members)})
-    elif options["dry_run"]:
-        click.echo(f"{packed.path} would hold {', '.join(packed.members)}: {packed.size} bytes behind the runtime")
-    elif options["verbose"]:
-        click.echo(f"{packed.path}: {packed.size} bytes, {', '.join(packed.members)}", err=True)
 
 
-def _write_loader(name: str, output: str | None) -> None:
+def _tell(finding: Finding) -> None:
+    click.echo(f"apepack: {finding.severity}: {finding}", err=True)
+
+
+def _magic(options: dict[str, Any]) -> Magic:
+    from apepack.prologue import Magic  # noqa: PLC0415  # --help does not need it
+
+    return Magic.NO_WINDOWS if options["no_windows"] else Magic.MZ
+
+
+def _print_binfmt(*, as_json: bool) -> None:
+    from apepack.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
+
+    if as_json:
+        console.print_json("apepack", {"operation": "print-binfmt", "configuration": BINFMT_CONFIGURATION})
+    else:
+        click.echo(BINFMT_CONFIGURATION, nl=False)
+
+
+def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
     from runtime.loaders import loader_bytes  # noqa: PLC0415  # the same
     from runtime.platforms import platform_named  # noqa: PLC0415  # the same
     from zipalign.transaction import replacing  # noqa: PLC0415  # the same
 
-    with replacing(Path(output or "ape"), 0o755) as file:
-        file.write(loader_bytes(platform_named(name)))
+    path = Path(output or "ape")
+    platform = platform_named(name)
+    data = loader_bytes(platform)
+    with replacing(path, 0o755) as file:
+        file.write(data)
+    if as_json:
+        facts = {"operation": "loader", "output": str(path), "size": len(data), "platform": platform.name}
+        console.print_json("apepack", facts)
 
 
 def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.link import plan  # noqa: PLC0415  # the same
-    from apepack.pack import link_runtime  # noqa: PLC0415  # the same
-    from apepack.prologue import Magic  # noqa: PLC0415  # the same
+    from apepack.report import link_facts, link_lines  # noqa: PLC0415  # the same
+    from apepack.runtime_part import link_runtime, plan_runtime  # noqa: PLC0415  # the same
 
     paths = [Path(build) for build in builds]
-    magic = Magic.NO_WINDOWS if options["no_windows"] else Magic.MZ
     output = Path(options["output"] or f"{paths[0].stem}.ape")
-    linked = plan(paths, magic=magic)
-    if not options["dry_run"]:
-        link_runtime(paths, output, magic=magic)
+    if options["dry_run"]:
+        runtime = plan_runtime(paths, magic=_magic(options))
+    else:
+        runtime = link_runtime(paths, output, magic=_magic(options))
     if options["as_json"]:
-        console.print_json("apepack", {"operation": "plan" if options["dry_run"] else "link", **_facts(output, linked)})
-    elif options["dry_run"] or options["verbose"]:
-        _print_map(output, linked, to_stderr=not options["dry_run"])
+        _print_json("link", link_facts(output, runtime), options)
+    else:
+        _print_map(link_lines(output, runtime), options)
 
 
-def _facts(output: Path, linked: Linked) -> dict[str, Any]:
-    return {
-        "output": str(output),
-        "size": linked.size,
-        "profile": "default" if linked.magic.value.startswith(b"MZ") else "no-windows",
-        "images": [
-            {
-                "platform": image.platform.name,
-                "path": str(image.path),
-                "offset": image.span.offset,
-                "size": image.span.size,
-                "loader": {"offset": image.loader.offset, "size": image.loader.size} if image.loader.size else None,
-            }
-            for image in linked.images
-        ],
-    }
+def _print_json(operation: str, facts: dict[str, Any], options: dict[str, Any]) -> None:
+    console.print_json("apepack", {"operation": operation, "dry_run": options["dry_run"], **facts})
 
 
-def _print_map(output: Path, linked: Linked, *, to_stderr: bool) -> None:
-    parts = [
-        span
-        for image in linked.images
-        for span in (
-            (image.loader, f"{image.platform.name} loader"),
-            (image.span, f"{image.platform.name} image of {image.path}"),
-        )
-    ]
-    for span, name in sorted((part for part in parts if part[0].size), key=lambda part: part[0].offset):
-        click.echo(f"{span.offset:#10x} {span.size:10} {name}", err=to_stderr)
-    click.echo(f"{linked.size:#10x} {'':10} end of {output}", err=to_stderr)
+def _print_map(lines: Iterator[str], options: dict[str, Any]) -> None:
+    if options["dry_run"] or options["verbose"]:
+        for line in lines:
+            click.echo(line, err=not options["dry_run"])

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ApepackError", "InputError", "LayoutError", "NoProgramError", "NotAnApeError", "OutputError"]
+__all__ = [
+    "ApepackError",
+    "GgufFormatError",
+    "InputError",
+    "LayoutError",
+    "NoProgramError",
+    "NoRuntimeError",
+    "NotAnApeError",
+    "OutputError",
+    "VerificationError",
+]
 
 
 class ApepackError(Exception):
@@ -58,3 +68,39 @@ class OutputError(ApepackError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
+
+
+class GgufFormatError(ApepackError, ValueError):
+    """A GGUF file is cut off, or says something that the engine refuses.
+
+    Attributes:
+        field: the specification's name of what is wrong, or the key or tensor it is about.
+        offset: where in the file it stands, in bytes.
+    """
+
+    def __init__(self, reason: str, *, offset: int, field: str) -> None:
+        self.field = field
+        self.offset = offset
+        super().__init__(f"{reason} at offset {offset:#x}")
+
+
+class NoRuntimeError(ApepackError):
+    """There is no runtime to put in front of the weights."""
+
+    def __init__(self) -> None:
+        super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
+
+
+class VerificationError(ApepackError):
+    """What was read back is not what was written: the file did not appear.
+
+    Attributes:
+        path: the file that was to appear.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} was not made: read back, {reason}; look after the disk and its file system, and report this if"
+            " they are sound"
+        )

@@ -1,34 +1,61 @@
-"""What a publisher's GGUF file says of itself, read with the gguf package, whose exceptions end here."""
+"""A publisher's GGUF file: what it says of itself, and whether all of it is there."""
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apepack.errors import InputError
+from apepack.errors import GgufFormatError, InputError
+from apepack.gguf_header import MAGIC, GgufHeader
+from apepack.mapping import map_file
+from zipalign.medium import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["MAGIC", "Model", "is_model", "read_model"]
+__all__ = ["Model", "Shard", "is_model", "is_weights", "read_model", "shard_paths", "title_of"]
 
-MAGIC: Final = b"GGUF"
+_SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of a split model a file is."""
+
+    number: int  # the first one is 1, as in its name
+    count: int
+    tensor_count: int  # of all together; 0 where the file does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model file that is whole."""
+    """A GGUF file that is whole."""
 
     path: Path
-    architecture: str
-    tensor_count: int
+    architecture: str  # empty where the file does not say: only the first shard does
+    kind: str  # general.type: `model`, `mmproj`, `adapter`, …
+    shard: Shard | None
+    tensors: tuple[str, ...]
     size: int
 
 
 def is_model(path: Path) -> bool:
-    """Return whether the file PATH begins like a GGUF file."""
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    """Return whether the file PATH begins like a GGUF file.
+
+    Raises:
+        InputFileError: it is a folder, a pipe or a device.
+        OSError: it cannot be read.
+    """
+    with opened(path) as fd:
+        return os.pread(fd, len(MAGIC), 0) == MAGIC
+
+
+def is_weights(name: str) -> bool:
+    """Return whether a member called NAME is a GGUF file, as the runtime tells it."""
+    return name.lower().endswith(".gguf")
 
 
 def read_model(path: Path) -> Model:
@@ -36,24 +63,57 @@ def read_model(path: Path) -> Model:
 
     Raises:
         InputError: it is not a GGUF file, or is damaged or incomplete.
+        InputFileError: it is a folder, a pipe or a device.
         OSError: it cannot be read.
     """
     if not is_model(path):
         raise InputError(path, "this is not a GGUF file: it does not begin with 'GGUF'")
-    size = path.stat().st_size
-
-    import gguf  # noqa: PLC0415  # takes a third of a second to import
-
+    data = map_file(path)
     try:
-        reader = gguf.GGUFReader(path)
-        field = reader.get_field("general.architecture")
-        architecture = str(field.contents()) if field else ""
-        end = max((int(tensor.data_offset + tensor.n_bytes) for tensor in reader.tensors), default=0)
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        # What the reader raises on a damaged file depends on the byte that is wrong.
+        header = GgufHeader.unpack(data)
+    except GgufFormatError as error:
         raise InputError(path, f"this GGUF file is damaged or incomplete: {error}") from error
-    if not architecture:
-        raise InputError(path, "this GGUF file does not say its general.architecture: the engine cannot run it")
-    if end > size:
-        raise InputError(path, f"this GGUF file is incomplete: it has {size} bytes (expected {end}); fetch it again")
-    return Model(path, architecture, len(reader.tensors), size)
+    size = len(data)
+    if header.file_end > size:
+        reason = f"it has {size} bytes (expected {header.file_end}); fetch it again, or join its parts first"
+        raise InputError(path, f"this GGUF file is incomplete: {reason}")
+    return Model(
+        path,
+        _text(header.metadata, "general.architecture"),
+        _text(header.metadata, "general.type") or "model",
+        _shard(header.metadata),
+        tuple(tensor.name for tensor in header.tensors),
+        size,
+    )
+
+
+def _text(metadata: Mapping[str, int | float | str], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(metadata: Mapping[str, int | float | str], key: str) -> int:
+    value = metadata.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _shard(metadata: Mapping[str, int | float | str]) -> Shard | None:
+    count = _number(metadata, "split.count")
+    if count < 2:
+        return None
+    return Shard(_number(metadata, "split.no") + 1, count, _number(metadata, "split.tensors.count"))
+
+
+def shard_paths(path: Path) -> list[Path] | None:
+    """Return the paths of all shards of the model that PATH is named like a shard of, or None where it is not."""
+    found = _SHARD_NAME.fullmatch(path.name)
+    if found is None:
+        return None
+    count = found["count"]
+    return [path.with_name(f"{found['stem']}-{number:05}-of-{count}.gguf") for number in range(1, int(count) + 1)]
+
+
+def title_of(path: Path) -> str:
+    """Return the name of the file PATH without its ending, and without the number of a shard."""
+    found = _SHARD_NAME.fullmatch(path.name)
+    return found["stem"] if found else path.stem

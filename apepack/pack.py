@@ -1,56 +1,52 @@
-"""One command for publishers: a model in, a llamafile out."""
+"""One command for publishers: a model in, a llamafile out. Look, link, append, read back, publish by rename."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apepack.errors import ApepackError, InputError, NotAnApeError, OutputError
-from apepack.link import current_umask, link
-from apepack.model import Model, read_model
-from apepack.opening import OpeningMember
-from apepack.prologue import WINDOW_SIZE, Magic, parse_prologue
-from runtime.args import MEMBER_NAME as ARGS_NAME
-from runtime.args import format_arguments, parse_arguments
-from runtime.build import builds_in_cache
-from runtime.notices import MEMBER_NAME as NOTICES_NAME
-from runtime.platforms import Launch
-from zipalign import Member, add_files
+from apepack.cargo import Cargo, Contents, lint_cargo, load_cargo
+from apepack.errors import ApepackError, NoRuntimeError, OutputError
+from apepack.lint import settle
+from apepack.model import is_weights
+from apepack.plan import WINDOWS_SIZE_LIMIT, companion_for, lint_size, plan_members
+from apepack.prologue import Magic
+from apepack.publish import publishing
+from apepack.runtime_part import cached_programs, copy_runtime, link_runtime, plan_runtime, read_runtime
+from apepack.verify import verify
+from zipalign import ZipalignError, add_files
+from zipalign.transaction import check_space
 from zipalign.update import check_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
-__all__ = ["Contents", "NoRuntimeError", "Packed", "link_runtime", "pack", "planned_size"]
+    from apepack.lint import Finding
+    from apepack.model import Model
+    from apepack.plan import Plan, PlannedMember
+    from apepack.publish import Publication
+    from apepack.runtime_part import RuntimePart
 
+    Tell = Callable[[Finding], None]
 
-class NoRuntimeError(ApepackError):
-    """There is no runtime to put in front of the weights."""
-
-    def __init__(self) -> None:
-        super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
+__all__ = ["Contents", "Packed", "Rules", "link_runtime", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What goes behind the runtime.
+class Rules:
+    """What is done about what is not as it should be.
 
     Attributes:
-        model: the weights.
-        arguments: defaults that stand behind `-m MODEL`; None with `args_file`.
-        args_file: an `.args` member ready made, used as it is.
-        extra: more files, stored under their base names.
+        strict: take warnings for errors.
+        companion: make one, where Windows cannot start the llamafile itself.
+        windows_limit: the size from which on Windows cannot, in bytes.
     """
 
-    model: Path
-    arguments: Sequence[str] = ()
-    args_file: Path | None = None
-    extra: Sequence[Path] = ()
+    strict: bool = False
+    companion: bool = True
+    windows_limit: int = WINDOWS_SIZE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,126 +55,138 @@ class Packed:
 
     Attributes:
         path: the file.
-        model: what the weights say of themselves.
-        members: the names in its archive; of a dry run, those that would be added.
-        size: of the file; of a dry run, of what would be added.
+        companion: what Windows starts instead, if there is to be one.
+        cargo: what is packed.
+        runtime: what stands before it.
+        plan: where everything lies.
+        findings: what was found on the way, and is in nobody's way.
     """
 
     path: Path
-    model: Model
-    members: tuple[str, ...]
-    size: int
+    companion: Path | None
+    cargo: Cargo
+    runtime: RuntimePart
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+    @property
+    def model(self) -> Model:
+        """What the weights say of themselves."""
+        return self.cargo.model
+
+    @property
+    def members(self) -> tuple[PlannedMember, ...]:
+        """What is added to the archive of the runtime."""
+        return self.plan.members
+
+    @property
+    def size(self) -> int:
+        """The size of the file in bytes."""
+        return self.plan.size
 
 
-def link_runtime(programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ) -> None:
-    """Link PROGRAMS into the APE OUTPUT, with the licence texts that lie beside the first of them, if any.
-
-    Raises:
-        ApepackError, RuntimeBuildError, ZipalignError: as link() does.
-    """
-    notices = programs[0].with_name(NOTICES_NAME)
-    opening = OpeningMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
-    link(programs, output, magic=magic, opening=opening)
-
-
-def pack(
+def pack(  # noqa: PLR0913  # one keyword for each choice there is
     contents: Contents,
     output: Path,
     *,
     runtime: Path | None = None,
     magic: Magic = Magic.MZ,
+    rules: Rules = Rules(),
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
+    tell: Tell | None = None,
 ) -> Packed:
-    """Make the llamafile OUTPUT; it appears complete or not at all.
+    """Make the llamafile OUTPUT, and what belongs beside it; all of it appears complete, or nothing does.
 
     Args:
         contents: the weights and what goes with them.
         output: the file to make.
-        runtime: a llamafile to put in front; else the builds in the cache are linked, those that run from where they
-            lie in a file that begins with MAGIC.
+        runtime: a llamafile to put in front; else the builds in the cache are linked.
         magic: the first bytes, when it is linked.
+        rules: what is done about what is not as it should be.
         dry_run: make every check, write nothing.
         progress: is told the number of bytes each time some have been packed.
+        tell: is given each finding as soon as it is known.
 
     Raises:
         NoRuntimeError: no runtime is given and none is built.
         InputError: a file is not what it should be.
-        OutputError: OUTPUT is one of the inputs.
+        LintError: the files do not make a llamafile that works.
+        OutputError: OUTPUT is one of the inputs, or cannot be made.
+        VerificationError: what is read back is not what was written.
         RuntimeBuildError, ZipalignError: as the called packages do.
     """
     output = output.resolve()  # where it is a symbolic link, what it leads to is replaced
+    inputs = [*contents.files, *([runtime] if runtime else [])]
+    _check_output(output, inputs)
+    cargo = load_cargo(contents)
+    programs = [] if runtime else cached_programs(magic)
+    if not programs and runtime is None:
+        raise NoRuntimeError
+    present = read_runtime(runtime) if runtime else None
+    names = present.members if present else ()
+    findings = _settle(lint_cargo(cargo, names, own_engine=present is None), rules, tell)
+    check_inputs(output, cargo.members)
+
+    def planned(part: RuntimePart) -> Packed:
+        plan = plan_members(part, cargo.members)
+        companion = companion_for(output, part, plan, rules.windows_limit) if rules.companion else None
+        if companion:
+            _check_companion(companion, inputs)
+        more = _settle(lint_size(output, part, plan, companion, rules.windows_limit), rules, tell)
+        check_space(output, plan.size - part.size)
+        return Packed(output, companion, cargo, part, plan, findings + more)
+
+    if dry_run:
+        return planned(present or plan_runtime(programs, magic=magic))
+    with publishing(output) as publication:
+        packed = planned(_make_runtime(runtime, programs, magic, publication.work(output)))
+        _append(packed, publication, progress)
+    return packed
+
+
+def _settle(findings: Iterable[Finding], rules: Rules, tell: Tell | None) -> tuple[Finding, ...]:
+    found = settle(findings, strict=rules.strict)
+    if tell:
+        for finding in found:
+            tell(finding)
+    return found
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
     if output.is_dir() or not output.parent.is_dir():
         reason = "this is a folder" if output.is_dir() else "there is no such folder"
         raise OutputError(output, f"{reason}: name a file with -o")
-    model = read_model(contents.model)
-    members = _members(contents)
-    for path in (contents.model, contents.args_file, *contents.extra, runtime):
-        if path is not None and output.exists() and output.samefile(path):
-            raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
-    check_inputs(output, members)
-    programs = [] if runtime else _programs(magic)
-    if not programs and runtime is None:
-        raise NoRuntimeError
-    if runtime is not None:
-        _check_runtime(runtime)
-    if dry_run:
-        return Packed(output, model, tuple(member.name for member in members), planned_size(contents))
-    with _published(output) as work:
-        if runtime is not None:
-            shutil.copyfile(runtime, work)
-            work.chmod(0o777 & ~current_umask())
-        else:
-            link_runtime(programs, work, magic=magic)
-        archive = add_files(work, members, progress=progress)
-    return Packed(output, model, tuple(entry.name for entry in archive.entries), archive.file_size)
+    if output.exists() and any(output.samefile(path) for path in inputs):
+        raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
 
 
-def _programs(magic: Magic) -> list[Path]:
-    launches = (Launch.MAPPED, Launch.PE) if magic is Magic.MZ else (Launch.MAPPED,)
-    return [item.path for item in builds_in_cache() if item.platform.launch in launches]
+def _check_companion(companion: Path, inputs: Sequence[Path]) -> None:
+    """Refuse to replace what is not a companion: nobody named this file."""
+    if companion.exists() and (any(companion.samefile(path) for path in inputs) or not _is_companion(companion)):
+        raise OutputError(
+            companion, "this would be replaced by the program for Windows: move it, or use --no-companion"
+        )
 
 
-def planned_size(contents: Contents) -> int:
-    """Return the number of bytes that pack() will read of the files named in CONTENTS.
-
-    Raises:
-        OSError: a file cannot be looked at.
-    """
-    files = [contents.model, *contents.extra]
-    return sum(path.stat().st_size for path in files)
-
-
-def _members(contents: Contents) -> list[Member]:
-    if contents.args_file is not None:
-        arguments = contents.args_file.read_bytes()
-        parse_arguments(arguments)
-    else:
-        arguments = format_arguments(["-m", contents.model.name, *contents.arguments])
-    files = [contents.model, *contents.extra]
-    return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, arguments)]
-
-
-def _check_runtime(runtime: Path) -> None:
-    with runtime.open("rb") as file:
-        head = file.read(WINDOW_SIZE)
+def _is_companion(path: Path) -> bool:
     try:
-        parse_prologue(head)
-    except NotAnApeError as error:
-        raise InputError(
-            runtime, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
-        ) from error
+        members = read_runtime(path).members
+    except (ApepackError, ZipalignError):
+        return False
+    return not any(is_weights(name) for name in members)
 
 
-@contextmanager
-def _published(output: Path) -> Iterator[Path]:
-    """Yield a path beside OUTPUT to make a file at; it becomes OUTPUT when the block ends well, and goes if not."""
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        work = Path(folder) / output.name
-        yield work
-        work.replace(output)
-    descriptor = os.open(output.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _make_runtime(runtime: Path | None, programs: Sequence[Path], magic: Magic, target: Path) -> RuntimePart:
+    if runtime is None:
+        return link_runtime(programs, target, magic=magic)
+    copy_runtime(runtime, target)
+    return read_runtime(target)
+
+
+def _append(packed: Packed, publication: Publication, progress: Callable[[int], None] | None) -> None:
+    work = publication.work(packed.path)
+    if packed.companion:
+        shutil.copy(work, publication.work(packed.companion))
+    add_files(work, packed.cargo.members, progress=progress)
+    verify(work, packed.path, packed.runtime, packed.plan)

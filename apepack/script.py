@@ -159,7 +159,7 @@ def render_script(
     mapped: Sequence[MappedProgram], unpacked: Sequence[UnpackedProgram] = (), others: Sequence[str] = ()
 ) -> str:
     """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
-    systems = [*dict.fromkeys(program.patterns[0] for program in (*mapped, *unpacked)), *others]
+    systems = [program.patterns[0] for program in mapped] + [program.patterns[0] for program in unpacked] + [*others]
     has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
     begin = _BEGIN + (_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
     programs = [_render_mapped(program) for program in mapped]

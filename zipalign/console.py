@@ -42,7 +42,9 @@ def main(command: click.Command, errors: tuple[type[Exception], ...]) -> NoRetur
     program = os.path.basename(sys.argv[0])  # noqa: PTH119 -- pathlib costs a quarter of what --help may take
     if program == "__main__.py":
         program = command.name or program
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(number, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot show is no reason to fail
     try:
@@ -107,9 +109,9 @@ def _os_sentence(error: OSError) -> str:
     return f"{names}: {reason}" if names else reason
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Turn SIGTERM into an exception, so that a transaction is rolled back."""
-    sys.exit(128 + signal.SIGTERM)
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Turn a signal into an exception, so that a transaction is rolled back."""
+    sys.exit(128 + number)
 
 
 def print_json(tool: str, payload: Mapping[str, Any]) -> None:

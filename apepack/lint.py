@@ -1,0 +1,83 @@
+"""What is found before anything is written: errors, which refuse, warnings, which may, and notes, which do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from apepack.errors import ApepackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Finding", "LintError", "Severity", "error", "note", "settle", "warning"]
+
+
+class Severity(StrEnum):
+    """Whether a finding stands in the way."""
+
+    ERROR = "error"
+    WARNING = "warning"  # in the way of who is strict
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, in one sentence: what, where, and what to do."""
+
+    severity: Severity
+    kind: str  # what was looked at: architecture, arguments, model, name, projector, runtime, shards, size
+    message: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def facts(self) -> dict[str, str]:
+        """Return what is known, for JSON."""
+        facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
+        return facts | ({"path": str(self.path)} if self.path else {})
+
+
+class LintError(ApepackError):
+    """The inputs do not make a llamafile that works.
+
+    Attributes:
+        findings: all of them, each an error.
+    """
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        self.findings = findings
+        self.path = findings[0].path
+        super().__init__("; ".join(map(str, findings)))
+
+
+def error(kind: str, message: str, path: Path | None = None) -> Finding:
+    """Return a finding that stands in the way."""
+    return Finding(Severity.ERROR, kind, message, path)
+
+
+def warning(kind: str, message: str, path: Path | None = None) -> Finding:
+    """Return a finding that stands in the way of who is strict."""
+    return Finding(Severity.WARNING, kind, message, path)
+
+
+def note(kind: str, message: str, path: Path | None = None) -> Finding:
+    """Return a finding that is worth knowing."""
+    return Finding(Severity.NOTE, kind, message, path)
+
+
+def settle(findings: Iterable[Finding], *, strict: bool) -> tuple[Finding, ...]:
+    """Return FINDINGS if they stand in nobody's way.
+
+    Raises:
+        LintError: there are errors, or, if STRICT, warnings.
+    """
+    found = tuple(findings)
+    refusing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    refused = tuple(item for item in found if item.severity in refusing)
+    if refused:
+        raise LintError(refused)
+    return found

@@ -1,0 +1,79 @@
+"""Files that appear complete, all of them or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Publication", "publishing"]
+
+
+class Publication:
+    """Files in the making, each on the file system where it is to appear.
+
+    Args:
+        folder: a private folder beside their places.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[Path, Path] = {}
+
+    def work(self, target: Path) -> Path:
+        """Return the path to make the file at that is to appear at TARGET. The first one that is named appears last."""
+        return self._places.setdefault(target, self._folder / target.name)
+
+    def appear(self) -> None:
+        """Move all files to their places.
+
+        The last move is what counts. If anything before it fails, what was moved goes back, and what was moved aside
+        for it returns.
+        """
+        (main, work), *others = self._places.items()
+        for path in self._places.values():
+            _sync(path)
+        try:
+            for target, made in others:
+                if target.exists():
+                    target.rename(self._aside(target))
+                made.rename(target)
+            work.replace(main)
+        except BaseException:
+            if work.exists():
+                for target, made in others:
+                    self._take_back(target, made)
+            raise
+        _sync(main.parent)
+
+    def _take_back(self, target: Path, made: Path) -> None:
+        if not made.exists():
+            target.rename(made)
+        if self._aside(target).exists():
+            self._aside(target).rename(target)
+
+    def _aside(self, target: Path) -> Path:
+        return self._folder / f"{target.name}.old"
+
+
+@contextmanager
+def publishing(output: Path) -> Iterator[Publication]:
+    """Yield what makes OUTPUT, and other files beside it, appear when the block ends well; if not, nothing is left."""
+    with tempfile.TemporaryDirectory(prefix=".apepack.", dir=output.parent) as folder:
+        publication = Publication(Path(folder))
+        publication.work(output)
+        yield publication
+        publication.appear()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
