@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from assimilate.conversion import Outcome
+    from assimilate.check import Held, Report
+    from assimilate.plan import Options, Outcome
     from runtime.platforms import Platform
 
     Work = Callable[[Path], dict[str, Any]]
@@ -27,11 +28,12 @@ def main() -> NoReturn:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    from assimilate.errors import AssimilateError  # noqa: PLC0415  # shell completion does without
+    from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does without
+    from assimilate.errors import AssimilateError  # noqa: PLC0415  # the same
     from runtime.errors import RuntimeBuildError  # noqa: PLC0415  # the same
     from zipalign.errors import ZipalignError  # noqa: PLC0415  # the same
 
-    return (AssimilateError, RuntimeBuildError, ZipalignError)
+    return (AssimilateError, ApepackError, RuntimeBuildError, ZipalignError)
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's
@@ -40,50 +42,68 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
 
 
 @click.command("assimilate", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-e", "--elf", is_flag=True, expose_value=False, help="Make an ELF program (default).")
-@click.option("--pe", "machine", flag_value="windows-amd64", help="Make sure that FILE is a program of Windows.")
-@click.option("-x", "--x86-64", "machine", flag_value="linux-amd64", help="For x86_64, whatever this computer is.")
-@click.option("-a", "--aarch64", "machine", flag_value="linux-arm64", help="For aarch64, whatever this computer is.")
-@click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM, such as linux-amd64, or for host.")
+@click.option("-e", "--elf", "image_format", flag_value="elf", help="Make an ELF program, of Linux or of this BSD.")
+@click.option("-m", "--macho", "image_format", flag_value="macho", help="Make a Mach-O program, of macOS.")
+@click.option("--pe", "image_format", flag_value="pe", help="Make sure that FILE is a program of Windows.")
+@click.option("-x", "--x86-64", "machine", flag_value="amd64", help="For x86_64, whatever this computer is.")
+@click.option("-a", "--aarch64", "machine", flag_value="arm64", help="For aarch64, whatever this computer is.")
+@click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM, such as macos-arm64, or for host.")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(path_type=str), help="Write a copy, leave FILE alone.")
 @click.option("-f", "--force", is_flag=True, help="Succeed if FILE is already native; overwrite a foreign backup.")
 @click.option("-b", "--keep-osabi", is_flag=True, help="Leave EI_OSABI as it stands in the APE.")
 @click.option("-c", "--no-backup", is_flag=True, help="Keep nothing of what is overwritten.")
 @click.option("--restore", "operation", flag_value="restore", help="Make FILE the APE it was before.")
-@click.option("--check", "operation", flag_value="check", help="Say what FILE is and whether it can be converted.")
+@click.option("--check", "operation", flag_value="check", help="Say what FILE holds and whether that is complete.")
+@click.option("--verify", is_flag=True, help="Compare with what LIEF reads, before anything is written.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Like --version.")
 @console.version_option
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=str))
-def command(files: tuple[str, ...], **options: Any) -> int:
-    """Make each FILE, an APE, a native program of Linux, in place; its archive stays what and where it is.
+def command(files: tuple[str, ...], **given: Any) -> int:
+    """Make each FILE, an APE, a native program, in place; its archive stays what it is, and the weights where they are.
 
-    Without -x, -a or -t it becomes one for this computer. --restore makes it an APE again.
+    Without -e, -m, -x, -a or -t it becomes one for this computer. --restore makes it an APE again.
     """
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    if options["output"] and len(files) > 1:
+    if given["output"] and len(files) > 1:
         raise click.UsageError("-o takes one FILE.")
-    if options["machine"] and options["target"]:
-        raise click.UsageError("-t cannot be combined with -x, -a or --pe.")
-    operation = options["operation"] or "assimilate"
-    work = _work(operation, options)
-    results = [_attempt(work, Path(file), as_json=options["as_json"]) for file in files]
-    if options["as_json"]:
-        console.print_json("assimilate", {"operation": operation, "dry_run": options["dry_run"], "files": results})
-    return 1 if any("error" in result for result in results) else 0
+    if given["target"] and (given["machine"] or given["image_format"]):
+        raise click.UsageError("-t cannot be combined with -e, -m, --pe, -x or -a.")
+    operation = given["operation"] or "assimilate"
+    work = _work(operation, given)
+    results = [_attempt(work, Path(file), as_json=given["as_json"]) for file in files]
+    if given["as_json"]:
+        console.print_json("assimilate", {"operation": operation, "dry_run": given["dry_run"], "files": results})
+    return 1 if any("error" in result or result.get("ok") is False for result in results) else 0
 
 
-def _work(operation: str, options: dict[str, Any]) -> Work:
+def _work(operation: str, given: dict[str, Any]) -> Work:
     """Return what is to be done with each file; it describes what it did for JSON."""
-    from assimilate.target import target_named  # noqa: PLC0415  # --help does not need it
-
     if operation == "restore":
-        return partial(_restore, options=options)
-    target = target_named(options["target"] or options["machine"] or "host")
-    return partial(_check if operation == "check" else _assimilate, target=target, options=options)
+        return partial(_restore, given=given)
+    target = _target(given)
+    if operation == "check":
+        return partial(_check, target=target, given=given)
+    if target is None:
+        from runtime.platforms import host_platform  # noqa: PLC0415  # --help does not need it
+
+        target = host_platform()
+    return partial(_assimilate, target=target, given=given)
+
+
+def _target(given: dict[str, Any]) -> Platform | None:
+    """Return the platform that the command line names, or None."""
+    from assimilate.target import target_for  # noqa: PLC0415  # --help does not need it
+    from runtime.platforms import ImageFormat, platform_named  # noqa: PLC0415  # the same
+
+    if given["target"]:
+        return platform_named(given["target"])
+    if not given["image_format"] and not given["machine"]:
+        return None
+    return target_for(ImageFormat(given["image_format"]) if given["image_format"] else None, given["machine"])
 
 
 def _attempt(work: Work, path: Path, *, as_json: bool) -> dict[str, Any]:
@@ -91,45 +111,80 @@ def _attempt(work: Work, path: Path, *, as_json: bool) -> dict[str, Any]:
     try:
         return work(path)
     except OSError as error:
-        message = f"{error.filename or path}: {error.strerror or error}"
+        named = error.filename or path
+        facts = console.error_facts(error, f"{named}: {error.strerror or error}") | {"path": str(named)}
     except _errors() as error:
-        message = str(error)
+        facts = console.error_facts(error, str(error))
+        facts.setdefault("path", str(path))
     if not as_json:
-        click.echo(f"assimilate: {message}", err=True)
-    return {"path": str(path), "error": {"message": message}}
+        click.echo(f"assimilate: {facts['message']}", err=True)
+    return {"path": str(path), "error": facts}
 
 
-def _check(path: Path, *, target: Platform, options: dict[str, Any]) -> dict[str, Any]:
-    from assimilate.conversion import inspect  # noqa: PLC0415  # --help does not need it
+def _check(path: Path, *, target: Platform | None, given: dict[str, Any]) -> dict[str, Any]:
+    from assimilate.check import check  # noqa: PLC0415  # --help does not need it
 
-    subject = inspect(path, target)
-    if not options["as_json"]:
-        kind = {"ape": "APE", "elf": "ELF program"}[subject.kind]
-        click.echo(f"{path}: {kind} for {', '.join(subject.platforms) or 'another machine'}")
-    return {"path": str(path), "kind": subject.kind, "platforms": subject.platforms, "keeps_head": subject.keeps_head}
+    report = check(path, target, verified=given["verify"])
+    if not given["as_json"]:
+        click.echo("\n".join(_lines(report)))
+    return {
+        "path": str(path),
+        "kind": report.kind.value,
+        "ok": report.ok,
+        "keeps_head": report.keeps_head,
+        "programs": [_facts(program) for program in report.programs],
+        "members": report.members,
+        "faults": list(report.faults),
+    }
 
 
-def _assimilate(path: Path, *, target: Platform, options: dict[str, Any]) -> dict[str, Any]:
+def _facts(program: Held) -> dict[str, Any]:
+    from dataclasses import asdict  # noqa: PLC0415  # --help does not need it
+
+    return {name: value for name, value in asdict(program).items() if value is not None}
+
+
+def _lines(report: Report) -> list[str]:
+    """Return what --check prints: the file, and indented below what it holds and what is wrong."""
+    lines = [f"{report.path}: {report.kind.words.partition(' ')[2]}"]
+    for held in report.programs:
+        unpacked = f", {held.unpacked_size} bytes unpacked" if held.unpacked_size else ""
+        signature = f", signature: {held.signature}" if held.signature else ""
+        lines.append(
+            f"  {held.platform}: {held.form.value}, {held.size} bytes at {held.offset:#x}{unpacked}{signature}"
+        )
+        lines += [f"    fault: {held.fault}"] if held.fault else []
+    lines += [f"  archive: {report.members} members"] if report.members is not None else []
+    return [*lines, *(f"  fault: {fault}" for fault in report.faults)]
+
+
+def _assimilate(path: Path, *, target: Platform, given: dict[str, Any]) -> dict[str, Any]:
     from assimilate.conversion import assimilate  # noqa: PLC0415  # --help does not need it
 
-    convert = partial(assimilate, target=target, keep_osabi=options["keep_osabi"], backup=not options["no_backup"])
-    return {"platform": target.name, **_convert(convert, path, options)}
+    result = _convert(lambda options: assimilate(path, target, options), path, given)
+    return {"platform": target.name, **result}
 
 
-def _restore(path: Path, *, options: dict[str, Any]) -> dict[str, Any]:
+def _restore(path: Path, *, given: dict[str, Any]) -> dict[str, Any]:
     from assimilate.conversion import restore  # noqa: PLC0415  # --help does not need it
 
-    return _convert(restore, path, options)
+    return _convert(lambda options: restore(path, options), path, given)
 
 
-def _convert(convert: Callable[..., Outcome], path: Path, options: dict[str, Any]) -> dict[str, Any]:
+def _convert(convert: Callable[[Options], Outcome], path: Path, given: dict[str, Any]) -> dict[str, Any]:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    output = Path(options["output"]) if options["output"] else None
+    from assimilate.plan import Options  # noqa: PLC0415  # the same
+
+    output = Path(given["output"]) if given["output"] else None
     size = path.stat().st_size if output else 0
-    quiet = options["quiet"] or options["as_json"] or output is None
+    quiet = given["quiet"] or given["as_json"] or output is None
     with console.progress(size, path.name, quiet=quiet) as progress:
-        outcome = convert(path, output=output, force=options["force"], dry_run=options["dry_run"], progress=progress)
+        options = Options(
+            output=output, force=given["force"], keep_osabi=given["keep_osabi"], backup=not given["no_backup"],
+            verified=given["verify"], dry_run=given["dry_run"], progress=progress,
+        )  # fmt: skip  # what each is made of
+        outcome = convert(options)
     return {
         "path": str(outcome.path),
         "output": str(outcome.output),

@@ -1,224 +1,158 @@
-"""Files changed by what native.py computes: in place with one small write, or as a copy.
+"""Files made native, and APE again: in place, or as a copy.
 
-In place, nothing but the first 64 bytes is written, in one piece, so that time does not depend on the file's size and a
-kill or power loss leaves the old file or the new one. Files of our dialect carry those bytes twice; for others they are
-kept in a file beside, which is on the disk before the change is made.
+An ELF header is 64 bytes, written in one piece, so that a kill or a power loss leaves the old file or the new one.
+Files of our dialect hold the bytes it replaces twice; for others they are kept in a file beside. A complete program is
+megabytes long; `front` exchanges those. How large the archive behind is makes no difference to either.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from apepack.prologue import WINDOW_SIZE, kept_head
-from assimilate.copying import copy_file
-from assimilate.errors import AlreadyError, AssimilateError, BackupError, ForeignFileError
-from assimilate.native import KIND_APE, Patch, Subject, examine, to_ape, to_native
+from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
+from assimilate.copies import copy_as_ape, copy_as_native, reading
+from assimilate.errors import AlreadyError, InterruptedConversionError, naming
+from assimilate.front import append_tail, backup_path, exchange, kept_of, put_back, read_kept, undoing, write_kept
+from assimilate.kept import KeptHead, Place
+from assimilate.native import to_ape
+from assimilate.plan import Options, Outcome, interruption, kept_for, native_patch, tail_of
+from assimilate.usage import check_unused
+from assimilate.view import view_of
 from zipalign.lock import locked
 from zipalign.medium import Medium
-from zipalign.transaction import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from assimilate.native import Patch
     from runtime.platforms import Platform
 
-__all__ = ["Outcome", "assimilate", "backup_path", "inspect", "restore"]
+__all__ = ["assimilate", "restore"]
+
+_DEFAULT = Options()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was done, or would be.
-
-    Attributes:
-        path: the file as it was given.
-        output: the file that was written: the same, or the copy.
-        changed: False when it was already what it was to become.
-        backup: the file beside it that keeps the overwritten bytes, where one is needed.
-    """
-
-    path: Path
-    output: Path
-    changed: bool
-    backup: Path | None = None
-
-
-def backup_path(path: Path) -> Path:
-    """Return the name of the file that keeps the first bytes of PATH."""
-    return path.with_name(f"{path.name}.ape-head")
-
-
-def inspect(path: Path, target: Platform) -> Subject:
-    """Say what PATH is; if an APE, check that it can become native for TARGET.
-
-    Raises:
-        AssimilateError: it is no such file, or damaged.
-        OSError: it cannot be read.
-    """
-    with _reading(path) as medium, _naming(path):
-        window = medium.read(WINDOW_SIZE, 0)
-        subject = examine(window, _reader(medium))
-        if subject.kind == KIND_APE:
-            with suppress(AlreadyError):  # a PE program
-                to_native(window, medium.size, _reader(medium), target, keep_osabi=False)
-        return subject
-
-
-def assimilate(  # noqa: PLR0913  # each is one of the command's options
-    path: Path,
-    target: Platform,
-    *,
-    output: Path | None = None,
-    force: bool = False,
-    keep_osabi: bool = False,
-    backup: bool = True,
-    dry_run: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Outcome:
+def assimilate(path: Path, target: Platform, options: Options = _DEFAULT) -> Outcome:
     """Make the APE PATH, or a copy of it, the native program of TARGET.
 
-    Args:
-        path: the file.
-        target: what it is to become.
-        output: write a copy here and leave PATH alone.
-        force: succeed when it is native already; overwrite a backup that another file left.
-        keep_osabi: leave EI_OSABI as it stands in the APE.
-        backup: keep the overwritten bytes where the file itself does not.
-        dry_run: check everything, change nothing.
-        progress: is told how many bytes were copied.
+    A conversion that was interrupted is finished.
 
     Raises:
         AssimilateError: it cannot become that.
-        ZipalignError: it is being written by someone else, or running.
+        ZipalignError: it is being written by someone else, or running, or its archive is damaged.
         OSError: the system refuses something.
     """
-
-    def change(medium: Medium) -> Patch:
-        return to_native(medium.read(WINDOW_SIZE, 0), medium.size, _reader(medium), target, keep_osabi=keep_osabi)
-
-    if output is not None:
-        return _convert_copy(path, output, change, force=force, dry_run=dry_run, progress=progress)
-    with _writing(path, dry_run=dry_run) as medium, _naming(path):
-        patch = _wanted(change, medium, force=force)
+    if options.output is not None:
+        return copy_as_native(path, options.output, target, options)
+    with _writing(path, options) as medium, naming(path):
+        if not options.dry_run:
+            _settle(path, medium)
+        data = view_of(path)
+        interrupted = interruption(data)
+        if interrupted is not None:
+            return _finish(path, medium, target, interrupted, options)
+        patch = native_patch(path, data, target, options)
         if patch is None:
             return Outcome(path, path, changed=False)
-        needs_backup = backup and kept_head(medium.read(WINDOW_SIZE, 0)) is None
-        kept = backup_path(path) if needs_backup else None
-        if not dry_run:
-            if kept is not None:
-                _write_backup(kept, patch.old, force=force)
-            _apply(medium, patch)
-        return Outcome(path, path, changed=True, backup=kept)
+        if len(patch.new) > HEAD_SIZE:
+            return _exchange(path, medium, target, patch, options)
+        return _write_head(path, medium, patch, options, ours=kept_head(bytes(data[:WINDOW_SIZE])) is not None)
 
 
-def restore(
-    path: Path,
-    *,
-    output: Path | None = None,
-    force: bool = False,
-    dry_run: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Outcome:
-    """Make PATH, or a copy of it, the APE it was before: byte for byte.
+def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
+    """Make PATH, or a copy of it, the APE it was before: byte for byte, if nothing was added to its archive since.
 
     Raises:
         AssimilateError: it is not a file that was one, or nothing is known of its first bytes.
         ZipalignError: it is being written by someone else, or running.
         OSError: the system refuses something.
     """
-    kept = backup_path(path)
-
-    def change(medium: Medium) -> Patch:
-        backup = kept.read_bytes() if kept.exists() else None
-        return to_ape(medium.read(WINDOW_SIZE, 0), _reader(medium), backup)
-
-    if output is not None:
-        return _convert_copy(path, output, change, force=force, dry_run=dry_run, progress=progress)
-    with _writing(path, dry_run=dry_run) as medium, _naming(path):
-        patch = _wanted(change, medium, force=force)
-        if patch is None:
-            return Outcome(path, path, changed=False)
-        if not dry_run:
-            _apply(medium, patch)
-            kept.unlink(missing_ok=True)
+    if options.output is not None:
+        return copy_as_ape(path, options.output, options)
+    with _writing(path, options) as medium, naming(path):
+        data = view_of(path)
+        kept_path = backup_path(path)
+        kept = kept_for(path, data)
+        if isinstance(kept, KeptHead):
+            check_unused(path)
+            if not options.dry_run:
+                put_back(path, medium, kept)
+                kept_path.unlink()
+            return Outcome(path, path, changed=True)
+        try:
+            patch = to_ape(data, kept)
+        except AlreadyError:
+            if options.force:
+                return Outcome(path, path, changed=False)
+            raise
+        if not options.dry_run:
+            _write(medium, patch.new)
+            if kept == patch.new:
+                kept_path.unlink()
         return Outcome(path, path, changed=True)
 
 
-def _wanted(change: Callable[[Medium], Patch], medium: Medium, *, force: bool) -> Patch | None:
-    try:
-        return change(medium)
-    except AlreadyError:
-        if force:
-            return None
-        raise
+def _settle(path: Path, medium: Medium) -> None:
+    """Undo a conversion that was interrupted before it reached the file's first bytes."""
+    kept = read_kept(backup_path(path))
+    if isinstance(kept, KeptHead) and kept.place_of(view_of(path)) is Place.BEFORE:
+        put_back(path, medium, kept)
+        backup_path(path).unlink()
 
 
-def _apply(medium: Medium, patch: Patch) -> None:
-    medium.write(patch.new, 0)
+def _write_head(path: Path, medium: Medium, patch: Patch, options: Options, *, ours: bool) -> Outcome:
+    kept_path = backup_path(path) if options.backup and not ours else None
+    if not options.dry_run:
+        if kept_path is not None:
+            write_kept(kept_path, patch.old, path.stat().st_mode, force=options.force)
+        _write(medium, patch.new)
+    return Outcome(path, path, changed=True, backup=kept_path)
+
+
+def _exchange(path: Path, medium: Medium, target: Platform, patch: Patch, options: Options) -> Outcome:
+    archive, tail = tail_of(path, medium, view_of(path), patch)
+    kept = kept_of(target.name, patch, medium.size, tail)
+    kept_path = backup_path(path)
+    check_unused(path)
+    if not options.dry_run:
+        write_kept(kept_path, kept, path.stat().st_mode, force=options.force)
+        with undoing(medium, kept, kept_path):
+            if tail is not None:
+                append_tail(path, medium, archive, tail)
+            exchange(medium, patch.new, kept.marker)
+        if not options.backup:
+            kept_path.unlink()
+    return Outcome(path, path, changed=True, backup=kept_path if options.backup else None)
+
+
+def _finish(path: Path, medium: Medium, target: Platform, interrupted: str, options: Options) -> Outcome:
+    """Finish a conversion from what was kept: all of what the program is made from may be overwritten."""
+    kept_path = backup_path(path)
+    kept = kept_for(path, view_of(path))
+    if interrupted != target.name or not isinstance(kept, KeptHead):
+        raise InterruptedConversionError(interrupted)
+    patch = native_patch(path, view_of(path, kept.data), target, options)
+    if patch is None or kept_of(target.name, patch, kept.file_size, None).image_checksum != kept.image_checksum:
+        raise InterruptedConversionError(interrupted, lost=kept_path)
+    if not options.dry_run:
+        exchange(medium, patch.new, kept.marker)
+        if not options.backup:
+            kept_path.unlink()
+    return Outcome(path, path, changed=True, backup=kept_path if options.backup else None)
+
+
+def _write(medium: Medium, head: bytes) -> None:
+    medium.write(head, 0)
     medium.sync()
 
 
-def _convert_copy(
-    path: Path,
-    output: Path,
-    change: Callable[[Medium], Patch],
-    *,
-    force: bool,
-    dry_run: bool,
-    progress: Callable[[int], None] | None,
-) -> Outcome:
-    if output.exists() and output.samefile(path):
-        raise AssimilateError("the output is the input: leave out -o to change it in place", path=path)
-    with _reading(path) as source, _naming(path):
-        patch = _wanted(change, source, force=force)
-        if not dry_run:
-            with replacing(output, path.stat().st_mode & 0o777) as file:
-                size = source.size
-                done = copy_file(source.fd, file.fileno(), size, progress)
-                if done != size:
-                    raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
-                if patch is not None:
-                    Medium(file.fileno()).write(patch.new, 0)
-    return Outcome(path, output, changed=patch is not None)
-
-
-def _write_backup(kept: Path, head: bytes, *, force: bool) -> None:
-    if kept.exists() and not force and kept.read_bytes() != head:
-        raise BackupError("keeps the first bytes of another file: remove it, or overwrite it with -f", path=kept)
-    with replacing(kept, 0o644) as file:
-        file.write(head)
-
-
-def _reader(medium: Medium) -> Callable[[int, int], bytes]:
-    return lambda offset, size: medium.read(size, offset)
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[Medium]:
-    if path.exists() and not path.is_file():
-        raise ForeignFileError("is not a regular file", path=path)
-    with path.open("rb") as file:
-        yield Medium(file.fileno())
-
-
-@contextmanager
-def _writing(path: Path, *, dry_run: bool) -> Iterator[Medium]:
-    if dry_run:
-        with _reading(path) as medium:
+def _writing(path: Path, options: Options) -> Iterator[Medium]:
+    if options.dry_run:
+        with reading(path) as medium:
             yield medium
     else:
         with locked(path, create=False) as (fd, _):
             yield Medium(fd)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with its contents."""
-    try:
-        yield
-    except AssimilateError as error:
-        if error.path is None:
-            raise type(error)(str(error), path=path) from error
-        raise

@@ -1,75 +1,42 @@
-"""From a file's first bytes to the change that makes it native, or an APE again: no file is touched here."""
+"""From a file's bytes to those that make it native, or an APE again: no file is touched here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from apepack.errors import ApepackError, NotAnApeError
-from apepack.prologue import HEAD_SIZE, Magic, kept_head, parse_prologue
+from apepack.errors import ApepackError, LayoutError, NoProgramError
+from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
+from apepack.unpacked import expand_image
 from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
-from assimilate.target import WINDOWS, machine_of, platform_of
+from assimilate.subject import MACOS_AMD64, Kind, examine, foreign_macho
+from assimilate.target import WINDOWS, machine_of
+from runtime.image import read_image
 from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader, OsAbi, read_segments
-from runtime.image.errors import ImageFormatError
-from runtime.image.pe import LFANEW_OFFSET, CoffHeader, PeMachine
+from runtime.image.errors import ImageFormatError, NotAnImageError
+from runtime.platforms import ImageFormat, Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from apepack.prologue import Prologue
+    from apepack.unpacked import UnpackedImage
     from runtime.platforms import Platform
 
-    Reader = Callable[[int, int], bytes]  # of so many bytes from an offset, fewer at the file's end
-
-__all__ = ["KIND_APE", "KIND_ELF", "Patch", "Subject", "examine", "to_ape", "to_native"]
-
-KIND_APE: Final = "ape"
-KIND_ELF: Final = "elf"
+__all__ = ["Patch", "check_program", "program_of", "to_ape", "to_native"]
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Bytes at the start of a file, and what replaces them."""
+    """Bytes at the start of a file, and what replaces them; `old` is shorter where the file is."""
 
     old: bytes
     new: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a file is, by its first bytes."""
-
-    kind: str  # KIND_APE or KIND_ELF
-    platforms: tuple[str, ...]  # that it has programs for
-    keeps_head: bool  # does it hold the bytes that becoming native overwrites?
-
-
-def examine(window: bytes, read: Reader) -> Subject:
-    """Say what the file is that begins with WINDOW, its first 8192 bytes, and whose other bytes READ returns.
-
-    Raises:
-        ForeignFileError: nothing that this package knows.
-    """
-    keeps = kept_head(window) is not None
-    if window.startswith(ELF_MAGIC):
-        name = platform_of(_native_header(window).machine)
-        return Subject(KIND_ELF, (name,) if name else (), keeps)
-    try:
-        prologue = parse_prologue(window)
-    except NotAnApeError as error:
-        raise ForeignFileError(str(error)) from error
-    names = [platform_of(statement.header.machine) for statement in prologue.statements]
-    if prologue.magic == Magic.MZ and _is_windows_program(window, read):
-        names.append(WINDOWS)
-    return Subject(KIND_APE, tuple(dict.fromkeys(name for name in names if name)), keeps)
-
-
-def to_native(window: bytes, size: int, read: Reader, target: Platform, *, keep_osabi: bool) -> Patch:
-    """Return the change that makes a file the native program of TARGET.
+def to_native(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -> Patch:
+    """Return the change that makes the file DATA the native program of TARGET.
 
     Args:
-        window: the file's first 8192 bytes.
-        size: the file's size.
-        read: returns its bytes.
+        data: the file.
         target: the platform.
         keep_osabi: leave EI_OSABI as it stands in the APE, where only FreeBSD reads it.
 
@@ -77,69 +44,101 @@ def to_native(window: bytes, size: int, read: Reader, target: Platform, *, keep_
         AlreadyError: it is one already.
         ForeignFileError: it has no program for TARGET, or a damaged one.
     """
-    subject = examine(window, read)
-    if subject.kind == KIND_ELF:
-        if subject.platforms == (target.name,):
-            raise AlreadyError(f"is already an ELF program for {target.name}")
-        names = ", ".join(subject.platforms) or "another machine"
-        raise ForeignFileError(f"is an ELF program for {names}, not an APE (--restore makes it one where it was one)")
-    if target.name == WINDOWS:
-        raise _windows_answer(subject)
+    subject = examine(data)
+    if subject.kind == Kind.APE and target.name == WINDOWS:
+        # Windows starts an APE as it is or never: there is nothing to change.
+        if WINDOWS in subject.platforms:
+            raise AlreadyError("is a PE program for windows-amd64 already, while it is an APE")
+        raise ForeignFileError("holds no program for windows-amd64 (give one to apepack)")
+    if subject.kind != Kind.APE:
+        if target.name in subject.platforms:
+            raise AlreadyError(f"is already {subject.kind.words} for {target.name}")
+        raise ForeignFileError(
+            f"is {subject.kind.words} for {subject.names}, not an APE (--restore makes it one where it was one)"
+        )
     try:
-        statement = parse_prologue(window).program(machine_of(target))
-        _check_program(statement.header, size, read)
-    except (ApepackError, ImageFormatError) as error:
+        new = _first_bytes(data, target, keep_osabi=keep_osabi)
+    except ImageFormatError as error:
+        raise ForeignFileError.damaged(error) from error
+    except (ApepackError, NotAnImageError) as error:
         raise ForeignFileError(str(error)) from error
-    header = statement.raw if keep_osabi else replace(statement.header, osabi=OsAbi.SYSV).pack()
-    return Patch(window[:HEAD_SIZE], header)
+    return Patch(bytes(data[: len(new)]), new)
 
 
-def _windows_answer(subject: Subject) -> Exception:
-    """Windows starts an APE as it is or never: there is nothing to change."""
-    if WINDOWS in subject.platforms:
-        return AlreadyError("is a PE program for windows-amd64 already, while it is an APE")
-    return ForeignFileError("holds no program for windows-amd64 (give one to apepack)")
+def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -> bytes:
+    window = bytes(data[:WINDOW_SIZE])
+    prologue = parse_prologue(window)
+    unpacked = next((image for image in prologue.unpacked if image.platform == target.name), None)
+    if unpacked is not None:
+        return program_of(data, unpacked)
+    ours = kept_head(window) is not None
+    if target.launch == Launch.MAPPED or (target.image_format == ImageFormat.ELF and not ours):
+        # Other makers' programs run on every system from one header; FreeBSD wants its number in it.
+        keep_osabi = keep_osabi or target.name.startswith("freebsd")
+        return _elf_header(data, prologue, target, keep_osabi=keep_osabi)
+    header = foreign_macho(data) if target.name == MACOS_AMD64 else None
+    if header is None:
+        raise NoProgramError(target.name, examine(data).platforms)
+    return bytes(data[header.offset : header.offset + header.size])
 
 
-def to_ape(window: bytes, read: Reader, backup: bytes | None) -> Patch:
-    """Return the change that makes a file the APE it was before; BACKUP is what was kept outside of it.
+def program_of(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
+    """Return the program UNPACKED of the file DATA, complete and of the platform that the script names.
 
     Raises:
-        AlreadyError: it is an APE.
-        NoBackupError: nobody knows what its first bytes were.
+        LayoutError: it is not what the script says.
+        RuntimeBuildError: it is a damaged program.
     """
-    if examine(window, read).kind == KIND_APE:
-        raise AlreadyError("is an APE already")
-    original = kept_head(window) or backup
-    if original is None:
-        raise NoBackupError("is an ELF program, and nothing is kept of what it was before")
-    if len(original) != HEAD_SIZE or not any(original.startswith(magic.value) for magic in Magic):
-        raise NoBackupError("what was kept of the first bytes is not the beginning of an APE")
-    return Patch(window[:HEAD_SIZE], original)
+    program = expand_image(bytes(data[unpacked.offset : unpacked.stored_end]), unpacked)
+    image = read_image(program)
+    if image.platform.name != unpacked.platform:
+        raise LayoutError(f"the program for {unpacked.platform} is one for {image.platform.name}")
+    return program
 
 
-def _native_header(window: bytes) -> ElfHeader:
-    try:
-        return ElfHeader.unpack(window)
-    except ImageFormatError as error:
-        raise ForeignFileError(str(error)) from error
+def _elf_header(data: bytes | memoryview, prologue: Prologue, target: Platform, *, keep_osabi: bool) -> bytes:
+    statement = prologue.program(machine_of(target))
+    check_program(statement.header, data)
+    return statement.raw if keep_osabi else replace(statement.header, osabi=OsAbi.SYSV).pack()
 
 
-def _is_windows_program(window: bytes, read: Reader) -> bool:
-    offset = int.from_bytes(window[LFANEW_OFFSET:HEAD_SIZE], "little")
-    coff = read(offset, CoffHeader.SIZE)
-    return coff.startswith(b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")) and len(coff) == CoffHeader.SIZE
+def check_program(header: ElfHeader, data: bytes | memoryview) -> Elf:
+    """Return the program of the file DATA that HEADER leads to.
 
-
-def _check_program(header: ElfHeader, size: int, read: Reader) -> None:
-    """Raise ImageFormatError unless HEADER leads to a complete program: a file may have been cut off."""
-    table = read(header.phoff, header.phdrs_size) if header.phoff + header.phdrs_size <= size else b""
+    Raises:
+        ImageFormatError: it is not complete: a file may have been cut off.
+    """
+    table = data[header.phoff : header.phoff + header.phdrs_size]
     if len(table) < header.phdrs_size or not header.phnum:
         raise ImageFormatError(
-            f"{header.phnum} program headers at {header.phoff:#x} of a file of {size:#x} bytes: is it complete?",
+            f"{header.phnum} program headers at {header.phoff:#x} of a file of {len(data):#x} bytes: is it complete?",
             field="e_phoff",
             offset=32,
         )
-    elf = Elf(header, read_segments(table, header.phoff, size))
+    elf = Elf(header, read_segments(table, header.phoff, len(data)))
     if not any(load.vaddr <= header.entry < load.memory_end for load in elf.loads):
         raise ImageFormatError(f"{header.entry:#x} is in no segment", field="e_entry", offset=24)
+    return elf
+
+
+def to_ape(data: bytes | memoryview, backup: bytes | None) -> Patch:
+    """Return the change that makes DATA, an ELF program by its first 64 bytes, the APE it was before.
+
+    Args:
+        data: the file.
+        backup: what was kept of them outside of it, if anything.
+
+    Raises:
+        AlreadyError: it is an APE.
+        ForeignFileError: it is no program either.
+        NoBackupError: nobody knows what its first bytes were.
+    """
+    window = bytes(data[:WINDOW_SIZE])
+    if any(window.startswith(magic.value) for magic in Magic):
+        raise AlreadyError("is an APE already")
+    original = kept_head(window) or backup
+    if original is None or not window.startswith(ELF_MAGIC):
+        raise NoBackupError(f"is {examine(data).kind.words}, and nothing is kept of what it was before")
+    if len(original) != HEAD_SIZE or not any(original.startswith(magic.value) for magic in Magic):
+        raise NoBackupError("what was kept of the first bytes is not the beginning of an APE")
+    return Patch(window[:HEAD_SIZE], original)

@@ -27,6 +27,8 @@ PACKAGES = {
     "git": "git",
     "jar": "default-jdk-headless",
     "ksh": "ksh",
+    "llvm-objdump": "llvm",
+    "llvm-readobj": "llvm",
     "mandoc": "mandoc",
     "mkfs.btrfs": "btrfs-progs",
     "mkfs.xfs": "xfsprogs",
@@ -56,7 +58,7 @@ def tool(name: str) -> str:
     """Return the path of a program, or skip the test with one line that says which package has it."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"needs {name} (Debian package {PACKAGES[name]})")
+        pytest.skip(f"needs {name} (Debian package {PACKAGES.get(name, name)})")
     return found
 
 

@@ -47,6 +47,7 @@ def test_references_lead_somewhere() -> None:
         ("elf", "5"),
         ("sync", "1"),
         ("fallocate", "2"),
+        ("gzip", "1"),
     }
     for manual in MANUALS.rglob("*.?"):
         for name, section in re.findall(r"^\.Xr (\S+) (\S+)", manual.read_text(), re.MULTILINE):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-__all__ = ["main", "print_json", "progress", "steps", "version_option"]
+__all__ = ["error_facts", "main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
 _PROGRESS_DELAY = 1.0  # seconds before a bar is worth looking at
@@ -87,14 +87,19 @@ def _fail(program: str, error: BaseException, status: int, message: str, *, as_j
     if isinstance(error, click.UsageError) and not as_json:
         error.show()
     elif as_json:
-        facts = {name: getattr(error, name, None) for name in _FACTS}
-        if isinstance(error, OSError) and error.filename is not None:
-            facts["path"] = error.filename
-        given = {name: fact if isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
-        print_json(program, {"error": {"kind": _kind(error), "message": message, **given}})
+        print_json(program, {"error": error_facts(error, message)})
     else:
         print(f"{program}: {message}", file=sys.stderr)  # noqa: T201 -- this is the console
     return status
+
+
+def error_facts(error: BaseException, message: str) -> dict[str, int | str]:
+    """Return what JSON says of an error: its kind, MESSAGE, and whatever data it carries."""
+    facts = {name: getattr(error, name, None) for name in _FACTS}
+    if isinstance(error, OSError) and error.filename is not None:
+        facts["path"] = error.filename
+    given = {name: fact if isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
+    return {"kind": _kind(error), "message": message, **given}
 
 
 def _kind(error: BaseException) -> str:

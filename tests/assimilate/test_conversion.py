@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apepack.prologue import HEAD_SIZE, Magic
-from assimilate.conversion import Outcome, assimilate, backup_path, inspect, restore
+from assimilate.conversion import assimilate, restore
 from assimilate.errors import (
     AlreadyError,
     AssimilateError,
     BackupError,
     ForeignFileError,
     NoBackupError,
-    TargetError,
 )
-from assimilate.target import machine_of, platform_of, target_named
+from assimilate.front import backup_path
+from assimilate.plan import Options, Outcome
+from assimilate.target import machine_of, platform_of, target_for
 from runtime.errors import UnknownPlatformError
 from runtime.image.elf import Machine
+from runtime.platforms import PLATFORMS, ImageFormat, host_platform, platform_named
 from tests.builders.ape import compiled, foreign_ape, linked, probe_output
 from tests.builders.elf import exit_program
 from tests.conftest import tool
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
     from runtime.platforms import Platform
 
-AMD64 = target_named("linux-amd64")
-ARM64 = target_named("linux-arm64")
+AMD64 = platform_named("linux-amd64")
+ARM64 = platform_named("linux-arm64")
 WEIGHTS = bytes(range(256)) * 1000
 
 
@@ -150,7 +152,7 @@ class TestInPlace:
     def test_a_dry_run_changes_nothing(self, ape: Path, foreign: Path) -> None:
         for path in (ape, foreign):
             before = path.read_bytes(), path.stat().st_mtime_ns
-            assert assimilate(path, AMD64, dry_run=True).changed
+            assert assimilate(path, AMD64, Options(dry_run=True)).changed
             assert (path.read_bytes(), path.stat().st_mtime_ns) == before
         assert not backup_path(foreign).exists()
 
@@ -160,11 +162,11 @@ class TestInPlace:
             assimilate(ape, AMD64)
         assert caught.value.path == ape
 
-        assert not assimilate(ape, AMD64, force=True).changed
+        assert not assimilate(ape, AMD64, Options(force=True)).changed
         restore(ape)
         with pytest.raises(AlreadyError):
             restore(ape)
-        assert not restore(ape, force=True).changed
+        assert not restore(ape, Options(force=True)).changed
 
 
 class TestForeign:
@@ -192,7 +194,7 @@ class TestForeign:
         assert run(path) == ("", 0)
 
     def test_without_backup_there_is_no_way_back(self, foreign: Path) -> None:
-        assert assimilate(foreign, AMD64, backup=False).backup is None
+        assert assimilate(foreign, AMD64, Options(backup=False)).backup is None
         with pytest.raises(NoBackupError):
             restore(foreign)
 
@@ -205,7 +207,7 @@ class TestForeign:
 
         assert caught.value.path == backup_path(foreign)
         assert foreign.read_bytes() == before
-        assert assimilate(foreign, AMD64, force=True).changed
+        assert assimilate(foreign, AMD64, Options(force=True)).changed
         assert backup_path(foreign).read_bytes() == before[:HEAD_SIZE]
 
     def test_a_backup_from_an_interrupted_run_is_no_obstacle(self, foreign: Path) -> None:
@@ -227,7 +229,7 @@ class TestCopy:
         before = ape.read_bytes()
         copied: list[int] = []
 
-        outcome = assimilate(ape, AMD64, output=tmp_path / "native", progress=copied.append)
+        outcome = assimilate(ape, AMD64, Options(output=tmp_path / "native", progress=copied.append))
 
         assert outcome == Outcome(ape, tmp_path / "native", changed=True)
         assert ape.read_bytes() == before
@@ -240,14 +242,14 @@ class TestCopy:
         before = ape.read_bytes()
         assimilate(ape, AMD64)
 
-        restore(ape, output=tmp_path / "restored")
+        restore(ape, Options(output=tmp_path / "restored"))
 
         assert (tmp_path / "restored").read_bytes() == before
 
     def test_forced_on_a_native_file_it_is_a_plain_copy(self, ape: Path, tmp_path: Path) -> None:
         assimilate(ape, AMD64)
 
-        assert not assimilate(ape, AMD64, output=tmp_path / "copy", force=True).changed
+        assert not assimilate(ape, AMD64, Options(output=tmp_path / "copy", force=True)).changed
         assert (tmp_path / "copy").read_bytes() == ape.read_bytes()
 
     @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -257,7 +259,7 @@ class TestCopy:
         before = ape.read_bytes()
         for output in (ape, tmp_path / "again"):
             with pytest.raises(AssimilateError, match="output is the input"):
-                assimilate(ape, AMD64, output=output)
+                assimilate(ape, AMD64, Options(output=output))
 
         assert ape.read_bytes() == before
 
@@ -267,13 +269,13 @@ class TestCopy:
 
         (tmp_path / "out").write_bytes(b"old")
         with pytest.raises(KeyboardInterrupt):
-            assimilate(ape, AMD64, output=tmp_path / "out", progress=interrupt)
+            assimilate(ape, AMD64, Options(output=tmp_path / "out", progress=interrupt))
 
         assert (tmp_path / "out").read_bytes() == b"old"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "probe"]
 
     def test_a_dry_run_makes_no_copy(self, ape: Path, tmp_path: Path) -> None:
-        assert assimilate(ape, AMD64, output=tmp_path / "native", dry_run=True).changed
+        assert assimilate(ape, AMD64, Options(output=tmp_path / "native", dry_run=True)).changed
         assert not (tmp_path / "native").exists()
 
 
@@ -298,7 +300,7 @@ class TestObstacles:
             with pytest.raises(InputFileError, match="not a regular file"):
                 assimilate(path, AMD64)
             with pytest.raises(ForeignFileError, match="not a regular file"):
-                assimilate(path, AMD64, output=tmp_path / "out")
+                assimilate(path, AMD64, Options(output=tmp_path / "out"))
 
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
@@ -315,15 +317,6 @@ class TestObstacles:
         assert ape.read_bytes() == data
 
 
-def test_inspect_checks_the_program_that_is_wanted(ape: Path) -> None:
-    assert inspect(ape, ARM64).platforms == ("linux-amd64", "linux-arm64")
-    ape.write_bytes(linked()[:-0x10000])
-
-    assert inspect(ape, AMD64).keeps_head
-    with pytest.raises(ForeignFileError):
-        inspect(ape, ARM64)
-
-
 def test_no_windows_files_are_no_different(tmp_path: Path) -> None:
     path = tmp_path / "probe"
     path.write_bytes(linked(Magic.NO_WINDOWS))
@@ -335,11 +328,36 @@ def test_no_windows_files_are_no_different(tmp_path: Path) -> None:
     assert path.read_bytes() == linked(Magic.NO_WINDOWS)
 
 
-def test_targets() -> None:
+TARGETS = {
+    (None, None): "{system}-{machine}",
+    (None, "amd64"): "{system}-amd64",
+    (None, "arm64"): "{system}-arm64",
+    (ImageFormat.ELF, None): "{elf}-{machine}",
+    (ImageFormat.ELF, "amd64"): "{elf}-amd64",
+    (ImageFormat.MACHO, None): "macos-{machine}",
+    (ImageFormat.MACHO, "arm64"): "macos-arm64",
+    (ImageFormat.PE, None): "windows-amd64",
+    (ImageFormat.PE, "amd64"): "windows-amd64",
+    (ImageFormat.PE, "arm64"): "windows-arm64",
+}
+
+
+@pytest.mark.parametrize("host", [*(platform.name for platform in PLATFORMS), "none of them"])
+@pytest.mark.parametrize("letters", TARGETS, ids=str)
+def test_targets(letters: tuple[ImageFormat | None, str | None], host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assimilate.target.host_platform", lambda: platform_named(host))
+    system, _, machine = host.partition("-")
+    elf = system if system not in {"macos", "windows", "none of them"} else "linux"
+    expected = TARGETS[letters].format(system=system, machine=machine, elf=elf)
+    if expected in {platform.name for platform in PLATFORMS}:
+        assert target_for(*letters).name == expected
+    else:
+        with pytest.raises(UnknownPlatformError) as caught:
+            target_for(*letters)
+        assert caught.value.name in {expected, host}
+
+
+def test_machines() -> None:
     assert (machine_of(ARM64), machine_of(AMD64)) == (Machine.AARCH64, Machine.X86_64)
     assert (platform_of(183), platform_of(62), platform_of(243)) == ("linux-arm64", "linux-amd64", None)
-    assert target_named("host").name == f"linux-{'arm64' if os.uname().machine == 'aarch64' else 'amd64'}"
-    with pytest.raises(TargetError, match="no file is converted for macos-arm64"):
-        target_named("macos-arm64")
-    with pytest.raises(UnknownPlatformError):
-        target_named("linux-mips")
+    assert target_for(None, None) == host_platform()

@@ -1,44 +1,39 @@
-"""From first bytes to the change that makes a file native, and back."""
+"""From a file's bytes to those that make it native, and back."""
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apepack.link import link
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic
-from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
-from assimilate.native import KIND_APE, KIND_ELF, Patch, Subject, examine, to_ape, to_native
-from assimilate.target import target_named
+from apepack.prologue import HEAD_SIZE, Magic, parse_prologue
+from assimilate.errors import AlreadyError, AssimilateError, ForeignFileError, NoBackupError
+from assimilate.native import Patch, to_ape, to_native
+from assimilate.subject import Kind, Subject, examine
 from runtime.image.elf import ElfHeader, read_elf
-from tests.builders.ape import foreign_ape, linked
-from tests.builders.elf import AARCH64, exit_program, with_field
+from runtime.platforms import PLATFORMS, Launch, Platform, platform_named
+from tests.builders.ape import foreign_ape, linked, small_ape, small_program
+from tests.builders.elf import AARCH64, exit_program, note, with_field, with_notes
+from tests.builders.genuine import genuine_ape
+from tests.builders.macho import static_macho
 from tests.builders.pe import pe_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.platforms import Platform
-
-AMD64 = target_named("linux-amd64")
-ARM64 = target_named("linux-arm64")
-WINDOWS = target_named("windows-amd64")
-
-
-def reader(data: bytes) -> Callable[[int, int], bytes]:
-    return lambda offset, size: data[offset : offset + size]
+AMD64 = platform_named("linux-amd64")
+ARM64 = platform_named("linux-arm64")
+WINDOWS = platform_named("windows-amd64")
+UNPACKED = [platform for platform in PLATFORMS if platform.launch == Launch.UNPACKED]
+EVERY = tuple(platform.name for platform in PLATFORMS)
 
 
 def patch_of(data: bytes, target: Platform = AMD64, *, keep_osabi: bool = False) -> Patch:
-    return to_native(
-        data[:WINDOW_SIZE],
-        len(data),
-        reader(data),
-        target,
-        keep_osabi=keep_osabi,
-    )
+    return to_native(data, target, keep_osabi=keep_osabi)
 
 
 @pytest.mark.parametrize("magic", [Magic.MZ, Magic.NO_WINDOWS])
@@ -51,7 +46,7 @@ def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: Platform)
     assert (patch.old, len(patch.new)) == (data[:HEAD_SIZE], HEAD_SIZE)
     assert ElfHeader.unpack(native).osabi == 0
     assert read_elf(native).loads
-    assert to_ape(native[:WINDOW_SIZE], reader(native), None) == Patch(patch.new, patch.old)
+    assert to_ape(native, None) == Patch(patch.new, patch.old)
 
 
 def test_osabi_is_kept_on_request() -> None:
@@ -64,23 +59,53 @@ def test_other_makers_files(magic: bytes) -> None:
     patch = patch_of(data)
 
     assert ElfHeader.unpack(patch.new).phoff == 0xB48
-    assert to_ape(patch.new + data[HEAD_SIZE:WINDOW_SIZE], reader(data), data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
+    assert to_ape(patch.new + data[HEAD_SIZE:], data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
+
+
+@pytest.mark.parametrize("target", UNPACKED, ids=lambda target: target.name)
+def test_a_complete_program_is_copied_as_it_is(target: Platform) -> None:
+    data = small_ape(*EVERY)
+    program = small_program(target.name)
+
+    patch = patch_of(data, target)
+
+    assert patch == Patch(data[: len(program)], program)
+    assert examine(patch.new + data[len(program) :]) == Subject(
+        Kind(target.image_format.value), (target.name,), keeps_head=False
+    )
+    with pytest.raises(AlreadyError, match=f"already an? .* program for {target.name}"):
+        patch_of(program, target)
+    with pytest.raises(ForeignFileError, match="no program for"):
+        patch_of(linked(), target)
 
 
 @pytest.mark.parametrize(
     ("data", "subject"),
     [
-        (linked(), Subject(KIND_APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
-        (exit_program()[:64] + linked()[64:], Subject(KIND_ELF, ("linux-amd64",), keeps_head=True)),
-        (foreign_ape(exit_program(AARCH64)), Subject(KIND_APE, ("linux-arm64",), keeps_head=False)),
-        (exit_program(), Subject(KIND_ELF, ("linux-amd64",), keeps_head=False)),
-        (with_field(exit_program(), "e_machine", 243), Subject(KIND_ELF, (), keeps_head=False)),
-        (b"MZqFpD='\n", Subject(KIND_APE, (), keeps_head=False)),
+        (linked(), Subject(Kind.APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
+        (patch_of(linked()).new + linked()[64:], Subject(Kind.ELF, ("linux-amd64",), keeps_head=True)),
+        (
+            patch_of(linked(), keep_osabi=True).new + linked()[64:],
+            Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
+        ),
+        (foreign_ape(exit_program(AARCH64)), Subject(Kind.APE, ("linux-arm64",), keeps_head=False)),
+        (exit_program(), Subject(Kind.ELF, ("linux-amd64",), keeps_head=False)),
+        (
+            with_notes(exit_program(), note("NetBSD") + note("OpenBSD")),
+            Subject(Kind.ELF, ("linux-amd64",), keeps_head=False),
+        ),
+        (with_field(exit_program(), "e_machine", 243), Subject(Kind.ELF, (), keeps_head=False)),
+        (static_macho(), Subject(Kind.MACHO, ("macos-amd64",), keeps_head=False)),
+        (pe_program(), Subject(Kind.PE, ("windows-amd64",), keeps_head=False)),
+        (b"MZqFpD='\n", Subject(Kind.APE, (), keeps_head=False)),
     ],
-    ids=["ours", "ours made native", "another maker's", "native", "another machine", "no program"],
-)
+    ids=[
+        "ours", "ours made native", "with -b", "another maker's", "native", "another maker's made native",
+        "another machine", "Mach-O", "PE", "no program",
+    ],
+)  # fmt: skip  # one row, one case
 def test_examine(data: bytes, subject: Subject) -> None:
-    assert examine(data[:WINDOW_SIZE], reader(data)) == subject
+    assert examine(data) == subject
 
 
 def with_header(data: bytes, name: str, value: int) -> bytes:
@@ -98,6 +123,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[Exception], str]] = {
     "text": (lambda: b"#!/bin/sh\n", ForeignFileError, "not an APE"),
     "native": (exit_program, AlreadyError, "already an ELF program for linux-amd64"),
     "native for another machine": (lambda: exit_program(AARCH64), ForeignFileError, "for linux-arm64, not an APE"),
+    "native for another system": (lambda: small_program("netbsd-amd64"), ForeignFileError, "program for netbsd-amd64"),
+    "a program of Windows": (pe_program, ForeignFileError, "a PE program for windows-amd64, not an APE"),
+    "a damaged program of Windows": (lambda: pe_program()[:300], ForeignFileError, "at offset"),
     "32-bit": (lambda: with_field(exit_program(), "ei_class", 1), ForeignFileError, "EI_CLASS"),
     "no program for it": (lambda: foreign_ape(exit_program(AARCH64)), ForeignFileError, "no program for x86_64"),
     "cut off before the program headers": (lambda: linked()[:0x10000], ForeignFileError, "is it complete"),
@@ -124,7 +152,7 @@ def test_refusals(make: Callable[[], bytes], error: type[Exception], word: str) 
 
 def test_what_is_an_ape_needs_no_restoring() -> None:
     with pytest.raises(AlreadyError):
-        to_ape(linked()[:WINDOW_SIZE], reader(linked()), None)
+        to_ape(linked(), None)
 
 
 @pytest.mark.parametrize(
@@ -133,30 +161,51 @@ def test_what_is_an_ape_needs_no_restoring() -> None:
 )  # fmt: skip  # the values in one line
 def test_a_program_of_which_nothing_is_kept_stays_what_it_is(backup: bytes | None) -> None:
     with pytest.raises(NoBackupError):
-        to_ape(exit_program(), reader(exit_program()), backup)
+        to_ape(exit_program(), backup)
 
 
-def test_every_prefix_is_refused_or_sound() -> None:
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"text", ForeignFileError), (small_program("macos-arm64"), NoBackupError), (static_macho(), NoBackupError)],
+    ids=["text", "Mach-O", "static Mach-O"],
+)
+def test_64_bytes_are_those_of_an_elf_header(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        to_ape(data, linked()[:64])
+
+
+def test_a_damaged_complete_program_is_refused() -> None:
+    data = bytearray(small_ape(*EVERY))
+    (image,) = (image for image in parse_prologue(bytes(data)).unpacked if image.platform == "freebsd-amd64")
+    data[image.stored_end - 100] ^= 1
+
+    for bad in (bytes(data), bytes(data[: image.stored_end - 1])):
+        with pytest.raises(ForeignFileError, match="program for freebsd-amd64 at"):
+            patch_of(bad, platform_named("freebsd-amd64"))
+    assert patch_of(bytes(data), AMD64).new
+
+
+def test_a_program_of_another_platform_than_the_script_says_is_refused() -> None:
+    data = small_ape("freebsd-amd64").replace(b'"FreeBSD amd64")', b'"OpenBSD amd64")')
+    with pytest.raises(ForeignFileError, match="program for openbsd-amd64 is one for freebsd-amd64"):
+        patch_of(data, platform_named("openbsd-amd64"))
+
+
+def test_every_prefix_is_refused() -> None:
     data = linked()
     for size in [*range(0, 9000, 61), *range(9000, len(data) // 2, 9973)]:
-        with pytest.raises(ForeignFileError):
+        with pytest.raises(AssimilateError):
             patch_of(data[:size])
 
 
 @pytest.fixture(scope="module")
-def with_windows(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("windows")
-    (folder / "linux").write_bytes(exit_program())
-    (folder / "windows").write_bytes(pe_program())
-    link([folder / "linux", folder / "windows"], folder / "ape")
-    return (folder / "ape").read_bytes()
+def with_windows() -> bytes:
+    return small_ape("linux-amd64", "windows-amd64")
 
 
 class TestWindows:
     def test_an_ape_is_a_windows_program_as_it_is(self, with_windows: bytes) -> None:
-        assert examine(with_windows[:WINDOW_SIZE], reader(with_windows)) == Subject(
-            KIND_APE, ("linux-amd64", "windows-amd64"), keeps_head=True
-        )
+        assert examine(with_windows) == Subject(Kind.APE, ("linux-amd64", "windows-amd64"), keeps_head=True)
         with pytest.raises(AlreadyError, match="PE program for windows-amd64"):
             patch_of(with_windows, WINDOWS)
 
@@ -165,11 +214,23 @@ class TestWindows:
             with pytest.raises(ForeignFileError, match="no program for windows-amd64"):
                 patch_of(data, WINDOWS)
 
+    def test_a_plain_program_is_one_already(self) -> None:
+        with pytest.raises(AlreadyError, match="already a PE program"):
+            patch_of(pe_program(), WINDOWS)
+
     def test_and_again_after_it_was_an_elf_program(self, with_windows: bytes) -> None:
         native = patch_of(with_windows).new + with_windows[HEAD_SIZE:]
         with pytest.raises(ForeignFileError, match="--restore"):
             patch_of(native, WINDOWS)
 
-        patch = to_ape(native[:WINDOW_SIZE], reader(native), None)
+        assert to_ape(native, None).new + native[HEAD_SIZE:] == with_windows
 
-        assert patch.new + native[HEAD_SIZE:] == with_windows
+
+@given(st.integers(0, 0x12000), st.binary(min_size=1, max_size=200), st.sampled_from(PLATFORMS))
+def test_no_bytes_escape_our_errors(at: int, noise: bytes, target: Platform) -> None:
+    for whole in (small_ape(*EVERY), genuine_ape("2024-02"), small_program(target.name)):
+        data = whole[:at] + noise + whole[at + len(noise) :]
+        with contextlib.suppress(AssimilateError):
+            to_native(data, target, keep_osabi=False)
+        with contextlib.suppress(AssimilateError):
+            to_ape(data, None)

@@ -13,12 +13,16 @@ from typing import Final
 import pytest
 
 from apepack.link import link
+from apepack.opening import OpeningMember
 from apepack.prologue import Magic
 from runtime.cache import cached, digest_of
 from runtime.compilation import run_tool
 from runtime.loaders import loader_bytes
 from runtime.platforms import platform_named
 from runtime.toolchain import compiler_flags, find_toolchain
+from tests.builders.elf import AARCH64, X86_64, exit_program, note, with_interpreter, with_notes
+from tests.builders.macho import AMD64, ARM64, macho_program
+from tests.builders.pe import pe_program
 
 __all__ = [
     "LINUX",
@@ -30,6 +34,8 @@ __all__ = [
     "linked",
     "loader",
     "probe_output",
+    "small_ape",
+    "small_program",
 ]
 
 LINUX: Final = ("linux-amd64", "linux-arm64")
@@ -71,6 +77,35 @@ def linked(magic: Magic = Magic.MZ, source: str = "probe.cpp", platforms: tuple[
         output = Path(scratch) / "probe"
         link([compiled(source, name) for name in platforms], output, magic=magic)
         return output.read_bytes()
+
+
+def small_program(platform_name: str) -> bytes:
+    """A program of a few pages for a platform, which linkers of APE files take for one; only Linux would run it."""
+    machine = AARCH64 if platform_name.endswith("arm64") else X86_64
+    match platform_name.partition("-")[0]:
+        case "windows":
+            return pe_program()
+        case "macos":
+            return macho_program(ARM64, signature=True) if machine == AARCH64 else macho_program(AMD64)
+        case "freebsd":
+            return with_interpreter(with_notes(exit_program(), note("FreeBSD")), "/libexec/ld-elf.so.1")
+        case "netbsd":
+            return with_interpreter(with_notes(exit_program(), note("NetBSD")), "/usr/libexec/ld.elf_so")
+        case "openbsd":
+            return with_interpreter(with_notes(exit_program(), note("OpenBSD")), "/usr/libexec/ld.so")
+    return exit_program(machine, status=5)
+
+
+@cache
+def small_ape(*platforms: str, magic: Magic = Magic.MZ, notices: bytes = b"the licence texts" * 20) -> bytes:
+    """The APE of such programs, with an archive that has one member before the images, unless that is empty."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name in platforms:
+            (folder / name).write_bytes(small_program(name))
+        opening = OpeningMember.of("NOTICES", notices) if notices else None
+        link([folder / name for name in platforms], folder / "ape", magic=magic, opening=opening)
+        return (folder / "ape").read_bytes()
 
 
 def loader(folder: Path, platform_name: str = "linux-amd64") -> Path:

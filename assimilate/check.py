@@ -1,0 +1,248 @@
+"""What a file holds for each platform, and whether it is complete: --check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from apepack.errors import ApepackError, LayoutError
+from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, parse_prologue
+from assimilate.copies import reading
+from assimilate.errors import AssimilateError, InterruptedConversionError, naming
+from assimilate.native import check_program, program_of, to_native
+from assimilate.subject import MACOS_AMD64, Kind, examine, foreign_macho
+from assimilate.target import WINDOWS, platform_of
+from assimilate.verify import READERS, find_lief, verify
+from assimilate.view import view_of
+from runtime.errors import RuntimeBuildError
+from runtime.image import read_image
+from runtime.image.code_signature import check_code_signature
+from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader
+from runtime.image.errors import UnsignedImageError
+from runtime.image.mach_header import CpuType
+from runtime.image.macho import Macho, read_macho
+from runtime.image.pe import LFANEW_OFFSET, Pe, read_pe
+from runtime.image.unpacking import unpacking_faults
+from runtime.platforms import ImageFormat
+from zipalign.errors import NotAnArchiveError, ZipFormatError
+from zipalign.reader import read_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from apepack.prologue import Statement
+    from apepack.unpacked import UnpackedImage
+    from assimilate.subject import Subject
+    from runtime.platforms import Platform
+
+__all__ = ["Form", "Held", "Report", "check"]
+
+
+class Form(StrEnum):
+    """How a program is in the file."""
+
+    MAPPED = "mapped"  # where it lies, by the ELF header in a printf statement
+    PE = "pe"  # the file itself is one
+    UNPACKED = "unpacked"  # a compressed file of its own
+    HEADER = "header"  # a Mach-O header that a dd statement copies; the program is that of the ELF header
+    NATIVE = "native"  # the file begins with it
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A program that a file holds. Offsets and sizes are in bytes."""
+
+    platform: str
+    form: Form
+    offset: int
+    size: int  # in the file
+    unpacked_size: int | None = None
+    signature: str | None = None  # of a program of macOS: ad-hoc, certificate, or none
+    fault: str | None = None  # why it cannot run
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a file is."""
+
+    path: Path
+    kind: Kind
+    programs: tuple[Held, ...]
+    keeps_head: bool
+    members: int | None  # of its archive; None where it has none
+    faults: tuple[str, ...]  # that are no single program's
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no fault."""
+        return not self.faults and not any(program.fault for program in self.programs)
+
+
+def check(path: Path, target: Platform | None = None, *, verified: bool = False) -> Report:
+    """Say what PATH is, and check everything that our codecs can.
+
+    Args:
+        path: the file.
+        target: a platform that it has to have a program for.
+        verified: ask LIEF as well.
+
+    Raises:
+        AssimilateError: it is neither an APE nor a native program, or LIEF is not there.
+        OSError: it cannot be read.
+    """
+    with reading(path), naming(path):
+        if verified:
+            find_lief()
+        data = view_of(path)
+        subject = examine(data)
+        programs = tuple(_programs(path, data, subject, verified=verified))
+        faults = []
+        if subject.kind == Kind.INTERRUPTED:
+            faults.append(str(InterruptedConversionError(subject.names)))
+        elif target is not None and target.name not in {program.platform for program in programs}:
+            faults += _missing(data, target)
+    members = None
+    try:
+        members = len(read_archive(path).entries)
+    except NotAnArchiveError:
+        pass
+    except ZipFormatError as error:
+        faults.append(f"its archive is damaged: {error}")
+    return Report(path, subject.kind, programs, subject.keeps_head, members, tuple(faults))
+
+
+def _programs(path: Path, data: memoryview, subject: Subject, *, verified: bool) -> Iterator[Held]:
+    if subject.kind == Kind.INTERRUPTED:
+        return
+    if subject.kind != Kind.APE:
+        yield _native(data, subject, verified=verified)
+        return
+    window = bytes(data[:WINDOW_SIZE])
+    prologue = parse_prologue(window)
+    seen = set()
+    for statement in prologue.statements:
+        if statement.header.machine not in seen:  # loaders take the first for a machine
+            seen.add(statement.header.machine)
+            yield _mapped(data, statement, verified=verified)
+    if WINDOWS in subject.platforms:
+        yield _windows(data, verified=verified)
+    for image in prologue.unpacked:
+        yield _unpacked(data, image, verified=verified)
+    yield from _foreign_macho(path, data, verified=verified)
+
+
+def _missing(data: memoryview, target: Platform) -> list[str]:
+    """Return why there is no program for TARGET; other makers' programs may serve more platforms than are listed."""
+    try:
+        to_native(data, target, keep_osabi=False)
+    except AssimilateError as error:
+        return [str(error)]
+    return []
+
+
+def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
+    """Return what WORK finds out, or BLANK with what is wrong."""
+    try:
+        return work()
+    except (ApepackError, AssimilateError, RuntimeBuildError) as error:
+        return replace(blank, fault=str(error))
+
+
+def _mapped(data: memoryview, statement: Statement, *, verified: bool) -> Held:
+    header = statement.header
+    blank = Held(platform_of(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
+
+    def work() -> Held:
+        elf = check_program(header, data)
+        if verified:
+            verify(header.pack() + bytes(data[HEAD_SIZE : elf.file_end]), ImageFormat.ELF)
+        offset = _image_offset(elf, data)
+        return replace(blank, offset=offset, size=elf.file_end - offset)
+
+    return _inspected(blank, work)
+
+
+def _image_offset(elf: Elf, data: memoryview) -> int:
+    """Return where a mapped program begins; in our dialect that is a header of its own, which nothing else leads to."""
+    own_header = elf.header.phoff - ElfHeader.SIZE
+    if own_header > 0 and bytes(data[own_header : own_header + 4]) == ELF_MAGIC:
+        return own_header
+    return min(load.offset for load in elf.loads)
+
+
+def _windows(data: memoryview, *, verified: bool) -> Held:
+    blank = Held(WINDOWS, Form.PE, int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little"), 0)
+
+    def work() -> Held:
+        pe = read_pe(data)
+        if verified:
+            verify(data, ImageFormat.PE)
+        offset = min(section.pointer_to_raw_data for section in pe.sections if section.size_of_raw_data)
+        return replace(blank, offset=offset, size=pe.file_end - offset)
+
+    return _inspected(blank, work)
+
+
+def _unpacked(data: memoryview, image: UnpackedImage, *, verified: bool) -> Held:
+    blank = Held(image.platform, Form.UNPACKED, image.offset, image.stored_size, image.size)
+
+    def work() -> Held:
+        program = program_of(data, image)
+        native = read_image(program)
+        if verified:
+            verify(program, native.platform.image_format)
+        faults = tuple(unpacking_faults(native, program))
+        return replace(_signed(blank, program, native.headers), fault="; ".join(faults) or None)
+
+    return _inspected(blank, work)
+
+
+def _foreign_macho(path: Path, data: memoryview, *, verified: bool) -> Iterator[Held]:
+    """Inspect the program that the header makes of the file."""
+    blank = Held(MACOS_AMD64, Form.HEADER, 0, 0)
+    try:
+        found = foreign_macho(data)
+    except LayoutError as error:
+        yield replace(blank, fault=str(error))
+        return
+    if found is None:
+        return
+
+    def work() -> Held:
+        result = view_of(path, bytes(data[found.offset : found.offset + found.size]))
+        read_macho(result)
+        if verified:
+            verify(result, ImageFormat.MACHO)
+        return replace(blank, offset=found.offset, size=found.size)
+
+    yield _inspected(replace(blank, offset=found.offset), work)
+
+
+def _native(data: memoryview, subject: Subject, *, verified: bool) -> Held:
+    blank = Held(subject.names, Form.NATIVE, 0, 0)
+
+    def work() -> Held:
+        headers = READERS[ImageFormat(subject.kind.value)](data)
+        if verified:
+            verify(data, ImageFormat(subject.kind.value))
+        return _signed(replace(blank, size=headers.file_end), data, headers)
+
+    return _inspected(blank, work)
+
+
+def _signed(held: Held, data: bytes | memoryview, headers: Elf | Pe | Macho) -> Held:
+    """Return HELD with what kind of signature the program of macOS has.
+
+    Raises:
+        ImageFormatError: it is not the program's, or damaged.
+    """
+    if not isinstance(headers, Macho):
+        return held
+    try:
+        signature = check_code_signature(data, headers)
+    except UnsignedImageError as error:
+        fault = str(error) if headers.header.cputype == CpuType.ARM64 else None  # which macOS kills then
+        return replace(held, signature="none", fault=fault)
+    return replace(held, signature="ad-hoc" if signature.is_adhoc else "certificate")

@@ -1,0 +1,117 @@
+"""Files made native, or APE again, as copies: the file itself is only read, so that nothing has to be kept of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assimilate.copying import copy_file
+from assimilate.errors import (
+    AlreadyError,
+    AssimilateError,
+    ForeignFileError,
+    InterruptedConversionError,
+    naming,
+)
+from assimilate.front import former_size
+from assimilate.kept import KeptHead
+from assimilate.native import to_ape
+from assimilate.plan import Outcome, interruption, kept_for, native_patch, tail_of
+from assimilate.view import view_of
+from zipalign.medium import Medium
+from zipalign.transaction import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assimilate.plan import Options
+    from assimilate.tail import Tail
+    from runtime.platforms import Platform
+
+__all__ = ["copy_as_ape", "copy_as_native", "reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """How a copy differs: its first bytes, what is appended, and where it is cut off."""
+
+    head: bytes = b""
+    tail: Tail | None = None
+    size: int | None = None
+
+
+def copy_as_native(path: Path, output: Path, target: Platform, options: Options) -> Outcome:
+    """Make OUTPUT a copy of the APE PATH that is the native program of TARGET.
+
+    Raises:
+        AssimilateError: it cannot become that.
+        OSError: the system refuses something.
+    """
+    with reading(path) as source, naming(path):
+        data = view_of(path)
+        interrupted = interruption(data)
+        if interrupted is not None:
+            raise InterruptedConversionError(interrupted)
+        patch = native_patch(path, data, target, options)
+        change = _Change(patch.new, tail_of(path, source, data, patch)[1]) if patch else None
+        return _copy(path, source, output, change, options)
+
+
+def copy_as_ape(path: Path, output: Path, options: Options) -> Outcome:
+    """Make OUTPUT a copy of PATH that is the APE that PATH was before.
+
+    Raises:
+        AssimilateError: it is not a file that was one, or nothing is known of its first bytes.
+        OSError: the system refuses something.
+    """
+    with reading(path) as source, naming(path):
+        data = view_of(path)
+        kept = kept_for(path, data)
+        change: _Change | None
+        if isinstance(kept, KeptHead):
+            change = _Change(kept.data, size=former_size(path, source, kept))
+        else:
+            try:
+                change = _Change(to_ape(data, kept).new)
+            except AlreadyError:
+                if not options.force:
+                    raise
+                change = None
+        return _copy(path, source, output, change, options)
+
+
+def _copy(path: Path, source: Medium, output: Path, change: _Change | None, options: Options) -> Outcome:
+    if output.exists() and output.samefile(path):
+        raise AssimilateError("the output is the input: leave out -o to change it in place")
+    if not options.dry_run:
+        with replacing(output, path.stat().st_mode & 0o777) as file:
+            size = source.size
+            done = copy_file(source.fd, file.fileno(), size, options.progress)
+            if done != size:
+                raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
+            _apply(Medium(file.fileno()), change or _Change())
+    return Outcome(path, output, changed=change is not None)
+
+
+def _apply(medium: Medium, change: _Change) -> None:
+    medium.write(change.head, 0)
+    if change.tail is not None:
+        medium.write(change.tail.members, change.tail.offset)
+        medium.write(change.tail.directory, change.tail.directory_offset)
+    if change.size is not None:
+        medium.truncate(change.size)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Medium]:
+    """Open a file that is not to be changed.
+
+    Raises:
+        ForeignFileError: it is a directory, a pipe or a device.
+    """
+    if path.exists() and not path.is_file():
+        raise ForeignFileError("is not a regular file", path=path)
+    with path.open("rb") as file:
+        yield Medium(file.fileno())

@@ -1,0 +1,127 @@
+"""What is kept of a file while its first megabytes are those of a native program: NAME.ape-head, and the marker.
+
+NAME.ape-head is a header and the bytes that were overwritten. It is on the disk before anything changes, so that the
+conversion can be undone, or finished if it was interrupted. While the two differ, the file begins with the marker: a
+script that says so to whoever starts the file.
+
+Older files of this name are 64 bytes long and have no header; they keep what an ELF header replaced.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar, Final, Self
+
+from assimilate.errors import BackupError
+
+__all__ = ["MARKER_SIZE", "KeptHead", "Place", "interrupted_platform"]
+
+MARKER_SIZE: Final = 512  # one sector, of which no disk writes half
+
+_HINT: Final = "remove it if nothing is to be restored from it"
+_MARKER_NAME: Final = """\
+#!/bin/sh
+# assimilate: interrupted, {platform}, {checksum:08x}
+"""
+_MARKER_TEXT: Final = """\
+p="${{0##*/}}: its conversion for {platform} was interrupted"
+echo "$p: finish it with assimilate -t {platform}, or undo it with assimilate --restore" >&2
+exit 126
+"""
+_MARKED: Final = re.compile(rb"#!/bin/sh\n# assimilate: interrupted, ([a-z0-9-]+), [0-9a-f]{8}\n")
+
+
+class Place(Enum):
+    """Where between an APE and a native program a file is."""
+
+    BEFORE = auto()  # it begins with the bytes that were kept
+    BETWEEN = auto()  # it begins with the marker
+    AFTER = auto()  # it begins with the program
+    ELSEWHERE = auto()  # it is another file, or was changed since
+
+
+@dataclass(frozen=True, slots=True)
+class KeptHead:
+    """The contents of NAME.ape-head. Sizes and offsets are in bytes."""
+
+    MAGIC: ClassVar = b"assimilate.head\n"
+    VERSION: ClassVar = 1
+    STRUCT: ClassVar = struct.Struct("<16sI20sQQQQQIII")
+    SIZE: ClassVar = STRUCT.size + 4  # and a checksum of the header
+
+    platform: str  # what the file becomes, or is
+    file_size: int  # as it was before
+    new_size: int  # as it is afterwards
+    tail_offset: int  # from where on there is something new behind what was the file's end
+    image_size: int  # of the program it begins with
+    image_checksum: int  # CRC-32
+    tail_checksum: int  # of the bytes from tail_offset to new_size
+    data: bytes  # that the file began with
+
+    @property
+    def checksum(self) -> int:
+        """The CRC-32 of the bytes that are kept."""
+        return zlib.crc32(self.data)
+
+    def pack(self) -> bytes:
+        """Return the contents of the file."""
+        head = self.STRUCT.pack(
+            self.MAGIC, self.VERSION, self.platform.encode(), len(self.data), self.file_size, self.new_size,
+            self.tail_offset, self.image_size, self.image_checksum, self.tail_checksum, self.checksum,
+        )  # fmt: skip  # in their order
+        return head + zlib.crc32(head).to_bytes(4, "little") + self.data
+
+    @classmethod
+    def unpack(cls, contents: bytes) -> Self:
+        """Read the contents of a file.
+
+        Raises:
+            BackupError: they are damaged, or written by a newer version.
+        """
+        if len(contents) < cls.SIZE or not contents.startswith(cls.MAGIC):
+            raise BackupError(f"keeps no first bytes (it begins with {contents[:16]!r})", field="magic", offset=0)
+        head, data = contents[: cls.STRUCT.size], contents[cls.SIZE :]
+        _, version, name, size, *sizes, image_checksum, tail_checksum, checksum = cls.STRUCT.unpack(head)
+        if version != cls.VERSION:
+            reason = f"was written by another version of assimilate (got {version}, expected {cls.VERSION})"
+            raise BackupError(reason, field="version", offset=len(cls.MAGIC))
+        if zlib.crc32(head) != int.from_bytes(contents[cls.STRUCT.size : cls.SIZE], "little"):
+            raise BackupError(f"has a damaged header: {_HINT}", field="header_checksum", offset=cls.STRUCT.size)
+        if len(data) != size or zlib.crc32(data) != checksum:
+            reason = f"is damaged or incomplete (got {len(data)} bytes, expected {size}): {_HINT}"
+            raise BackupError(reason, field="checksum", offset=cls.SIZE)
+        platform = name.rstrip(b"\0").decode()
+        file_size, new_size, tail_offset, image_size = sizes
+        return cls(platform, file_size, new_size, tail_offset, image_size, image_checksum, tail_checksum, data)
+
+    @property
+    def marker(self) -> bytes:
+        """The bytes that the file begins with while it is neither: they are these bytes' own."""
+        text = (_MARKER_NAME + _MARKER_TEXT).format(platform=self.platform, checksum=self.checksum)
+        return text.encode().ljust(MARKER_SIZE - 1, b"#") + b"\n"
+
+    def place_of(self, data: bytes | memoryview) -> Place:
+        """Say where between the two the file DATA is."""
+        name = _MARKER_NAME.format(platform=self.platform, checksum=self.checksum).encode()
+        if data[: len(name)] == name:
+            return Place.BETWEEN
+        if data[: len(self.data)] == self.data:
+            return Place.BEFORE
+        image = data[: self.image_size]
+        if len(image) == self.image_size and zlib.crc32(image) == self.image_checksum:
+            return Place.AFTER
+        return Place.ELSEWHERE
+
+    def has_only_our_tail(self, data: bytes | memoryview) -> bool:
+        """Say whether nothing was added to the file DATA since, so that it can be cut back to its former size."""
+        return len(data) == self.new_size and zlib.crc32(data[self.tail_offset :]) == self.tail_checksum
+
+
+def interrupted_platform(window: bytes) -> str | None:
+    """Return the platform that a file's conversion was for, when it begins with a marker."""
+    found = _MARKED.match(window)
+    return found[1].decode() if found else None

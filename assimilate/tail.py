@@ -1,0 +1,95 @@
+"""Members of the archive that lie where a program is to be copied, once more behind the archive.
+
+In our files that is only the first member, the licence texts. What is appended is what zipalign(1) would append: no
+byte of the archive is overwritten by it, and the file is a sound archive before and after.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from assimilate.errors import ForeignFileError
+from zipalign.layout import (
+    DEFAULT_ALIGNMENT,
+    Facts,
+    central_header,
+    header_offset_for,
+    local_header,
+    pack_directory,
+)
+from zipalign.member import PLAIN_MODE
+
+if TYPE_CHECKING:
+    from zipalign.reader import Archive, Entry
+
+__all__ = ["Tail", "tail_for"]
+
+_UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
+_SIZE_MAX: Final = 64 << 20  # of what is moved: the licence texts are a few KiB, and weights stay where they are
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Bytes to append: members, then the directory and end records that make them part of the archive."""
+
+    offset: int
+    members: bytes
+    directory: bytes
+
+    @property
+    def directory_offset(self) -> int:
+        """Where the directory begins."""
+        return self.offset + len(self.members)
+
+    @property
+    def end(self) -> int:
+        """Where the file ends afterwards."""
+        return self.directory_offset + len(self.directory)
+
+    @property
+    def checksum(self) -> int:
+        """The CRC-32 of all its bytes."""
+        return zlib.crc32(self.directory, zlib.crc32(self.members))
+
+
+def tail_for(archive: Archive, data: bytes | memoryview, size: int, offset: int) -> Tail | None:
+    """Return what has to be appended at OFFSET before the first SIZE bytes of the file DATA are overwritten.
+
+    Returns:
+        None where the archive loses nothing.
+
+    Raises:
+        ForeignFileError: the archive itself, or too much of it, lies there.
+    """
+    if archive.directory_offset < size:
+        raise _in_the_way(f"the archive's directory begins at {archive.directory_offset:#x}", size)
+    displaced = [entry for entry in archive.entries if entry.header_offset < size]
+    if not displaced:
+        return None
+    if sum(entry.compressed_size for entry in displaced) > _SIZE_MAX:
+        raise _in_the_way(f"{displaced[0].name!r} begins at {displaced[0].header_offset:#x}", size)
+    members = bytearray()
+    records = [entry.record for entry in archive.entries if entry.header_offset >= size]
+    for entry in displaced:
+        facts = _facts(entry)
+        alignment = DEFAULT_ALIGNMENT if entry.is_stored and entry.size else 1
+        header_offset = header_offset_for(offset + len(members), facts.name, alignment)
+        members += bytes(header_offset - offset - len(members)) + local_header(facts).pack()
+        members += data[entry.data_offset : entry.data_end]
+        records.append(central_header(facts, header_offset))
+    return Tail(offset, bytes(members), pack_directory(records, offset + len(members), archive.comment))
+
+
+def _facts(entry: Entry) -> Facts:
+    record = entry.record
+    mode = record.external_attributes >> 16 if record.version_made_by >> 8 == _UNIX else PLAIN_MODE
+    name = entry.name.encode()
+    return Facts(name, entry.method, record.time, record.date, entry.crc, entry.compressed_size, entry.size, mode)
+
+
+def _in_the_way(what: str, size: int) -> ForeignFileError:
+    return ForeignFileError(
+        f"{what}, where the program of {size:#x} bytes is to be copied: link the file again with apepack"
+    )
