@@ -139,6 +139,7 @@ def under_wine(*command: str | Path) -> subprocess.CompletedProcess[str]:
     prefix = cache_root() / "wine"
     prefix.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}
+    environment["LC_ALL"] = "C.UTF-8"  # by which it reads the arguments
     return subprocess.run(
         [wine, *command], check=False, capture_output=True, text=True, timeout=300, env=environment
     )  # fmt: skip  # the command, then how it is run

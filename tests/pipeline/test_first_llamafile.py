@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apepack.pack import link_runtime
+from apepack.prologue import Magic
+from runtime.build import build
 from runtime.loaders import loader_bytes
 from runtime.platforms import platform_named
 from tests.builders.hosts import under_wine
@@ -40,7 +43,18 @@ def test_the_same_answer_every_time(smollm2: Path, bare: dict[str, str]) -> None
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "busybox", "ksh", "mksh", "posh", "yash"])
+@pytest.mark.parametrize("shell", ["ksh", "mksh", "yash"])
+def test_shells_that_refuse_windows_start_one_without(
+    tiny_model: Path, tmp_path: Path, bare: dict[str, str], shell: str
+) -> None:
+    link_runtime([build(platform_named("host")).path], tmp_path / "x.llamafile", magic=Magic.NO_WINDOWS)
+    add_files(tmp_path / "x.llamafile", [Member("tiny.gguf", tiny_model)])
+    command = [tool(shell), "-c", '"$0" -p hello -n 2 --temp 0', str(tmp_path / "x.llamafile")]
+    result = subprocess.run(command, env=bare, capture_output=True, check=False, timeout=60)
+    assert result.stdout.startswith(b"hello"), result.stderr
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "busybox", "mksh", "posh"])
 def test_every_shell_starts_it(smollm2: Path, bare: dict[str, str], shell: str) -> None:
     command = [tool(shell)] + ["sh"] * (shell == "busybox")
     command += ["-c", f'"$0" -p "{PROMPT}" -n 2 --temp 0', str(smollm2)]
