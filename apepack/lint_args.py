@@ -42,7 +42,6 @@ _TEXT_LISTS: Final = frozenset({"--in-file", "--image", "--audio", "--video"})
 _LISTS: Final = _WEIGHT_LISTS | _TEXT_LISTS
 _NAMING: Final = _WEIGHTS | _TEXTS | _LISTS
 
-_BYTE_ORDER_MARK: Final = "\ufeff"
 _OPTION_AND_VALUE: Final = re.compile(r"(--?[A-Za-z][\w-]*)[ \t=]+(.+)", re.DOTALL)
 _QUOTED: Final = re.compile(r"""(["']).*\1""", re.DOTALL)
 _ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
@@ -72,8 +71,6 @@ def _normalised(argument: str) -> str:
 
 
 def _lint_spelling(arguments: Sequence[str]) -> Iterator[Finding]:
-    if arguments and arguments[0].startswith(_BYTE_ORDER_MARK):
-        yield error("arguments", ".args begins with a byte order mark: save it as plain UTF-8")
     if arguments.count(PLACEHOLDER) > 1:
         yield error("arguments", f".args has {PLACEHOLDER!r} more than once, and only the first one is replaced")
     before = ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from apepack.carried import carried_platforms
-from apepack.errors import InputError, NotAnApeError
+from apepack.errors import InputError, LayoutError, NotAnApeError
 from apepack.link import Linked, current_umask, link
 from apepack.link import plan as plan_link
 from apepack.mapping import map_file
@@ -16,16 +17,23 @@ from apepack.opening import OpeningMember
 from apepack.prologue import Magic
 from runtime.build import builds_in_cache
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.pages import page_members
 from runtime.platforms import Launch
-from zipalign.layout import central_size
+from zipalign import add_files
+from zipalign.layout import END_SIZE, central_size, header_offset_for, header_size
 from zipalign.medium import opened
+from zipalign.remains import Mark
 from zipalign.transaction import examine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from zipalign import Member
+
 __all__ = ["RuntimePart", "cached_programs", "copy_runtime", "link_runtime", "plan_runtime", "read_runtime"]
+
+_PAGES_LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +72,23 @@ def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ) -> Runtim
         ApepackError, RuntimeBuildError: as link_runtime() does.
     """
     opening = _opening(programs)
-    return _part(plan_link(programs, magic=magic, opening=opening), opening)
+    return _with_pages(_part(plan_link(programs, magic=magic, opening=opening), opening), page_members(programs[0]))
 
 
 def link_runtime(programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ) -> RuntimePart:
-    """Link PROGRAMS into the APE OUTPUT, with the licence texts that lie beside the first of them, if any.
+    """Link PROGRAMS into the APE OUTPUT, with and what lies beside the first: licence texts, web pages.
 
     Raises:
         ApepackError, RuntimeBuildError, ZipalignError: as link() does.
     """
     opening = _opening(programs)
-    return _part(link(programs, output, magic=magic, opening=opening), opening)
+    pages = page_members(programs[0])
+    part = _with_pages(_part(link(programs, output, magic=magic, opening=opening), opening), pages)
+    if pages:
+        size = add_files(output, pages, level=_PAGES_LEVEL, alignment=1).file_size
+        if size != part.size:
+            raise LayoutError(f"{output} came to {size} bytes with its pages (expected {part.size})")
+    return part
 
 
 def _opening(programs: Sequence[Path]) -> OpeningMember | None:
@@ -86,6 +100,26 @@ def _part(linked: Linked, opening: OpeningMember | None) -> RuntimePart:
     names = (NOTICES_NAME,) if opening else ()
     platforms = tuple(image.platform.name for image in linked.images)
     return RuntimePart(linked.size, platforms, names, sum(central_size(name.encode()) for name in names), linked)
+
+
+def _with_pages(part: RuntimePart, pages: Sequence[Member]) -> RuntimePart:
+    """Return PART with PAGES behind it, where and as long as zipalign.add_files() puts them."""
+    if not pages:
+        return part
+    end = Mark(part.size).end
+    directory_size = part.directory_size
+    for page in pages:
+        name = page.name.encode()
+        end = header_offset_for(end, name, 1) + header_size(name) + _deflated_size(page)
+        directory_size += central_size(name)
+    names = (*part.members, *(page.name for page in pages))
+    return replace(part, size=end + directory_size + END_SIZE, members=names, directory_size=directory_size)
+
+
+def _deflated_size(page: Member) -> int:
+    data = page.source if isinstance(page.source, bytes) else page.source.read_bytes()
+    compressor = zlib.compressobj(_PAGES_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return len(compressor.compress(data)) + len(compressor.flush()) if data else 0
 
 
 def read_runtime(path: Path) -> RuntimePart:

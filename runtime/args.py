@@ -1,13 +1,15 @@
 r"""The grammar of `.args`, the member that holds a llamafile's default arguments.
 
 One argument a line. CR and LF end lines, empty lines count for nothing, spaces belong to the argument. The two
-characters `\n` inside a line are a newline. A line of three dots stands for the arguments of the command line; without
-one they come last. The shim reads the same grammar (shim/arguments.cpp); man/man5/args.5 is its description.
+characters `\n` inside a line are a newline. A byte order mark before the first line counts for nothing. A line of three
+dots stands for the arguments of the command line; without one they come last. The shim reads the same grammar
+(shim/arguments.cpp); man/man5/args.5 is its description.
 """
 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Final
 
 from runtime.errors import ArgumentsError
@@ -27,6 +29,7 @@ def parse_arguments(data: bytes) -> list[str]:
     Raises:
         ArgumentsError: DATA is not UTF-8 text, or holds a NUL byte.
     """
+    data = data.removeprefix(BOM_UTF8)
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", data), 1):
         if b"\0" in line:
             raise ArgumentsError("a NUL byte", number)

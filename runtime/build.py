@@ -1,7 +1,8 @@
-"""The runtime of one platform: the engine with our shim around it, linked into one native program."""
+"""The runtime of one platform: the engine with our shim around it, linked into one native program, and the web page."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from runtime.compilation import jobs, run_tool
 from runtime.engine import LIBRARIES, Engine, build_engine, engine_key
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.notices import collect_notices
+from runtime.pages import FOLDER_NAME as PAGES_NAME
+from runtime.pages import Pages, build_pages, pages_key
 from runtime.platforms import PLATFORMS, ImageFormat, Platform
 from runtime.toolchain import Toolchain, compiler_flags, find_toolchain
 
@@ -44,27 +47,34 @@ class Build:
         return self.path.with_name(NOTICES_NAME)
 
 
-def build(platform: Platform, progress: Callable[[int, int], None] | None = None) -> Build:
+def build(platform: Platform, progress: Callable[[int, int], None] | None = None, *, with_pages: bool = True) -> Build:
     """Return the runtime for PLATFORM, compiled if the cache does not hold it.
 
-    PROGRESS is told the steps done and the steps of all.
+    Without pages it has no web page, and Node is not needed. PROGRESS is told the steps done and the steps of all.
 
     Raises:
         RuntimeBuildError: an input cannot be had or a tool said no; nothing half-made is left behind.
     """
     tools = find_toolchain()
-    key = _key(platform, tools)
+    program_key = _program_key(platform, tools)
+    pages = build_pages() if with_pages else None
 
     def link(folder: Path) -> None:
         steps = _Steps(len(_sources()) + 1, progress)
         engine = build_engine(platform, tools, steps.of_engine)
         _link(platform, tools, engine, folder, steps.one_of_ours)
 
-    return Build(platform, key, cached("runtime", key, link) / _program_name(platform))
+    def gather(folder: Path) -> None:
+        _gather(cached("program", program_key, link), pages, folder)
+
+    key = _key(program_key, with_pages=with_pages)
+    return Build(platform, key, cached("runtime", key, gather) / _program_name(platform))
 
 
 def builds_in_cache() -> list[Build]:
     """Return the runtimes of the present sources that are compiled already, in the order of the platform table.
+
+    Where there is one with the web page and one without, it is the one with it.
 
     Raises:
         ToolchainError: the tools that their keys name are not installed.
@@ -72,10 +82,12 @@ def builds_in_cache() -> list[Build]:
     tools = find_toolchain()
     found = []
     for platform in PLATFORMS:
-        key = _key(platform, tools)
-        path = cache_root() / "runtime" / key / _program_name(platform)
-        if path.is_file():
-            found.append(Build(platform, key, path))
+        program_key = _program_key(platform, tools)
+        for key in (_key(program_key, with_pages=True), _key(program_key, with_pages=False)):
+            path = cache_root() / "runtime" / key / _program_name(platform)
+            if path.is_file():
+                found.append(Build(platform, key, path))
+                break
     return found
 
 
@@ -108,7 +120,11 @@ def _sources() -> list[Path]:
     return sorted(_SHIM.glob("*.cpp"))
 
 
-def _key(platform: Platform, tools: Toolchain) -> str:
+def _key(program_key: str, *, with_pages: bool) -> str:
+    return digest_of([program_key, pages_key() if with_pages else ""])
+
+
+def _program_key(platform: Platform, tools: Toolchain) -> str:
     files = [*_sources(), *sorted(_SHIM.glob("*.h"))]
     names = [file.name for file in files]
     flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
@@ -153,9 +169,26 @@ def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, st
     (folder / NOTICES_NAME).write_text(collect_notices(engine.source, tools.zig.parent), encoding="utf-8")
 
 
+def _gather(program: Path, pages: Pages | None, folder: Path) -> None:
+    """Bring together what belongs together: the files of the entry PROGRAM, and PAGES."""
+    for file in program.iterdir():
+        _hard_link(file, folder / file.name)
+    if pages:
+        shutil.copytree(pages.site, folder / PAGES_NAME, copy_function=_hard_link)
+
+
+def _hard_link(source: Path | str, target: Path | str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has them
+        shutil.copy2(source, target)
+
+
 def _link_arguments(platform: Platform, engine: Engine, objects: Sequence[Path]) -> list[str]:
     libraries = [str(library) for library in engine.libraries]
     arguments = [str(item) for item in objects] + libraries + ["-s"]
     if platform.system == "Linux":
         arguments.append("-static")
+    if platform.cpu.startswith("x86_64") and platform.image_format is not ImageFormat.MACHO:
+        arguments.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu.cpp)
     return arguments + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

@@ -9,6 +9,7 @@ import click
 
 from runtime.build import build, builds_in_cache
 from runtime.errors import RuntimeBuildError
+from runtime.pages import build_pages
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
 
@@ -35,11 +36,18 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 @console.version_option
 @click.option("--list", "listing", is_flag=True, help="Print the platform table and which builds exist, then exit.")
 @click.option("--demo-model", is_flag=True, help="Get SmolLM2-135M-Instruct (98 MB) and print its path, then exit.")
+@click.option("--no-pages", is_flag=True, help="Build without the server's web page, and without Node.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
 @click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
 def command(
-    *, platforms: tuple[tuple[Platform, ...], ...], listing: bool, demo_model: bool, quiet: bool, as_json: bool
+    *,
+    platforms: tuple[tuple[Platform, ...], ...],
+    listing: bool,
+    demo_model: bool,
+    no_pages: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Compile the runtime for each PLATFORM and print where it is.
 
@@ -53,7 +61,11 @@ def command(
         _print_demo_model()
         return
     wanted = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
-    made = [_build(platform, quiet=quiet or as_json) for platform in wanted]
+    quiet = quiet or as_json
+    if not no_pages:
+        with console.steps("building the web page", quiet=quiet) as progress:
+            build_pages(progress)
+    made = [_build(platform, with_pages=not no_pages, quiet=quiet) for platform in wanted]
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in made]
         console.print_json("llamafile-build", {"builds": facts})
@@ -62,9 +74,9 @@ def command(
         click.echo(item.path)
 
 
-def _build(platform: Platform, *, quiet: bool) -> Build:
+def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
     with console.steps(f"compiling {platform.name}", quiet=quiet) as progress:
-        return build(platform, progress)
+        return build(platform, progress, with_pages=with_pages)
 
 
 def _print_demo_model() -> None:

@@ -40,6 +40,52 @@ EDITS: Final = (
         replacement="false",
         reason="on Windows the engine would take the process's own arguments for ours, which have .args among them",
     ),
+    Edit(
+        file="common/arg.cpp",
+        anchor="common_params_apply_system_config(params, ctx_arg.ex);",
+        replacement="if (!llamafile_sealed()) { common_params_apply_system_config(params, ctx_arg.ex); }",
+        reason="a packed file answers the same on every machine: "
+        "what is configured there counts only if it is asked for",
+    ),
+    Edit(
+        file="common/arg.cpp",
+        anchor="static std::string read_file(const std::string & fname) {",
+        replacement="static std::string read_file(const std::string & fname) {\n"
+        "    std::string member;\n"
+        "    if (llamafile_read_text(fname, member)) { return member; }",
+        reason="grammars, templates and schemas may be members of the archive",
+    ),
+    Edit(
+        file="tools/cli/cli-server.h",
+        anchor="port = common_http_get_free_port();",
+        replacement="port = params.port;",
+        reason="the terminal chat has the server beside it that everybody else can use too, where they expect it",
+    ),
+    Edit(
+        file="tools/mtmd/clip.cpp",
+        anchor="open_ifstream_binary(fname)",
+        replacement="open_ifstream_binary(llamafile_disk_file(fname))",
+        reason="a projector's metadata is read through ggml_fopen, its tensors by name and offset",
+    ),
+    Edit(
+        file="tools/server/server-context.cpp",
+        anchor="task.params.oaicompat_model   = meta->model_name;",
+        replacement="task.params.oaicompat_model = "
+        'llamafile_model_name(meta->model_name, json_value(data, "model", std::string()));',
+        reason="clients that check the model's name expect the one they sent, as llamafile answers",
+    ),
+    Edit(
+        file="tools/server/server.cpp",
+        anchor='SRV_INF("listening on %s\\n", address.c_str());',
+        replacement="llamafile_listening(address);",
+        reason="a browser is shown where the server is",
+    ),
+    Edit(
+        file="tools/server/server.cpp",
+        anchor="// this call blocks the main thread until queue_tasks.terminate() is called",
+        replacement="llamafile_serving();",
+        reason="from here on the server needs no files and no connections of its own",
+    ),
 )
 
 

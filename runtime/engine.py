@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["INCLUDES", "LIBRARIES", "Engine", "build_engine", "engine_key", "engine_source"]
 
 _RECIPE: Final = Path(__file__).with_name("recipe")
-_RECIPE_FILES: Final = ("CMakeLists.txt", "member_file.h")
+_RECIPE_FILES: Final = ("CMakeLists.txt", "hooks.h", "member_file.h", "pages/ui.h")
 
 # zig has one level for -O1, -O2 and -O3. What this choice bought: ARCHITECTURE.md, "What the build costs".
 _HOT: Final = "-O2"
@@ -57,9 +57,9 @@ _OPTIONS: Final = {
 
 # In the order that a linker wants them: a library stands before those it calls.
 LIBRARIES: Final = (
+    "llama-cli-impl",
     "llama-server-impl",
     "server-context",
-    "llama-ui",
     "mtmd",
     "llama-common",
     "llama-common-base",
@@ -72,7 +72,7 @@ LIBRARIES: Final = (
 )
 
 # Where the engine's headers are, from the root of its source.
-INCLUDES: Final = ("include", "ggml/include", "common", "tools/server", "tools/mtmd", "vendor", ".")
+INCLUDES: Final = ("include", "ggml/include", "common", "tools/server", "tools/cli", "tools/mtmd", "vendor", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ def engine_key(platform: Platform, tools: Toolchain) -> str:
     """Return the cache key of the engine for PLATFORM: it changes with everything that its bytes depend on."""
     recipe = [_RECIPE / name for name in _RECIPE_FILES]
     target = [platform.zig_target, platform.cpu, platform.system, platform.processor]
-    return digest_of([_source_key(), tools.identity, *target, repr(_OPTIONS), _HOT, _COLD, *recipe])
+    flags = compiler_flags(platform, [])
+    return digest_of([_source_key(), tools.identity, *target, *flags, repr(_OPTIONS), _HOT, _COLD, *recipe])
 
 
 def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -149,8 +150,8 @@ def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, 
 
 def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -> None:
     recipe = work / "recipe"
-    recipe.mkdir()
     for name in _RECIPE_FILES:
+        (recipe / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_RECIPE / name, recipe / name)
     flags = compiler_flags(platform, [(source, "engine"), (work, "build")])
     options = _OPTIONS | {

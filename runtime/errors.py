@@ -13,6 +13,7 @@ __all__ = [
     "ArtifactError",
     "CacheError",
     "CompileError",
+    "PagesError",
     "RuntimeBuildError",
     "ToolchainError",
     "UnknownPlatformError",
@@ -70,6 +71,13 @@ class CompileError(RuntimeBuildError):
         self.what = what
         self.log = log
         super().__init__(f"{what} failed:\n{log}")
+
+
+class PagesError(RuntimeBuildError):
+    """The server's web page could not be built."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"cannot build the web page: {problem}; llamafile-build --no-pages builds without it")
 
 
 class ArgumentsError(RuntimeBuildError, ValueError):

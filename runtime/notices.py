@@ -12,7 +12,7 @@ from runtime.errors import ToolchainError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MEMBER_NAME", "collect_notices"]
+__all__ = ["MEMBER_NAME", "collect_notices", "section"]
 
 MEMBER_NAME: Final = "NOTICES"
 
@@ -45,5 +45,10 @@ def collect_notices(engine_source: Path, zig_folder: Path) -> str:
             file = folder / place
             if not file.is_file():
                 raise ToolchainError(f"the licence of {name} is not at {file}: correct the list in runtime/notices.py")
-            parts.append(f"{'=' * 78}\n{name}\n{'=' * 78}\n\n{file.read_text(encoding='utf-8').strip()}\n")
+            parts.append(section(name, file.read_text(encoding="utf-8")))
     return "\n".join(parts)
+
+
+def section(title: str, text: str) -> str:
+    """Return TEXT under TITLE, as the parts of NOTICES look."""
+    return f"{'=' * 78}\n{title}\n{'=' * 78}\n\n{text.strip()}\n"

@@ -11,6 +11,7 @@
 namespace {
 
 constexpr const char PLACEHOLDER[] = "...";
+constexpr const char BYTE_ORDER_MARK[] = "\xef\xbb\xbf"; // editors of Windows begin text with it
 
 std::string unescape(const std::string &line) {
     std::string result;
@@ -23,17 +24,6 @@ std::string unescape(const std::string &line) {
         }
     }
     return result;
-}
-
-std::string normalised(std::string option) {
-    if (option.rfind("--", 0) == 0) {
-        std::replace(option.begin(), option.end(), '_', '-');
-    }
-    return option;
-}
-
-bool is_one_of(const std::string &argument, const std::vector<std::string> &names) {
-    return std::find(names.begin(), names.end(), normalised(argument)) != names.end();
 }
 
 #ifdef _WIN32
@@ -65,7 +55,7 @@ Arguments command_line(int argc, char **argv) {
 
 Arguments parse_lines(const std::string &text) {
     Arguments result;
-    size_t start = 0;
+    size_t start = text.rfind(BYTE_ORDER_MARK, 0) == 0 ? sizeof BYTE_ORDER_MARK - 1 : 0;
     while (start < text.size()) {
         const size_t end = std::min(text.find_first_of("\r\n", start), text.size());
         if (end > start) {
@@ -93,20 +83,15 @@ Arguments merge(const Arguments &defaults, const Arguments &user) {
     return result;
 }
 
+std::string normalised(std::string option) {
+    if (option.rfind("--", 0) == 0) {
+        std::replace(option.begin(), option.end(), '_', '-');
+    }
+    return option;
+}
+
 bool has_option(const Arguments &arguments, const std::vector<std::string> &names) {
-    return std::any_of(arguments.begin(), arguments.end(),
-                       [&](const std::string &argument) { return is_one_of(argument, names); });
-}
-
-std::string last_of(const Arguments &arguments, const std::vector<std::string> &names) {
-    const auto found = std::find_if(arguments.rbegin(), arguments.rend(),
-                                    [&](const std::string &argument) { return is_one_of(argument, names); });
-    return found == arguments.rend() ? std::string() : normalised(*found);
-}
-
-Arguments without(const Arguments &arguments, const std::vector<std::string> &names) {
-    Arguments result;
-    std::copy_if(arguments.begin(), arguments.end(), std::back_inserter(result),
-                 [&](const std::string &argument) { return !is_one_of(argument, names); });
-    return result;
+    return std::any_of(arguments.begin(), arguments.end(), [&](const std::string &argument) {
+        return std::find(names.begin(), names.end(), normalised(argument)) != names.end();
+    });
 }

@@ -1,140 +1,51 @@
-#include "arg.h"
-#include "common.h"
+#include "completion_options.h"
+#include "conversation.h"
 #include "engine_log.h"
-#include "llama.h"
+#include "generation.h"
 #include "log.h"
 #include "message.h"
 #include "model.h"
 #include "modes.h"
-#include "sampling.h"
+#include "mtmd-helper.h"
+#include "output.h"
+#include "projector.h"
+#include "prompt.h"
+#include "sandbox.h"
+#include "screen.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <clocale>
-#include <cstdio>
-#include <cstring>
-#include <stdexcept>
+#include <exception>
 #include <string>
-#include <vector>
 
 namespace {
 
-// Generated text on standard output, as its bytes come, and whether one of the stop strings has appeared at its end.
-class Output {
-  public:
-    explicit Output(std::vector<std::string> stops) : stop_strings(std::move(stops)) {}
-
-    void write(const std::string &piece) {
-        if (std::fwrite(piece.data(), 1, piece.size(), stdout) != piece.size() || std::fflush(stdout) != 0) {
-            throw std::runtime_error(std::string("cannot write the text: ") + std::strerror(errno));
-        }
-        if (!piece.empty()) {
-            ends_line = piece.back() == '\n';
-        }
-    }
-
-    bool write_generated(const std::string &piece) {
-        write(piece);
-        generated += piece;
-        return std::any_of(stop_strings.begin(), stop_strings.end(), [&](const std::string &stop) {
-            // A stop string may begin in an earlier piece and need not end with this one.
-            const size_t from = generated.size() - std::min(generated.size(), piece.size() + stop.size());
-            return !stop.empty() && generated.find(stop, from) != std::string::npos;
-        });
-    }
-
-    void finish() {
-        if (!ends_line) {
-            write("\n");
-        }
-    }
-
-  private:
-    std::vector<std::string> stop_strings;
-    std::string generated;
-    bool ends_line = true;
-};
-
-bool decode(llama_context *context, std::vector<llama_token> &tokens) {
-    const auto batch_size = static_cast<size_t>(llama_n_batch(context));
-    for (size_t at = 0; at < tokens.size(); at += batch_size) {
-        const auto count = static_cast<int32_t>(std::min(batch_size, tokens.size() - at));
-        if (llama_decode(context, llama_batch_get_one(&tokens[at], count)) != 0) {
-            complain("the engine could not compute the next token: " + first_engine_error());
-            return false;
-        }
-    }
-    return true;
+bool check(const common_params &params, const Prompt &prompt, std::string &problem) {
+    return check_model(params.model.path, problem) && (!has_images(prompt) || check_projector(params, problem));
 }
 
-int generate(const common_params &params, common_init_result &engine) {
-    llama_context *context = engine.context();
-    common_sampler *sampler = engine.sampler(0);
-    const llama_vocab *vocabulary = llama_model_get_vocab(engine.model());
-
-    std::vector<llama_token> tokens = common_tokenize(context, params.prompt, true, true);
-    if (tokens.empty()) {
-        complain("the prompt is empty and this model begins with no token of its own; give one with -p or -f");
-        return 1;
+// The prompt, shown as soon as it is known to fit, and the text that follows.
+void write_text(const common_params &params, const Prompt &prompt, common_init_result &engine, Output &output,
+                Screen &screen) {
+    Generation generation(params, engine);
+    Conversation conversation(params, generation, output, screen);
+    if (has_images(prompt)) {
+        Projector projector(params, engine.model());
+        const mtmd::input_chunks_ptr chunks = projector.tokenize(prompt);
+        generation.check_length(mtmd_helper_get_n_tokens(chunks.get()));
+        conversation.show_prompt(params.prompt);
+        generation.begin(projector.context(), chunks.get());
+    } else {
+        conversation.show_prompt(generation.begin(params.prompt));
     }
-    size_t room = llama_n_ctx(context);
-    if (tokens.size() >= room) {
-        complain("the prompt has " + std::to_string(tokens.size()) + " tokens, but the context holds only " +
-                 std::to_string(room) + "; give a larger one with -c");
-        return 1;
+    if (params.interactive || params.interactive_first) {
+        conversation.converse();
+    } else {
+        conversation.complete();
     }
-    room -= tokens.size();
-
-    Output output(params.antiprompt);
-    if (params.display_prompt) {
-        output.write(params.prompt);
-    }
-    for (const llama_token token : tokens) {
-        common_sampler_accept(sampler, token, false);
-    }
-    int status = 0;
-    for (int remaining = params.n_predict; remaining != 0; --remaining) {
-        if (!decode(context, tokens)) {
-            status = 1;
-            break;
-        }
-        const llama_token token = common_sampler_sample(sampler, context, -1);
-        common_sampler_accept(sampler, token, true);
-        if (llama_vocab_is_eog(vocabulary, token) ||
-            output.write_generated(common_token_to_piece(context, token, params.special))) {
-            break;
-        }
-        if (--room == 0 && remaining != 1) {
-            complain("the context is full; give a larger one with -c");
-            break;
-        }
-        tokens = {token};
-    }
-    output.finish();
-    return status;
+    generation.end();
 }
 
-} // namespace
-
-int run_completion(const Arguments &arguments) {
-    std::setlocale(LC_NUMERIC, "C");
-    std::vector<char *> argv;
-    for (const std::string &argument : arguments) {
-        argv.push_back(const_cast<char *>(argument.c_str()));
-    }
-    common_params params;
-    const int default_verbosity = params.verbosity;
-    common_init();
-    if (!common_params_parse(static_cast<int>(argv.size()), argv.data(), params, LLAMA_EXAMPLE_COMPLETION)) {
-        return 1;
-    }
-    listen_to_engine(params.verbosity == default_verbosity);
-    std::string problem;
-    if (!check_model(params.model.path, problem)) {
-        complain(problem);
-        return 1;
-    }
-    params.warmup = false; // one prompt is all there is: warming up would cost what it saves
+int generate(common_params &params, const Prompt &prompt, Output &output, Screen &screen) {
     llama_backend_init();
     llama_numa_init(params.numa);
     const common_init_result_ptr engine = common_init_from_params(params);
@@ -142,7 +53,40 @@ int run_completion(const Arguments &arguments) {
         complain("cannot load '" + params.model.path + "': " + first_engine_error());
         return 1;
     }
-    const int status = generate(params, *engine);
+    try {
+        write_text(params, prompt, *engine, output, screen);
+    } catch (const std::exception &) {
+        output.finish(); // or what is wrong would continue the text's last line
+        throw;
+    }
+    return 0;
+}
+
+} // namespace
+
+int run_completion(const Arguments &arguments) {
+    std::setlocale(LC_NUMERIC, "C");
+    common_params params;
+    params.verbosity = LOG_LEVEL_ERROR; // unless -v asks for more, also while options are read
+    std::string problem;
+    Output output;
+    common_init();
+    if (!read_completion_options(arguments, params, problem)) {
+        if (!problem.empty()) {
+            complain(problem);
+        }
+        return 1;
+    }
+    listen_to_engine(params.verbosity == LOG_LEVEL_ERROR);
+    const Prompt prompt = read_prompt(params);
+    if (!check(params, prompt, problem)) {
+        complain(problem);
+        return 1;
+    }
+    Screen screen(params);
+    // All that the user named has been opened, but for weights and prompt cache; no file has been interpreted yet.
+    confine_before_model(params, Mode::COMPLETION);
+    const int status = generate(params, prompt, output, screen);
     common_log_flush(common_log_main());
     return status;
 }

@@ -1,6 +1,8 @@
 #include "container.h"
 
+#include "companion.h"
 #include "own_file.h"
+#include "weights.h"
 
 #include <cstring>
 
@@ -13,6 +15,7 @@ constexpr uint64_t LARGEST_TEXT = 16 << 20;
 // What the engine demands of a tensor in memory (TENSOR_ALIGNMENT in ggml-backend.cpp); GGUF keeps it inside the file.
 constexpr uint64_t TENSOR_ALIGNMENT = 32;
 constexpr const char ARCHIVE_PREFIX[] = "/zip/";
+constexpr const char HERE[] = "./";
 
 } // namespace
 
@@ -21,25 +24,44 @@ Container &Container::instance() {
     return container;
 }
 
+std::shared_ptr<const Container> Container::at(const std::string &path) {
+    auto container = std::make_shared<Container>();
+    container->read(path, path);
+    return container;
+}
+
+bool Container::read(const std::string &path, const std::string &shown) {
+    std::FILE *file = path.empty() ? nullptr : ggml_fopen_os(path.c_str(), "rb");
+    if (file == nullptr) {
+        return false;
+    }
+    own_path = path;
+    name = shown;
+    archive = {};
+    damage.clear();
+    reading = zip::read_archive(file, archive, damage);
+    std::fclose(file);
+    return true;
+}
+
 void Container::find(const char *argument0) {
     for (const std::string &candidate : own_file_candidates(argument0)) {
-        std::FILE *file = candidate.empty() ? nullptr : ggml_fopen_os(candidate.c_str(), "rb");
-        if (file == nullptr) {
-            continue;
+        if (read(candidate, file_name(candidate)) && reading != zip::Reading::ABSENT) {
+            break;
         }
-        zip::Archive found;
-        std::string problem;
-        const zip::Reading answer = zip::read_archive(file, found, problem);
-        std::fclose(file);
-        own_path = candidate;
-        name = file_name(candidate);
-        if (answer != zip::Reading::ABSENT) {
-            archive = std::move(found);
-            reading = answer;
-            damage = problem;
+    }
+    if (!is_bare()) {
+        return;
+    }
+    for (const std::string &companion : companions_of(name)) {
+        if (read(companion, companion)) {
             return;
         }
     }
+}
+
+bool Container::is_bare() const {
+    return !is_damaged() && find_member(DEFAULT_ARGUMENTS) == nullptr && weights_of(*this).empty();
 }
 
 bool Container::is_member_path(const std::string &path) {
@@ -47,9 +69,9 @@ bool Container::is_member_path(const std::string &path) {
 }
 
 const zip::Member *Container::find_member(const std::string &path) const {
-    const std::string wanted = is_member_path(path) ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
-    if (!has_archive()) {
-        return nullptr;
+    std::string wanted = is_member_path(path) ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
+    while (wanted.rfind(HERE, 0) == 0) {
+        wanted.erase(0, std::strlen(HERE));
     }
     for (const zip::Member &member : archive.members) {
         if (member.name == wanted) {
@@ -60,6 +82,10 @@ const zip::Member *Container::find_member(const std::string &path) const {
 }
 
 bool Container::extent_of(const zip::Member &member, MemberExtent &extent, std::string &problem) const {
+    if (member.is_encrypted) {
+        problem = "'" + member.name + "' is encrypted in " + name + "; add it again without a password";
+        return false;
+    }
     if (member.method != zip::STORED || member.compressed_size != member.size) {
         problem =
             "'" + member.name + "' is compressed in " + name + " and cannot be mapped; add it again with: zipalign -j0";
@@ -101,11 +127,25 @@ bool Container::read_text(const zip::Member &member, std::string &text, std::str
     return read;
 }
 
+bool Container::read_bytes(std::FILE *file, const zip::Member &member, std::string &bytes, std::string &problem) const {
+    uint64_t offset = 0;
+    if (!zip::locate_data(file, archive, member, offset, problem)) {
+        problem = "'" + member.name + "' in " + name + " is damaged: " + problem;
+        return false;
+    }
+    bytes.resize(member.compressed_size);
+    if (!zip::seek(file, offset) || std::fread(&bytes[0], 1, bytes.size(), file) != bytes.size()) {
+        problem = "'" + member.name + "' in " + name + " cannot be read";
+        return false;
+    }
+    return true;
+}
+
 std::string Container::absence() const {
     if (own_path.empty()) {
         return "this program cannot find its own file, so it cannot look for weights in it";
     }
-    if (reading == zip::Reading::DAMAGED) {
+    if (is_damaged()) {
         return "the archive in " + name + " is damaged: " + damage;
     }
     return name + " does not end with an archive: it is incomplete, or holds no weights; fetch it again, or name a"

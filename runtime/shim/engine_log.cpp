@@ -4,6 +4,7 @@
 #include "llama.h"
 #include "log.h"
 #include "message.h"
+#include "mtmd-helper.h"
 
 #include <cstdlib>
 #include <mutex>
@@ -14,8 +15,9 @@ std::mutex error_mutex;
 std::string first_error;
 bool is_quiet = false;
 
-// "function_name: what happened\n" without its first and its last part.
-std::string message_of(const std::string &line) {
+// "function_name: what happened\nadvice\n" without all but what happened.
+std::string message_of(const std::string &text) {
+    const std::string line = text.substr(0, text.find('\n'));
     const size_t end = line.find_last_not_of(" \n");
     std::string message = end == std::string::npos ? std::string() : line.substr(0, end + 1);
     const size_t colon = message.find(": ");
@@ -52,6 +54,7 @@ void listen_to_engine(bool quiet) {
         common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1); // the engine's own front end is not asked either
     }
     llama_log_set(receive, nullptr);
+    mtmd_helper_log_set(receive, nullptr);
 }
 
 std::string first_engine_error() {

@@ -1,45 +1,32 @@
 // llamafile: the engine, with the weights and default arguments that its own file carries.
 
 #include "arguments.h"
+#include "browser.h"
 #include "container.h"
+#include "engine.h"
 #include "message.h"
 #include "model.h"
 #include "modes.h"
+#include "names.h"
+#include "options.h"
+#include "program_name.h"
+#include "sandbox.h"
+#include "sealed.h"
+#include "translation.h"
+#include "usage.h"
 
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <string>
 
 namespace {
 
 constexpr const char DEFAULT_ARGUMENTS[] = ".args";
+constexpr const char SERVER_NAME[] = "llamafile-server";
 
-constexpr const char USAGE[] =
-    R"(usage: llamafile [--server] [-m FILE] [--host HOST] [--port N] [OPTION…]
-       llamafile [--cli] -p TEXT [-m FILE] [-n N] [--temp X] [OPTION…]
-
-Runs a language model from FILE, or from the archive at the end of this very file.
-Without a prompt it serves an OpenAI-compatible API at http://127.0.0.1:8080/.
-
-  -m FILE        weights (GGUF): a file, or a member of this llamafile
-  -p TEXT        print TEXT and what the model makes of it, then exit
-  -f FILE        the same with the text in FILE
-  -n N           at most N tokens
-  --temp X       sampling temperature; 0 always takes the likeliest token
-  -c N           context size in tokens (default: the model's)
-  -t N           threads
-  --host HOST    address to listen on (default: 127.0.0.1)
-  --port N       port to listen on (default: 8080)
-  --cli          command line mode, even without a prompt
-  --server       server mode, even with a prompt
-  -v             say what the engine does
-  --version      print the version and exit
-  --help         print this text and exit
-  --help-engine  print all options of the engine and exit
-
-Arguments in the archive member .args, one a line, come before those of the command line,
-or around them where it has a line of three dots.
-)";
+const std::map<std::string, Mode> MODES = {
+    {"--server", Mode::SERVER}, {"--v2", Mode::SERVER}, {"--cli", Mode::COMPLETION}, {"--chat", Mode::CHAT}};
 
 bool read_defaults(Arguments &defaults) {
     const Container &container = Container::instance();
@@ -60,50 +47,128 @@ bool read_defaults(Arguments &defaults) {
     return true;
 }
 
-bool wants_completion(const Arguments &arguments) {
-    const std::string mode = last_of(arguments, {"--cli", "--server"});
-    return mode.empty() ? has_option(arguments, {"-p", "--prompt", "-f", "--file", "-bf", "--binary-file"})
-                        : mode == "--cli";
+bool answers(const Options &options) {
+    if (last_of(options, {"--help", "-h", "-help", "--usage"}) != nullptr) {
+        print_usage();
+        return true;
+    }
+    if (last_of(options, {"--version"}) != nullptr) {
+        std::puts("llamafile " LLAMAFILE_VERSION);
+        return true;
+    }
+    return false;
 }
 
-int run(const char *argument0, const Arguments &user) {
-    Container::instance().find(argument0);
+Mode mode_of(const Options &options, bool is_server) {
+    if (const Option *last = last_of(options, {"--server", "--v2", "--cli", "--chat"})) {
+        return MODES.at(last->name);
+    }
+    const bool has_prompt =
+        last_of(options, {"-p", "--prompt", "-f", "--file", "-bf", "--binary-file", "--random-prompt"}) != nullptr;
+    return has_prompt && !is_server ? Mode::COMPLETION : Mode::SERVER;
+}
+
+// Options that print something and exit need no model.
+bool needs_model(const Options &options) {
+    return last_of(options, {"--list-devices", "-cl", "--cache-list", "--completion-bash", "--server-base"}) == nullptr;
+}
+
+bool has_model(const Options &options) {
+    Arguments names; // without the values, which may look like options
+    for (const Option &option : options) {
+        names.push_back(option.name);
+    }
+    return names_model(names);
+}
+
+// Adds what the archive alone can say: the weights, if no option does.
+bool add_model(Arguments &arguments, const Options &options, const Arguments &given, const std::string &argument0) {
+    if (!needs_model(options) || has_model(options)) {
+        return true;
+    }
+    std::string problem;
+    const std::string model = only_model(problem);
+    if (!model.empty()) {
+        arguments.insert(arguments.begin(), {"-m", model});
+        return true;
+    }
+    const Container &container = Container::instance();
+    if (given.empty() && container.has_archive() && !is_packed(container)) {
+        explain_missing_model(argument0);
+    } else {
+        complain(problem);
+    }
+    return false;
+}
+
+int start(Mode mode, const Arguments &arguments) {
+    switch (mode) {
+    case Mode::COMPLETION:
+        return run_completion(arguments);
+    case Mode::CHAT:
+        return run_chat(arguments);
+    default:
+        return run_server(arguments);
+    }
+}
+
+int run(const std::string &argument0, const Arguments &user) {
+    Circumstances circumstances;
+    circumstances.engine = engine_options();
+    if (answers(split(user, circumstances.engine))) {
+        return 0;
+    }
+    const bool is_server = is_started_as(SERVER_NAME, argument0);
+    const Container &container = Container::instance();
+    Container::instance().find(argument0.c_str());
     Arguments defaults;
     if (!read_defaults(defaults)) {
         return 1;
     }
-    Arguments arguments = merge(defaults, user);
-    const bool completion = wants_completion(arguments);
-    arguments = without(arguments, {"--cli", "--server", "--nobrowser"});
-    if (has_option(arguments, {"--help-engine"})) {
-        arguments = {"--help"};
-    } else if (!names_model(arguments)) {
-        std::string problem;
-        const std::string model = only_model(problem);
-        if (model.empty()) {
-            complain(problem);
-            return 1;
-        }
-        arguments.insert(arguments.begin(), {"-m", model});
+    const Arguments given = merge(defaults, user);
+    const Options options = split(given, circumstances.engine);
+    if (answers(options)) {
+        return 0;
+    }
+    circumstances.mode = mode_of(options, is_server);
+    circumstances.is_sealed = is_packed(container) && last_of(options, {"--unsealed"}) == nullptr;
+    seal(circumstances.is_sealed);
+    if (last_of(options, {"--help-engine"}) != nullptr) {
+        return start(circumstances.mode, {argument0, "--help"});
+    }
+    circumstances.gpus = usable_gpus();
+    Translation translation = translate(options, circumstances);
+    for (const std::string &remark : translation.remarks) {
+        complain(remark);
+    }
+    if (!translation.problem.empty()) {
+        complain(translation.problem);
+        return 1;
+    }
+    Arguments arguments = translation.arguments;
+    if (!add_model(arguments, options, given, argument0)) {
+        return 1;
+    }
+    std::string problem;
+    if (!resolve_names(arguments, problem)) {
+        complain(problem);
+        return 1;
+    }
+    if (translation.choices.opens_browser && circumstances.mode == Mode::SERVER) {
+        prepare_browser();
+    }
+    if (!translation.choices.has_sandbox) {
+        stay_unconfined();
     }
     arguments.insert(arguments.begin(), argument0);
-    return completion ? run_completion(arguments) : run_server(arguments);
+    return start(circumstances.mode, arguments);
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-    const Arguments user = command_line(argc, argv);
-    if (has_option(user, {"--help", "-h", "-help"})) {
-        std::fputs(USAGE, stdout);
-        return 0;
-    }
-    if (has_option(user, {"--version"})) {
-        std::puts("llamafile " LLAMAFILE_VERSION);
-        return 0;
-    }
     try {
-        return run(argc > 0 ? argv[0] : "llamafile", user);
+        return run(argc > 0 ? argv[0] : "llamafile", command_line(argc, argv));
     } catch (const std::exception &error) {
         complain(error.what());
         return 1;

@@ -4,8 +4,11 @@
 // The engine addresses tensors by their offset from the start of the file, and so do we: nothing is copied.
 
 #include "member_file.h"
-#include "container.h"
+#include "hooks.h"
+#include "mapping.h"
 #include "message.h"
+#include "page_fault.h"
+#include "reference.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -63,15 +66,15 @@ int descriptor_of(std::FILE *file) {
 #endif
 }
 
-std::FILE *open_member(const zip::Member &member) {
+std::FILE *open_member(const MemberReference &reference) {
     MemberExtent extent{};
     std::string problem;
-    if (!Container::instance().mappable_extent_of(member, extent, problem)) {
+    if (!reference.container->mappable_extent_of(*reference.member, extent, problem)) {
         complain(problem);
         errno = EINVAL;
         return nullptr;
     }
-    std::FILE *file = Container::instance().open();
+    std::FILE *file = reference.container->open();
     if (file != nullptr && !zip::seek(file, extent.offset)) {
         std::fclose(file);
         return nullptr;
@@ -85,22 +88,25 @@ std::FILE *open_member(const zip::Member &member) {
 
 } // namespace
 
-// Disk first, then the container: a file the user can see wins over one that he cannot.
+// Disk first, then archives: a file the user can see wins over one that he cannot.
 std::FILE *ggml_fopen(const char *path, const char *mode) {
-    errno = ENOENT;
-    std::FILE *file = Container::is_member_path(path) ? nullptr : ggml_fopen_os(path, mode);
-    if (file != nullptr) {
+    if (std::FILE *file = open_on_disk(path, mode)) {
         const std::lock_guard<std::mutex> lock(table_mutex);
         open_members().erase(descriptor_of(file));
         return file;
     }
     const int reason = errno;
-    const zip::Member *member = reason == ENOENT && mode[0] == 'r' ? Container::instance().find_member(path) : nullptr;
-    if (member == nullptr) {
+    const MemberReference reference = reason == ENOENT && mode[0] == 'r' ? member_named(path) : MemberReference{};
+    if (!reference) {
         errno = reason;
         return nullptr;
     }
-    return open_member(*member);
+    return open_member(reference);
+}
+
+std::string llamafile_disk_file(const std::string &name) {
+    const MemberReference reference = is_on_disk(name) ? MemberReference{} : member_named(name);
+    return reference ? reference.container->location() : name;
 }
 
 #ifdef _WIN32
@@ -127,6 +133,10 @@ BOOL member_set_file_pointer(HANDLE file, LARGE_INTEGER distance, LARGE_INTEGER 
     return SetFilePointerEx(file, distance, position, method);
 }
 
+bool can_be_mapped(const std::string &) {
+    return true; // every file system of Windows maps files
+}
+
 #else
 
 int member_fseek(std::FILE *file, off_t offset, int whence) {
@@ -146,18 +156,33 @@ struct Reservation {
     uintptr_t mapped_end;
 };
 
-// Grows by one for each model file that is loaded, and is never asked about an address that was unmapped.
 std::map<uintptr_t, Reservation> &reservations() {
     static std::map<uintptr_t, Reservation> table;
     return table;
+}
+
+// What is mapped at an address now takes the place of any reservation that was unmapped there.
+void *remember(void *address, size_t size, uint64_t start) {
+    const auto base = reinterpret_cast<uintptr_t>(address);
+    const std::lock_guard<std::mutex> lock(table_mutex);
+    auto &table = reservations();
+    auto stale = table.lower_bound(base);
+    if (stale != table.begin() && std::prev(stale)->second.mapped_end > base) {
+        --stale;
+    }
+    table.erase(stale, table.lower_bound(base + size));
+    table[base] = {base, base + start, base + size};
+    return address;
 }
 
 } // namespace
 
 void *member_mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset) {
     MemberExtent extent;
+    explain_page_faults();
     if (address != nullptr || offset != 0 || !member_of(descriptor, extent) || size > extent.end) {
-        return mmap(address, size, protection, flags, descriptor, offset);
+        void *mapped = mmap(address, size, protection, flags, descriptor, offset);
+        return mapped == MAP_FAILED ? mapped : remember(mapped, size, 0);
     }
     const auto page_size = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     const uint64_t start = extent.offset / page_size * page_size;
@@ -177,10 +202,22 @@ void *member_mmap(void *address, size_t size, int protection, int flags, int des
         errno = reason;
         return MAP_FAILED;
     }
-    const auto number = reinterpret_cast<uintptr_t>(base);
-    const std::lock_guard<std::mutex> lock(table_mutex);
-    reservations()[number] = {number, number + start, number + size};
-    return reserved;
+    return remember(reserved, size, start);
+}
+
+bool can_be_mapped(const std::string &name) {
+    std::FILE *file = ggml_fopen(name.c_str(), "rb");
+    if (file == nullptr) {
+        return true; // whoever opens it next says why it cannot be
+    }
+    bool mapped = true;
+    if (member_fseek(file, 0, SEEK_END) == 0 && ftello(file) > 0) {
+        const auto size = static_cast<size_t>(ftello(file));
+        void *address = member_mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor_of(file), 0);
+        mapped = address != MAP_FAILED && munmap(address, size) == 0;
+    }
+    std::fclose(file);
+    return mapped;
 }
 
 int member_fadvise(int descriptor, off_t offset, off_t size, int advice) {

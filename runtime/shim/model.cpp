@@ -1,36 +1,15 @@
 #include "model.h"
 
-#include "container.h"
+#include "reference.h"
+#include "weights.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
-extern "C" std::FILE *ggml_fopen_os(const char *path, const char *mode);
-
 namespace {
 
 constexpr char MAGIC[] = {'G', 'G', 'U', 'F'};
-
-bool is_gguf_name(const std::string &name) {
-    constexpr const char suffix[] = ".gguf";
-    const size_t size = sizeof suffix - 1;
-    return name.size() > size && std::equal(suffix, suffix + size, name.end() - size, [](char expected, char got) {
-               return expected == std::tolower(static_cast<unsigned char>(got));
-           });
-}
-
-std::string member_names() {
-    std::string names;
-    for (const zip::Member &member : Container::instance().members()) {
-        if (is_gguf_name(member.name)) {
-            names += (names.empty() ? "'" : ", '") + member.name + "'";
-        }
-    }
-    return names;
-}
 
 std::string printable(const char *bytes, size_t size) {
     std::string text;
@@ -56,9 +35,8 @@ bool check_magic(std::FILE *file, const std::string &what, std::string &problem)
     return false;
 }
 
-bool check_member(const zip::Member &member, std::string &problem) {
+bool check_member(const Container &container, const zip::Member &member, std::string &problem) {
     MemberExtent extent{};
-    const Container &container = Container::instance();
     if (!container.mappable_extent_of(member, extent, problem)) {
         return false;
     }
@@ -84,33 +62,24 @@ bool names_model(const Arguments &arguments) {
 
 std::string only_model(std::string &problem) {
     const Container &container = Container::instance();
-    std::string only;
-    size_t count = 0;
-    for (const zip::Member &member : container.members()) {
-        if (is_gguf_name(member.name)) {
-            only = member.name;
-            ++count;
-        }
-    }
-    if (count == 1) {
-        return only;
+    const std::vector<const zip::Member *> weights = weights_of(container);
+    if (weights.size() == 1) {
+        return weights.front()->name;
     }
     if (!container.has_archive()) {
         problem = container.absence();
-    } else if (count == 0) {
+    } else if (weights.empty()) {
         problem = container.path() +
                   " holds no weights; name a model with -m FILE.gguf, or add one with: zipalign -j0 " +
                   container.path() + " FILE.gguf";
     } else {
-        problem = container.path() + " holds more than one model; choose with -m: " + member_names();
+        problem = container.path() + " holds more than one model; choose with -m: " + list_of_weights(container);
     }
     return {};
 }
 
 bool check_model(const std::string &name, std::string &problem) {
-    errno = ENOENT;
-    std::FILE *file = Container::is_member_path(name) ? nullptr : ggml_fopen_os(name.c_str(), "rb");
-    if (file != nullptr) {
+    if (std::FILE *file = open_on_disk(name)) {
         const bool good = check_magic(file, "'" + name + "'", problem);
         std::fclose(file);
         return good;
@@ -119,18 +88,9 @@ bool check_model(const std::string &name, std::string &problem) {
         problem = "cannot open '" + name + "': " + std::strerror(errno);
         return false;
     }
-    const Container &container = Container::instance();
-    if (const zip::Member *member = container.find_member(name)) {
-        return check_member(*member, problem);
+    if (const MemberReference reference = member_named(name)) {
+        return check_member(*reference.container, *reference.member, problem);
     }
-    problem = "there is no file '" + name + "'";
-    const std::string names = member_names();
-    if (!names.empty()) {
-        problem += ", and no such member in " + container.path() + " (it holds " + names + ")";
-    } else if (!container.has_archive()) {
-        problem += "; " + container.absence();
-    } else {
-        problem += ", and " + container.path() + " holds no weights";
-    }
+    problem = absence_of(name);
     return false;
 }

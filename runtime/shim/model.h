@@ -12,5 +12,5 @@ bool names_model(const Arguments &arguments);
 // The only GGUF in the container; empty, with a sentence in PROBLEM, if there is none or more than one.
 std::string only_model(std::string &problem);
 
-// True if NAME, on disk or in the container, can be opened and begins like a GGUF file; else says why not.
+// True if NAME, a file or a member (reference.h), can be opened and begins like a GGUF file; else says why not.
 bool check_model(const std::string &name, std::string &problem);

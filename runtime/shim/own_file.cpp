@@ -17,9 +17,6 @@
 
 namespace {
 
-// Set by a launcher that unpacked this program out of the container; not for children of ours.
-constexpr const char *LAUNCHER_VARIABLE = "LLAMAFILE_CONTAINER";
-
 #ifdef __linux__
 constexpr const char *LINUX_SELF = "/proc/self/exe";
 #endif

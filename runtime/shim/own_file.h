@@ -5,6 +5,10 @@
 #include <string>
 #include <vector>
 
+// Set by a launcher that unpacked the program: the file it came from. Not for children of
+// ours.
+constexpr const char *LAUNCHER_VARIABLE = "LLAMAFILE_CONTAINER";
+
 std::vector<std::string> own_file_candidates(const char *argument0);
 
 // What to call PATH, one of the candidates, in a message.

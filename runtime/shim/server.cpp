@@ -1,95 +1,92 @@
+#include "server.h"
+
 #include "arg.h"
+#include "browser.h"
 #include "common.h"
+#include "embeddings.h"
 #include "engine_log.h"
+#include "hooks.h"
+#include "interruption.h"
+#include "listening.h"
 #include "llama.h"
 #include "log.h"
 #include "message.h"
 #include "model.h"
 #include "modes.h"
+#include "pages.h"
+#include "sandbox.h"
 #include "server-stream.h"
 
-#include <cerrno>
 #include <clocale>
 #include <csignal>
-#include <cstring>
 #include <string>
 #include <vector>
-
-#ifndef _WIN32
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#endif
 
 // The engine's server (tools/server/server.cpp has no header).
 int llama_server(common_params &params, int argc, char **argv);
 
 namespace {
 
-#ifndef _WIN32
+// Seconds that a client may take between two pieces of a request: the engine's hour lets a few hundred idle connections
+// keep everybody else out for as long.
+constexpr int PATIENCE = 60;
 
-// Binds and lets go: the engine would find out too, but only after a page of other messages.
-bool can_listen(const std::string &host, int port, std::string &problem) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE;
-    addrinfo *addresses = nullptr;
-    const int failure = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &addresses);
-    if (failure != 0) {
-        problem = "there is no address '" + host + "' to listen on: " + gai_strerror(failure);
-        return false;
-    }
-    int reason = 0;
-    bool bound = false;
-    for (const addrinfo *address = addresses; address != nullptr && !bound; address = address->ai_next) {
-        const int descriptor = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
-        if (descriptor < 0) {
-            reason = errno;
-            continue;
-        }
-        const int yes = 1;
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-        bound = bind(descriptor, address->ai_addr, address->ai_addrlen) == 0 && listen(descriptor, 1) == 0;
-        reason = errno;
-        close(descriptor);
-    }
-    freeaddrinfo(addresses);
-    if (!bound) {
-        problem = "cannot listen on " + host + ":" + std::to_string(port) + ": " +
-                  (reason == EADDRINUSE ? "the port is in use; choose another one with --port"
-                                        : std::string(std::strerror(reason)));
-    }
-    return bound;
+// If nothing else runs in this process: a chat in the terminal has its own idea of Control-C.
+bool is_alone = false;
+
+// If the user gave the model a name, responses have that; otherwise they repeat the name in the request.
+bool has_alias = false;
+
+std::string pages_path = "/"; // where the server shows its pages
+
+std::string base_name(const std::string &path) {
+    return path.substr(path.find_last_of("/\\") + 1); // npos + 1 is 0
 }
 
-#else
-
-bool can_listen(const std::string &, int, std::string &) {
-    return true;
-}
-
-#endif
-
-bool is_socket_path(const std::string &host) {
-    constexpr const char suffix[] = ".sock";
-    const size_t size = sizeof suffix - 1;
-    return host.size() >= size && host.compare(host.size() - size, size, suffix) == 0;
-}
-
-bool check(const common_params &params, std::string &problem) {
-    if (!params.model.path.empty() && params.model.url.empty() && params.model.hf_repo.empty() &&
-        !check_model(params.model.path, problem)) {
-        return false;
-    }
-    for (const std::string &host : params.hostnames) {
-        if (!is_socket_path(host) && params.port != 0 && !can_listen(host, params.port, problem)) {
-            return false;
-        }
-    }
-    return true;
+int serve(common_params &params, int argc, char **argv) {
+    server_stream_session_manager_start();
+    llama_backend_init();
+    llama_numa_init(params.numa);
+    return llama_server(params, argc, argv);
 }
 
 } // namespace
+
+bool prepare_server(common_params &params, const Arguments &arguments, std::string &problem) {
+    const bool is_local = params.model.url.empty() && params.model.hf_repo.empty();
+    if (is_local && !params.model.path.empty() && !check_model(params.model.path, problem)) {
+        return false;
+    }
+    if (is_local) {
+        offer_embeddings(params);
+    }
+    if (!has_option(arguments, {"-to", "--timeout"})) {
+        params.timeout_read = PATIENCE;
+    }
+    has_alias = !params.model_alias.empty();
+    if (!has_alias && !params.model.path.empty()) {
+        params.model_alias.insert(base_name(params.model.path)); // where it lies is nobody else's business
+    }
+    return settle_port(params, has_option(arguments, {"--port"}), problem);
+}
+
+std::string llamafile_model_name(const std::string &fallback, const std::string &requested) {
+    return has_alias || requested.empty() ? fallback : requested;
+}
+
+void llamafile_listening(const std::string &address) {
+    announce(address);
+    if (has_page()) {
+        open_browser(address, pages_path);
+    }
+    if (is_alone) {
+        end_promptly();
+    }
+}
+
+void llamafile_serving() {
+    confine_serving();
+}
 
 int run_server(const Arguments &arguments) {
     std::setlocale(LC_NUMERIC, "C");
@@ -105,25 +102,37 @@ int run_server(const Arguments &arguments) {
 
     common_params params;
     common_init();
-    server_stream_session_manager_start();
     if (!common_params_parse(argc, argv.data(), params, LLAMA_EXAMPLE_SERVER)) {
         return 1;
     }
     std::string problem;
-    if (!check(params, problem)) {
-        server_stream_session_manager_stop();
+    if (params.ui && !load_pages(params.public_path, problem)) {
         complain(problem);
         return 1;
     }
+    if (params.ui && !has_page()) {
+        complain("there is no web page in this file, only the API");
+    }
     listen_to_engine(false);
-    llama_backend_init();
-    llama_numa_init(params.numa);
-    const std::string model = params.model.path;
-    const int status = llama_server(params, argc, argv.data());
+    pages_path = params.api_prefix + "/";
+    is_alone = true;
+    prepare_to_end();
+    int status = 0;
+    bool again = true;
+    while (again) {
+        common_params attempt = params; // the engine settles more of them
+        if (!prepare_server(attempt, arguments, problem)) {
+            complain(problem);
+            return 1;
+        }
+        confine_before_model(attempt, Mode::SERVER);
+        status = serve(attempt, argc, argv.data());
+        again = status != 0 && port_was_lost(attempt);
+    }
     common_log_flush(common_log_main());
     if (status != 0) {
         const std::string error = first_engine_error();
-        complain(error.empty() ? "the server could not start" : "cannot load '" + model + "': " + error);
+        complain(error.empty() ? "the server could not start" : "cannot load '" + params.model.path + "': " + error);
     }
     return status;
 }

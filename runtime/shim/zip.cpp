@@ -31,6 +31,7 @@ constexpr uint32_t END_SIGNATURE = 0x06054b50;
 constexpr uint32_t END64_SIGNATURE = 0x06064b50;
 constexpr uint32_t LOCATOR64_SIGNATURE = 0x07064b50;
 
+constexpr uint16_t ENCRYPTED = 1; // in the flags, §4.4.4
 constexpr uint16_t ZIP64_EXTRA = 0x0001;
 constexpr uint32_t IN_ZIP64 = 0xffffffff;
 
@@ -199,8 +200,13 @@ bool parse_directory(const std::vector<unsigned char> &bytes, uint64_t entries, 
             return false;
         }
         const char *name = reinterpret_cast<const char *>(bytes.data() + at);
-        Member member{std::string(name, name_size), static_cast<uint16_t>(header.method.value()),
-                      header.compressed_size.value(), header.size.value(), header.header_offset.value()};
+        Member member{std::string(name, name_size),
+                      static_cast<uint16_t>(header.method.value()),
+                      header.compressed_size.value(),
+                      header.size.value(),
+                      header.header_offset.value(),
+                      (header.flags.value() & ENCRYPTED) != 0,
+                      static_cast<uint32_t>(header.crc.value())};
         if (!apply_zip64(bytes.data() + at + name_size, extra_size, member)) {
             return false;
         }

@@ -10,6 +10,7 @@
 namespace zip {
 
 constexpr uint16_t STORED = 0;
+constexpr uint16_t DEFLATED = 8;
 
 struct Member {
     std::string name;
@@ -17,6 +18,8 @@ struct Member {
     uint64_t compressed_size;
     uint64_t size;
     uint64_t header_offset;
+    bool is_encrypted;
+    uint32_t crc;
 };
 
 enum class Reading {

@@ -1,4 +1,4 @@
-"""GGUF files: tiny models that the engine loads in milliseconds, and files of any shape, byte for byte.
+"""GGUF files: tiny models and projectors that the engine loads in milliseconds, and files of any shape, byte for byte.
 
 The models are random but the same every time, and written by the gguf package.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Gguf", "Info", "Pair", "TinyModel", "array", "number", "text", "texts"]
+__all__ = ["Gguf", "Info", "Pair", "TinyModel", "TinyProjector", "array", "number", "text", "texts"]
 
 U16, U32, TEXT, ARRAY, F32 = 2, 4, 8, 9, 0  # F32 is a type of tensors
 
@@ -34,10 +34,19 @@ class TinyModel:
     layers: int = 1
     context: int = 256
     seed: int = 1
+    space_prefix: bool = True  # of each text that is tokenized, as such models have it
 
     def write(self, path: Path) -> Path:
         """Write the model to PATH and return it."""
-        writer = gguf.GGUFWriter(path, "llama")
+        self._write(gguf.GGUFWriter(path, "llama"))
+        return path
+
+    def write_shards(self, path: Path, tensors: int) -> list[Path]:
+        """Write the model to files with at most TENSORS each, whose names are made from PATH, and return them."""
+        self._write(gguf.GGUFWriter(path, "llama", split_max_tensors=tensors))
+        return sorted(path.parent.glob(f"{path.stem}-*-of-*.gguf"))
+
+    def _write(self, writer: gguf.GGUFWriter) -> None:
         self._add_parameters(writer)
         self._add_vocabulary(writer)
         self._add_tensors(writer)
@@ -45,7 +54,6 @@ class TinyModel:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        return path
 
     def _add_parameters(self, writer: gguf.GGUFWriter) -> None:
         writer.add_context_length(self.context)
@@ -67,6 +75,7 @@ class TinyModel:
         writer.add_token_types(types)
         writer.add_bos_token_id(1)
         writer.add_eos_token_id(2)
+        writer.add_add_space_prefix(self.space_prefix)
 
     def _add_tensors(self, writer: gguf.GGUFWriter) -> None:
         random = np.random.default_rng(self.seed)
@@ -87,6 +96,75 @@ class TinyModel:
             add(f"{block}.ffn_down.weight", self.embedding, self.feed_forward)
         add("output_norm.weight", self.embedding)
         add("output.weight", vocabulary, self.embedding)
+
+
+@dataclass(frozen=True, slots=True)
+class TinyProjector:
+    """A LLaVA-type projector (mmproj) for a TinyModel: CLIP with one layer in use, and a perceptron of two."""
+
+    embedding: int = 16
+    heads: int = 2
+    feed_forward: int = 24  # as many as `embedding` would tell the engine that an old converter swapped the matrices
+    projection: int = 20
+    text_embedding: int = 32
+    image_size: int = 16
+    patch_size: int = 8
+    seed: int = 2
+
+    def write(self, path: Path) -> Path:
+        """Write the projector to PATH and return it."""
+        writer = gguf.GGUFWriter(path, "clip")
+        self._add_parameters(writer)
+        self._add_tensors(writer)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    def _add_parameters(self, writer: gguf.GGUFWriter) -> None:
+        writer.add_string("general.type", "mmproj")
+        writer.add_bool("clip.has_vision_encoder", val=True)
+        writer.add_string("clip.projector_type", "mlp")
+        writer.add_uint32("clip.vision.image_size", self.image_size)
+        writer.add_uint32("clip.vision.patch_size", self.patch_size)
+        writer.add_uint32("clip.vision.embedding_length", self.embedding)
+        writer.add_uint32("clip.vision.feed_forward_length", self.feed_forward)
+        writer.add_uint32("clip.vision.projection_dim", self.projection)
+        writer.add_uint32("clip.vision.block_count", 2)  # the last one is never computed
+        writer.add_uint32("clip.vision.attention.head_count", self.heads)
+        writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+        writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+        writer.add_array("clip.vision.image_std", [0.25, 0.25, 0.25])
+
+    def _add_tensors(self, writer: gguf.GGUFWriter) -> None:
+        random = np.random.default_rng(self.seed)
+
+        def add(name: str, *shape: int) -> None:
+            writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.5)
+
+        def add_linear(name: str, outputs: int, inputs: int) -> None:
+            add(f"{name}.weight", outputs, inputs)
+            add(f"{name}.bias", outputs)
+
+        def add_norm(name: str) -> None:
+            add(f"{name}.weight", self.embedding)
+            add(f"{name}.bias", self.embedding)
+
+        patches = (self.image_size // self.patch_size) ** 2
+        add("v.class_embd", self.embedding)
+        add("v.patch_embd.weight", self.embedding, 3, self.patch_size, self.patch_size)
+        add("v.position_embd.weight", patches + 1, self.embedding)
+        add_norm("v.pre_ln")
+        for block in ("v.blk.0", "v.blk.1"):
+            for part in ("q", "k", "v", "out"):
+                add_linear(f"{block}.attn_{part}", self.embedding, self.embedding)
+            add_norm(f"{block}.ln1")
+            add_norm(f"{block}.ln2")
+            add_linear(f"{block}.ffn_up", self.feed_forward, self.embedding)
+            add_linear(f"{block}.ffn_down", self.embedding, self.feed_forward)
+        add_linear("mm.0", self.projection, self.embedding)
+        add_linear("mm.2", self.text_embedding, self.projection)
 
 
 @dataclass(frozen=True, slots=True)

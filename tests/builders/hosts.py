@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from runtime.platforms import Platform
 
-__all__ = ["Host", "stand_in_output", "under_wine", "wine64"]
+__all__ = ["Host", "stand_in_output", "under_wine", "windows_command", "wine64"]
 
 _NO_BINFMT: Final = 99
 # Where Linux tells its architecture in a file, the script asks nobody else.
@@ -131,8 +131,8 @@ def wine64() -> str | None:
     return shutil.which("wine64", path=f"/usr/lib/wine:{os.environ['PATH']}")
 
 
-def under_wine(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a Windows command; the emulator's own files are made by the first run, which takes several seconds."""
+def windows_command(*command: str | Path) -> tuple[list[str | Path], dict[str, str]]:
+    """Return how to run a Windows command, and in which environment."""
     wine = wine64()
     if wine is None:
         pytest.skip("needs wine64 (Debian package wine64)")
@@ -140,9 +140,13 @@ def under_wine(*command: str | Path) -> subprocess.CompletedProcess[str]:
     prefix.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}
     environment["LC_ALL"] = "C.UTF-8"  # by which it reads the arguments
-    return subprocess.run(
-        [wine, *command], check=False, capture_output=True, text=True, timeout=300, env=environment
-    )  # fmt: skip  # the command, then how it is run
+    return [wine, *command], environment
+
+
+def under_wine(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a Windows command; the emulator's own files are made by the first run, which takes several seconds."""
+    arguments, environment = windows_command(*command)
+    return subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def _escaped(data: bytes) -> str:

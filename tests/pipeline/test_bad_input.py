@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ import pytest
 
 from runtime.build import build
 from runtime.platforms import platform_named
+from tests.builders.zip import Item
+from tests.builders.zip import build as build_zip
 from tests.pipeline.conftest import run
 from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,74 @@ def damaged_directory(llamafile: Path, model: Path) -> list[str]:
     return ["-m", "tiny.gguf"]
 
 
+def other_llamafile(llamafile: Path, model: Path, *members: Member) -> str:
+    other = llamafile.with_name("other.llamafile")
+    add_files(other, list(members))
+    return str(other)
+
+
+def other_without_weights(llamafile: Path, model: Path) -> list[str]:
+    return ["-m", other_llamafile(llamafile, model, Member("readme.txt", b"no weights"))]
+
+
+def other_with_two_models(llamafile: Path, model: Path) -> list[str]:
+    return ["-m", other_llamafile(llamafile, model, Member("one.gguf", model), Member("two.gguf", model))]
+
+
+def other_that_means_a_missing_model(llamafile: Path, model: Path) -> list[str]:
+    arguments = Member(".args", b"-m\nthree.gguf\n")
+    return ["-m", other_llamafile(llamafile, model, Member("one.gguf", model), Member("two.gguf", model), arguments)]
+
+
+def other_that_is_damaged(llamafile: Path, model: Path) -> list[str]:
+    other = other_llamafile(llamafile, model, Member("tiny.gguf", model))
+    with open(other, "r+b") as file:  # noqa: PTH123  # a name, as the command line has it
+        file.seek(read_archive(Path(other)).directory_offset)
+        file.write(b"gone")
+    return ["-m", other]
+
+
+def unknown_member_of_another(llamafile: Path, model: Path) -> list[str]:
+    return ["-m", other_llamafile(llamafile, model, Member("tiny.gguf", model)) + "@no.gguf"]
+
+
+def encrypted_member(llamafile: Path, model: Path) -> list[str]:
+    other = llamafile.with_name("other.zip")
+    other.write_bytes(build_zip([Item(b"tiny.gguf", model.read_bytes(), flags=1)]))
+    return ["-m", str(other)]
+
+
+def adapter_that_is_a_text(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model), Member("notes.gguf", b"this is a text")])
+    return ["-m", "tiny.gguf", "--lora", "notes.gguf"]
+
+
+def scale_without_a_number(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    return ["--lora-scaled", "tiny.gguf"]
+
+
+def missing_grammar(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    return ["--grammar-file", "yes.gbnf"]
+
+
+def compressed_grammar(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model)])
+    add_files(llamafile, [Member("yes.gbnf", b'root ::= "yes" ' * 99)], level=6)
+    return ["--grammar-file", "/zip/yes.gbnf"]
+
+
+def schema_with_a_nul(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model), Member("schema.json", b"{}\0")])
+    return ["-jf", "schema.json"]
+
+
+def terminal_controls_in_a_name(llamafile: Path, model: Path) -> list[str]:
+    add_files(llamafile, [Member("tiny.gguf", model), Member(".args", b"-m\n\x1b[2J.gguf\n")])
+    return []
+
+
 def unknown_option(llamafile: Path, model: Path) -> list[str]:
     add_files(llamafile, [Member("tiny.gguf", model)])
     return ["--no-such-option"]
@@ -145,6 +215,20 @@ MISTAKES = (
     Mistake("two models", two_models, ("more than one model", "'one.gguf', 'two.gguf'")),
     Mistake("damaged local header", damaged_local_header, ("local header is not where",)),
     Mistake("damaged directory", damaged_directory, ("is damaged",)),
+    Mistake("another llamafile without weights", other_without_weights, ("other.llamafile' holds no weights",)),
+    Mistake("another llamafile with two models", other_with_two_models, ("@one.gguf', '", "@two.gguf'")),
+    Mistake(
+        "another llamafile that means no model of its own", other_that_means_a_missing_model, ("do not say which",)
+    ),
+    Mistake("another llamafile that is damaged", other_that_is_damaged, ("the archive in ", "is damaged")),
+    Mistake("unknown member of another", unknown_member_of_another, ("no such member in", "(it holds 'tiny.gguf')")),
+    Mistake("encrypted member", encrypted_member, ("'tiny.gguf' is encrypted",)),
+    Mistake("adapter that is a text", adapter_that_is_a_text, ("'notes.gguf' in ", "is not a GGUF file")),
+    Mistake("adapter without its scale", scale_without_a_number, ("NAME:SCALE", "--lora-scaled")),
+    Mistake("missing grammar", missing_grammar, ("no file 'yes.gbnf' for --grammar-file",)),
+    Mistake("compressed grammar", compressed_grammar, ("'yes.gbnf' is compressed",)),
+    Mistake("schema with a NUL byte", schema_with_a_nul, ("'schema.json' holds a NUL byte",)),
+    Mistake("terminal controls in a name", terminal_controls_in_a_name, ("no file '\\x1b[2J.gguf'",)),
     Mistake("unknown option", unknown_option, ("--no-such-option",)),
     Mistake("prompt too long", long_prompt, ("but the context holds only", "-c")),
 )
@@ -241,7 +325,7 @@ def test_text_that_cannot_be_written(packed_program: Path, bare: dict[str, str])
             [packed_program], env=bare, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert result.returncode == 1
-    assert result.stderr == "llamafile: cannot write the text: No space left on device\n"
+    assert result.stderr == "llamafile: cannot write the text to standard output: No space left on device\n"
 
 
 def test_no_damage_to_a_model_is_more_than_a_sentence(

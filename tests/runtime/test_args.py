@@ -20,8 +20,22 @@ from runtime.errors import ArgumentsError
         (b"'quoted' # $HOME\n", ["'quoted' # $HOME"]),
         ("é\n".encode(), ["é"]),
         (b"-c\n...\n0\n", ["-c", "...", "0"]),
+        (b"\xef\xbb\xbf-c\r\n0\r\n", ["-c", "0"]),
     ],
-    ids=["empty", "lf", "crlf", "cr", "empty lines", "spaces", "newline", "backslash", "literal", "utf-8", "dots"],
+    ids=[
+        "empty",
+        "lf",
+        "crlf",
+        "cr",
+        "empty lines",
+        "spaces",
+        "newline",
+        "backslash",
+        "literal",
+        "utf-8",
+        "dots",
+        "mark",
+    ],
 )
 def test_parse(data: bytes, arguments: list[str]) -> None:
     assert parse_arguments(data) == arguments

@@ -1,0 +1,13 @@
+// The server before it starts, for all modes that have one.
+
+#pragma once
+
+#include "arguments.h"
+
+#include <string>
+
+struct common_params;
+
+// Settles what the engine would find out late or not at all: the model is there, the port is free, an alias was given.
+// False with PROBLEM if the server cannot start.
+bool prepare_server(common_params &params, const Arguments &arguments, std::string &problem);

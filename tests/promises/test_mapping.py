@@ -1,0 +1,152 @@
+"""Weights are used where they lie: on every system, and whatever becomes of their file meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
+
+import pytest
+
+from runtime.build import build
+from runtime.platforms import platform_named
+from tests.builders.gguf import TinyModel
+from tests.conftest import tool
+from tests.pipeline.conftest import QEMU
+from tests.promises.servers import free_port, wait_until_healthy
+from zipalign import Member, add_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIB = 1 << 30
+PROMPT = ("-p", "hello", "-n", "2", "--temp", "0")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program without an archive."""
+    return Path(shutil.copy(build(platform_named("host")).path, tmp_path_factory.mktemp("engine") / "engine"))
+
+
+def far_away(program: Path, model: Path, target: Path, offset: int) -> Path:
+    """Return TARGET, PROGRAM with MODEL at OFFSET and nothing between, not even on disk."""
+    shutil.copy(program, target)
+    os.truncate(target, offset)
+    add_files(target, [Member("model.gguf", model)])
+    return target
+
+
+@contextmanager
+def serving(*command: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a server until it answers, and end it after the block at the latest."""
+    port = free_port()
+    arguments = [*command, "--server", "--nobrowser", "--port", str(port)]
+    with subprocess.Popen(arguments, text=True, stderr=subprocess.PIPE) as server:
+        try:
+            wait_until_healthy(server, port)
+            yield server, port
+        finally:
+            server.kill()
+
+
+def completion(port: int) -> str:
+    body = json.dumps({"prompt": "hello", "n_predict": 4, "cache_prompt": False}).encode()
+    with urlopen(Request(f"http://127.0.0.1:{port}/completion", body), timeout=60) as answer:  # our own address
+        return str(json.load(answer)["content"])
+
+
+def mapped_ranges(process: int, file: Path) -> list[tuple[int, int]]:
+    """Where in FILE the memory lies that PROCESS shares with it."""
+    text = Path(f"/proc/{process}/maps").read_text(encoding="utf-8")
+    found = re.findall(rf"^(\w+)-(\w+) r--s (\w+) .* {re.escape(str(file))}$", text, re.MULTILINE)
+    return [(int(offset, 16), int(offset, 16) + int(end, 16) - int(start, 16)) for start, end, offset in found]
+
+
+def test_d7_weights_in_another_llamafile_are_mapped_where_they_lie(
+    engine: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copy(engine, tmp_path / "other.llamafile"))
+    draft = TinyModel(seed=2).write(tmp_path / "draft.gguf")
+    members = [Member("draft.gguf", draft), Member("model.gguf", tiny_model), Member(".args", b"-m\nmodel.gguf\n")]
+    entry = add_files(other, members).entry("model.gguf")
+    assert entry is not None
+    with serving(engine, "-m", other, "-md", f"{other}@draft.gguf") as (server, port):
+        ranges = mapped_ranges(server.pid, other)
+        assert completion(port)
+    page = os.sysconf("SC_PAGESIZE")
+    ((start, end),) = ranges
+    assert entry.data_offset <= start < end <= -(-entry.data_end // page) * page
+    assert end - start > entry.size // 2  # the engine lets go of the header with the vocabulary
+
+
+def test_e6_address_spaces_of_39_bits(tiny_model: Path, tmp_path: Path) -> None:
+    """What small arm64 boards and phones have: a file of 40 GiB fits."""
+    program = far_away(build(platform_named("linux-arm64")).path, tiny_model, tmp_path / "x", 40 * GIB)
+    command = [tool(QEMU), "-R", "0x8000000000", str(program), "--unsecure", *PROMPT]
+    result = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.startswith(b"hello")
+
+
+def test_a_file_larger_than_the_address_space(engine: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Under a limit like that of ulimit -v, weights that cannot be mapped are read."""
+    program = far_away(engine, tiny_model, tmp_path / "x", 8 * GIB)
+    expected = subprocess.run([program, *PROMPT], capture_output=True, check=True, timeout=60)
+    result = subprocess.run(
+        [program, *PROMPT],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (GIB, GIB)),
+    )
+    assert (result.returncode, result.stdout) == (0, expected.stdout)
+    assert expected.stderr == b""
+    assert b"'model.gguf' cannot be mapped into memory here" in result.stderr
+
+
+@pytest.mark.parametrize("member", [False, True], ids=["a file", "a member"])
+def test_a_file_system_that_maps_nothing(engine: Path, tiny_model: Path, tmp_path: Path, *, member: bool) -> None:
+    """Some of those in user space refuse mmap: the weights are read, with one line that says why it takes longer."""
+    archive = tmp_path / "weights.zip"
+    add_files(archive, [Member("model.gguf", tiny_model)])
+    file, name = (archive, f"{archive}@model.gguf") if member else (tiny_model, str(tiny_model))
+    trace = ["-f", "-qq", "-o", str(tmp_path / "trace"), "-P", str(file), "-e", "inject=mmap:error=ENODEV"]
+    command = [tool("strace"), *trace, str(engine), "-m", name, *PROMPT]
+    result = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    mapped = subprocess.run([engine, "-m", name, *PROMPT], capture_output=True, check=True, timeout=60)
+    assert (result.returncode, result.stdout) == (0, mapped.stdout)
+    (line,) = result.stderr.decode().splitlines()
+    assert f"'{name}' cannot be mapped into memory here" in line
+    refused = subprocess.run([*command, "-lm", "mmap"], capture_output=True, check=False, timeout=120)
+    assert refused.returncode == 1  # who asks for it gets it, or hears why not
+    assert b"mmap failed" in refused.stderr
+
+
+def test_a_file_that_is_deleted_or_replaced_keeps_answering(engine: Path, tiny_model: Path, tmp_path: Path) -> None:
+    program = Path(shutil.copy(engine, tmp_path / "x.llamafile"))
+    add_files(program, [Member("model.gguf", tiny_model)])
+    with serving(program) as (_, port):
+        program.unlink()
+        assert completion(port)
+        program.write_text("something else")
+        assert completion(port)
+
+
+def test_a_file_that_is_cut_ends_it_with_a_sentence(engine: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """The system takes the pages away; nothing could answer then, but to be killed without a word is no answer."""
+    model = Path(shutil.copy(tiny_model, tmp_path / "model.gguf"))
+    with serving(engine, "-m", model) as (server, port):
+        os.truncate(model, 0)
+        with pytest.raises(OSError, match=r"closed|reset"):
+            completion(port)
+        assert server.wait(timeout=60) == 1
+        assert server.stderr is not None
+        assert "llamafile: the weights can no longer be read" in server.stderr.read().splitlines()[-1]
