@@ -45,7 +45,7 @@ demo: build/smollm2.llamafile
 	@build/smollm2.llamafile -p "$(PROMPT)" -n 16 --temp 0
 	@echo
 	@echo "That was one file: the program and its weights. Next:"
-	@echo "  build/smollm2.llamafile                             serve an OpenAI-compatible API on port 8080"
+	@echo "  build/smollm2.llamafile                             a page to chat in, and the API, on port 8080"
 	@echo '  build/smollm2.llamafile -p "Once upon a time" -n 50 ask something else'
 	@echo "  $(BIN)/assimilate -o native build/smollm2.llamafile  make a plain executable of it"
 	@echo "  $(BIN)/apepack -o my.llamafile YOUR.gguf             pack a model of your own"

@@ -9,8 +9,8 @@ from apepack.errors import LayoutError
 from apepack.prologue import WINDOW_SIZE, Magic, parse_prologue
 from apepack.unpacked import expand_image
 from runtime.errors import RuntimeBuildError
-from runtime.image import read_image
-from runtime.image.elf import Machine, read_segments
+from runtime.image import linux_platform_name, read_image
+from runtime.image.elf import read_segments
 from runtime.image.pe import LFANEW_OFFSET
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["carried_platforms", "check_carried"]
 
 _WINDOWS = "windows-amd64"
-_LINUX = {Machine.X86_64.value: "linux-amd64", Machine.AARCH64.value: "linux-arm64"}
 _PE_SIGNATURE = b"PE\0\0"
 
 
@@ -30,9 +29,7 @@ def carried_platforms(data: memoryview) -> tuple[str, ...]:
         NotAnApeError: it does not begin like an APE.
     """
     prologue = parse_prologue(bytes(data[:WINDOW_SIZE]))
-    linux = [
-        _LINUX[statement.header.machine] for statement in prologue.statements if statement.header.machine in _LINUX
-    ]
+    linux = filter(None, (linux_platform_name(statement.header.machine) for statement in prologue.statements))
     windows = [_WINDOWS] if _has_windows_headers(data, prologue) else []
     return tuple(dict.fromkeys([*linux, *windows, *(image.platform for image in prologue.unpacked)]))
 

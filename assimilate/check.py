@@ -12,11 +12,11 @@ from assimilate.copies import reading
 from assimilate.errors import AssimilateError, InterruptedConversionError, naming
 from assimilate.native import check_program, program_of, to_native
 from assimilate.subject import MACOS_AMD64, Kind, examine, foreign_macho
-from assimilate.target import WINDOWS, platform_of
+from assimilate.target import WINDOWS
 from assimilate.verify import READERS, find_lief, verify
 from assimilate.view import view_of
 from runtime.errors import RuntimeBuildError
-from runtime.image import read_image
+from runtime.image import linux_platform_name, read_image
 from runtime.image.code_signature import check_code_signature
 from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader
 from runtime.image.errors import UnsignedImageError
@@ -152,7 +152,7 @@ def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
 
 def _mapped(data: memoryview, statement: Statement, *, verified: bool) -> Held:
     header = statement.header
-    blank = Held(platform_of(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
+    blank = Held(linux_platform_name(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
 
     def work() -> Held:
         elf = check_program(header, data)

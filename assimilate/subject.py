@@ -12,8 +12,8 @@ from apepack.errors import LayoutError, NotAnApeError
 from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
 from assimilate.errors import ForeignFileError
 from assimilate.kept import interrupted_platform
-from assimilate.target import WINDOWS, platform_of
-from runtime.image import read_image
+from assimilate.target import WINDOWS
+from runtime.image import linux_platform_name, read_image
 from runtime.image.elf import ELF_MAGIC, SegmentType, read_elf
 from runtime.image.errors import ImageFormatError, NotAnImageError
 from runtime.image.mach_header import CpuType
@@ -91,7 +91,7 @@ def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
 
 
 def _platforms(prologue: Prologue, data: bytes | memoryview) -> list[str]:
-    names = [platform_of(statement.header.machine) for statement in prologue.statements]
+    names = [linux_platform_name(statement.header.machine) for statement in prologue.statements]
     if prologue.magic == Magic.MZ and _has_windows_headers(data):
         names.append(WINDOWS)
     names += [image.platform for image in prologue.unpacked]
@@ -118,7 +118,7 @@ def _unmarked_platforms(elf: Elf) -> tuple[str, ...]:
 
     Its EI_OSABI is that of FreeBSD (-b), or it has the notes of several systems, since it runs on all of them.
     """
-    name = platform_of(elf.header.machine)
+    name = linux_platform_name(elf.header.machine)
     return (name,) if name and not elf.has(SegmentType.INTERP) else ()
 
 

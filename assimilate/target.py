@@ -8,7 +8,7 @@ from runtime.errors import UnknownPlatformError
 from runtime.image.elf import Machine
 from runtime.platforms import ImageFormat, Platform, host_platform, platform_named
 
-__all__ = ["AMD64", "ARM64", "WINDOWS", "machine_of", "platform_of", "target_for"]
+__all__ = ["AMD64", "ARM64", "WINDOWS", "machine_of", "target_for"]
 
 AMD64: Final = "amd64"
 ARM64: Final = "arm64"
@@ -36,11 +36,6 @@ def target_for(image_format: ImageFormat | None, machine: str | None) -> Platfor
 def machine_of(platform: Platform) -> Machine:
     """Return the machine that a platform's ELF programs name in e_machine."""
     return _MACHINES[_machine_name(platform)]
-
-
-def platform_of(machine: int) -> str | None:
-    """Return the name of the Linux platform whose programs have this e_machine, or None."""
-    return next((f"linux-{name}" for name, known in _MACHINES.items() if known == machine), None)
 
 
 def _system(image_format: ImageFormat) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import mmap
-import os
 import sys
 from typing import TYPE_CHECKING, Final
+
+from apepack.mapping import map_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +23,9 @@ def view_of(path: Path, head: bytes = b"") -> memoryview:
 
     The file is opened anew: a view may live as long as the exception that speaks of it, and must not keep a lock.
     """
+    if not head or not path.stat().st_size:
+        return map_file(path)
     with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return memoryview(b"")
-        if not head:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         protection = mmap.PROT_READ | mmap.PROT_WRITE
         private = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=protection)
     private[: len(head)] = head

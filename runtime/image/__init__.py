@@ -16,7 +16,15 @@ from runtime.image.macho import Macho, MachPlatform, read_macho
 from runtime.image.pe import DOS_MAGIC, Pe, PeMachine, read_pe
 from runtime.platforms import Platform, platform_named
 
-__all__ = ["Image", "ImageFormatError", "NotAnImageError", "NotEmbeddableError", "UnsignedImageError", "read_image"]
+__all__ = [
+    "Image",
+    "ImageFormatError",
+    "NotAnImageError",
+    "NotEmbeddableError",
+    "UnsignedImageError",
+    "linux_platform_name",
+    "read_image",
+]
 
 # As platforms are named after machines.
 _ELF_MACHINES: dict[int, str] = {Machine.X86_64: "amd64", Machine.AARCH64: "arm64"}
@@ -48,6 +56,12 @@ def read_image(data: bytes | memoryview) -> Image:
         macho = read_macho(data)
         return Image(_macho_platform(macho), macho)
     raise NotAnImageError(f"not a native program (ELF, PE or Mach-O): it begins with {bytes(data[:8])!r}")
+
+
+def linux_platform_name(machine: int) -> str | None:
+    """Return the name of the Linux platform whose programs have this e_machine, or None."""
+    name = _ELF_MACHINES.get(machine)
+    return f"linux-{name}" if name else None
 
 
 def _elf_platform(data: bytes | memoryview, elf: Elf) -> Platform:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
-from tests.conftest import tool
 from zipalign.cli import command
 
 MANUAL = Path(__file__).parents[2] / "man" / "man1" / "zipalign.1"
@@ -65,13 +63,6 @@ def test_exit_statuses_and_promises() -> None:
 )
 def test_sections(name: str) -> None:
     assert _section(name).strip()
-
-
-def test_lint() -> None:
-    line = [tool("mandoc"), "-T", "lint", "-W", "style", str(MANUAL)]
-    found = subprocess.run(line, capture_output=True, text=True, check=False).stdout.splitlines()
-    # Which manuals are installed beside this one says nothing about it.
-    assert [message for message in found if "referenced manual not found" not in message] == []
 
 
 def test_schema_is_where_the_manual_says() -> None:
