@@ -75,6 +75,12 @@ EDITS: Final = (
         reason="clients that check the model's name expect the one they sent, as llamafile answers",
     ),
     Edit(
+        file="tools/server/server-chat.cpp",
+        anchor="json oai_body;",
+        replacement='json oai_body = {{"model", json_value(body, "model", std::string())}};',
+        reason="the same for /v1/messages, where the conversion forgets it",
+    ),
+    Edit(
         file="tools/server/server.cpp",
         anchor='SRV_INF("listening on %s\\n", address.c_str());',
         replacement="llamafile_listening(address);",
@@ -85,6 +91,71 @@ EDITS: Final = (
         anchor="// this call blocks the main thread until queue_tasks.terminate() is called",
         replacement="llamafile_serving();",
         reason="from here on the server needs no files and no connections of its own",
+    ),
+    Edit(
+        file="common/json.cpp",
+        anchor="as_json(&out) = ordered_json::parse(text);",
+        replacement="llamafile_check_json(text);\n        as_json(&out) = ordered_json::parse(text);",
+        reason="JSON is copied, printed and converted by recursion: nested deep enough, it overflows the stack",
+    ),
+    Edit(
+        file="src/llama-grammar.cpp",
+        anchor="const char * pos = parse_space(src, true);",
+        replacement="llamafile_check_grammar(src);\n        const char * pos = parse_space(src, true);",
+        reason="a grammar is parsed by recursion, and takes time that grows with the square of its size",
+    ),
+    Edit(
+        file="src/llama-grammar.cpp",
+        anchor="if ((*rules_in_progress)[rule_index]) {",
+        replacement="if ((*rules_visited)[rule_index]) { return false; }\n    if ((*rules_in_progress)[rule_index]) {",
+        reason="rules found good are not looked at again: forty lines of `a ::= b | b` took longer than anybody waits",
+    ),
+    Edit(
+        file="common/common.cpp",
+        anchor="int n_tokens = text.length() + 2 * add_special;",
+        replacement="llamafile_check_text(text.length());\n    int n_tokens = text.length() + 2 * add_special;",
+        reason="100 MB of text took 4.5 GB to tokenize, before it was compared with the context's size",
+    ),
+    Edit(
+        file="tools/server/server-common.cpp",
+        anchor="result.reserve(json_prompt.size());",
+        replacement="llamafile_check_prompts(json_prompt.size());\n        result.reserve(json_prompt.size());",
+        reason="every text becomes a task, and cancelling them takes time that grows with the square of their number",
+    ),
+    Edit(
+        file="tools/server/server-context.cpp",
+        anchor="std::vector<server_tokens> tokenized_prompts;",
+        replacement="llamafile_check_prompts(prompt.is_array() && !json_is_array_and_contains_numbers(prompt) "
+        "? prompt.size() : 1);\n    std::vector<server_tokens> tokenized_prompts;",
+        reason="the same for texts to embed",
+    ),
+    Edit(
+        file="tools/server/server.cpp",
+        anchor="} catch (const std::invalid_argument & e) {",
+        replacement="} catch (const common_json_error & e) {\n"
+        "            error = ERROR_TYPE_INVALID_REQUEST;\n"
+        "            message = e.what();\n"
+        "        } catch (const std::invalid_argument & e) {",
+        reason="a body that is not JSON, or has a number where a text belongs, is a mistake of the client",
+    ),
+    Edit(
+        file="vendor/cpp-httplib/httplib.cpp",
+        anchor="if (idle_thread_count_ == 0 &&",
+        replacement="if (jobs_.size() > idle_thread_count_ &&",
+        reason="a thread that was woken still counts as idle: of many clients at once, one waited behind silent ones",
+    ),
+    Edit(
+        file="common/arg.cpp",
+        anchor="            if (!seen_args.insert(arg).second) {",
+        replacement="            if (false) {",
+        reason="what is given again either adds or counts last, as the manual says; the engine warns of both",
+    ),
+    Edit(
+        file="tools/server/server-http.cpp",
+        anchor="serve_asset_cached(a.name, false, cache_immutable)",
+        replacement="serve_asset_cached(a.name, false, "
+        'a.name.rfind("_app/immutable/", 0) == 0 ? cache_immutable : cache_revalidate)',
+        reason="browsers would keep for a year what another llamafile showed at this address",
     ),
 )
 

@@ -57,6 +57,11 @@ _OPTIONS: Final = {
 
 # In the order that a linker wants them: a library stands before those it calls.
 LIBRARIES: Final = (
+    "llama-bench-impl",
+    "llama-imatrix-impl",
+    "llama-perplexity-impl",
+    "llama-quantize-impl",
+    "llama-tokenize-impl",
     "llama-cli-impl",
     "llama-server-impl",
     "server-context",

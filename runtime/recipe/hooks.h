@@ -4,6 +4,7 @@
 #ifndef LLAMAFILE_HOOKS_H
 #define LLAMAFILE_HOOKS_H
 
+#include <cstddef>
 #include <string>
 
 // Whether configuration files and variables of the machine count for nothing (sealed.cpp).
@@ -26,5 +27,12 @@ void llamafile_listening(const std::string &address);
 // The server has loaded everything and begins to answer; it is the last that the engine's main thread does before
 // (server.cpp).
 void llamafile_serving();
+
+// Limits of what a request may hold: each throws std::invalid_argument, which becomes an answer of status 400
+// (limits.cpp).
+void llamafile_check_json(const std::string &text);
+void llamafile_check_grammar(const char *text);
+void llamafile_check_text(std::size_t size);
+void llamafile_check_prompts(std::size_t count);
 
 #endif

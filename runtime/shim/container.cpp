@@ -50,7 +50,7 @@ void Container::find(const char *argument0) {
             break;
         }
     }
-    if (!is_bare()) {
+    if (is_damaged() || is_packed()) {
         return;
     }
     for (const std::string &companion : companions_of(name)) {
@@ -60,8 +60,8 @@ void Container::find(const char *argument0) {
     }
 }
 
-bool Container::is_bare() const {
-    return !is_damaged() && find_member(DEFAULT_ARGUMENTS) == nullptr && weights_of(*this).empty();
+bool Container::is_packed() const {
+    return find_member(DEFAULT_ARGUMENTS) != nullptr || !weights_of(*this).empty();
 }
 
 bool Container::is_member_path(const std::string &path) {

@@ -29,6 +29,9 @@ class Container {
     void find(const char *argument0);
 
     bool has_archive() const { return reading == zip::Reading::OK; }
+    // True if it carries a model or default arguments. A runtime alone is a program like others.
+    bool is_packed() const;
+
     bool is_damaged() const { return reading == zip::Reading::DAMAGED; }
     const std::string &path() const { return name; }         // for messages
     const std::string &location() const { return own_path; } // to open
@@ -60,8 +63,6 @@ class Container {
   private:
     // False if there is no such file.
     bool read(const std::string &path, const std::string &shown);
-
-    bool is_bare() const;
 
     std::string own_path;
     std::string name;

@@ -153,9 +153,20 @@ void some_prompt(Translator &to, const Flag &flag, const Option &) {
     to.pass(flag.engine, {"Once upon a time"});
 }
 
+const char TEMPLATES[] = "--chat talks in the form that the model's own template gives";
+
+// The engine's completion takes these too: with them it converses, and does not continue a text.
+void in_conversation(Translator &to, const Flag &flag, const Option &option) {
+    if (to.circumstances().mode == Mode::COMPLETION) {
+        to.remark(option.name, TEMPLATES);
+    } else {
+        to.pass(flag.engine, option.values);
+    }
+}
+
 void system_prompt_file(Translator &to, const Flag &flag, const Option &option) {
     if (to.circumstances().mode != Mode::SERVER) {
-        to.pass(flag.engine, option.values);
+        in_conversation(to, flag, option);
         return;
     }
     std::string settings, problem;
@@ -171,7 +182,6 @@ const char NO_COMPILER[] = "nothing is compiled where a llamafile runs";
 const char NO_GUIDANCE[] = "the engine no longer has classifier-free guidance";
 const char NO_LIMITS[] = "the server does not limit its clients";
 const char NO_LOGO[] = "the chat begins without a picture";
-const char TEMPLATES[] = "--chat talks in the form that the model's own template gives";
 
 const std::vector<Flag> FLAGS = {
     // llamafile's own; what main.cpp looks for itself comes first.
@@ -214,6 +224,9 @@ const std::vector<Flag> FLAGS = {
     {{"--control-vector-scaled"}, file_and_scale, scaled, "--control-vector-scaled", ""},
     {{"--memory-f32"}, none, full_precision, "", ""},
     {{"--random-prompt"}, none, some_prompt, "--prompt", ""},
+    {{"--conversation", "-cnv"}, none, in_conversation, "--conversation", ""},
+    {{"--single-turn", "-st"}, none, in_conversation, "--single-turn", ""},
+    {{"--system-prompt", "-sys"}, one, in_conversation, "--system-prompt", ""},
     {{"--system-prompt-file", "-spf", "-sysf"}, one, system_prompt_file, "--system-prompt-file", ""},
 
     // Nothing any more.

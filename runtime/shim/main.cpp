@@ -12,6 +12,7 @@
 #include "program_name.h"
 #include "sandbox.h"
 #include "sealed.h"
+#include "tools.h"
 #include "translation.h"
 #include "usage.h"
 
@@ -22,7 +23,6 @@
 
 namespace {
 
-constexpr const char DEFAULT_ARGUMENTS[] = ".args";
 constexpr const char SERVER_NAME[] = "llamafile-server";
 
 const std::map<std::string, Mode> MODES = {
@@ -30,7 +30,7 @@ const std::map<std::string, Mode> MODES = {
 
 bool read_defaults(Arguments &defaults) {
     const Container &container = Container::instance();
-    const zip::Member *member = container.find_member(DEFAULT_ARGUMENTS);
+    const zip::Member *member = container.find_member(Container::DEFAULT_ARGUMENTS);
     std::string text, problem;
     if (member == nullptr) {
         return true;
@@ -93,7 +93,7 @@ bool add_model(Arguments &arguments, const Options &options, const Arguments &gi
         return true;
     }
     const Container &container = Container::instance();
-    if (given.empty() && container.has_archive() && !is_packed(container)) {
+    if (given.empty() && container.has_archive() && !container.is_packed()) {
         explain_missing_model(argument0);
     } else {
         complain(problem);
@@ -113,14 +113,17 @@ int start(Mode mode, const Arguments &arguments) {
 }
 
 int run(const std::string &argument0, const Arguments &user) {
+    if (const Tool tool = tool_named(argument0)) {
+        return run_tool(tool, argument0, user);
+    }
     Circumstances circumstances;
     circumstances.engine = engine_options();
     if (answers(split(user, circumstances.engine))) {
         return 0;
     }
     const bool is_server = is_started_as(SERVER_NAME, argument0);
-    const Container &container = Container::instance();
-    Container::instance().find(argument0.c_str());
+    Container &container = Container::instance();
+    container.find(argument0.c_str());
     Arguments defaults;
     if (!read_defaults(defaults)) {
         return 1;
@@ -131,7 +134,7 @@ int run(const std::string &argument0, const Arguments &user) {
         return 0;
     }
     circumstances.mode = mode_of(options, is_server);
-    circumstances.is_sealed = is_packed(container) && last_of(options, {"--unsealed"}) == nullptr;
+    circumstances.is_sealed = container.is_packed() && last_of(options, {"--unsealed"}) == nullptr;
     seal(circumstances.is_sealed);
     if (last_of(options, {"--help-engine"}) != nullptr) {
         return start(circumstances.mode, {argument0, "--help"});
@@ -167,6 +170,7 @@ int run(const std::string &argument0, const Arguments &user) {
 } // namespace
 
 int main(int argc, char **argv) {
+    keep_lines_whole();
     try {
         return run(argc > 0 ? argv[0] : "llamafile", command_line(argc, argv));
     } catch (const std::exception &error) {

@@ -1,10 +1,8 @@
 #include "sealed.h"
 
-#include "container.h"
 #include "hooks.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -20,19 +18,10 @@ namespace {
 
 bool is_sealed = false;
 
-constexpr const char DEFAULT_ARGUMENTS[] = ".args";
-constexpr const char WEIGHTS_SUFFIX[] = ".gguf";
-
 // What the engine reads begins like this. Variables that say where a user's files belong, or what his terminal can do,
 // are not among them; nor are those of GPU drivers, with which he chooses among his devices.
 constexpr const char *PREFIXES[] = {"LLAMA_", "GGML_", "HF_",         "HUGGINGFACE_",
                                     "AIP_",   "MTMD_", "LLGUIDANCE_", "MODEL_ENDPOINT"};
-
-bool ends_like_weights(std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    const size_t size = sizeof WEIGHTS_SUFFIX - 1;
-    return name.size() > size && name.compare(name.size() - size, size, WEIGHTS_SUFFIX) == 0;
-}
 
 void remove_variable(const std::string &name) {
 #ifdef _WIN32
@@ -57,13 +46,6 @@ void clean_environment() {
 }
 
 } // namespace
-
-bool is_packed(const Container &container) {
-    const auto &members = container.members();
-    return std::any_of(members.begin(), members.end(), [](const zip::Member &member) {
-        return member.name == DEFAULT_ARGUMENTS || ends_like_weights(member.name);
-    });
-}
 
 void seal(bool sealed) {
     is_sealed = sealed;

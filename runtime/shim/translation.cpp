@@ -1,7 +1,6 @@
 #include "translation.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 namespace {
@@ -34,34 +33,6 @@ const std::set<std::string> ELSEWHERE = {
     "--gpt-oss-120b-default",
     "--vision-gemma-4b-default",
     "--vision-gemma-12b-default",
-};
-
-// Options of which each adds to the ones before. Of all others, the last one counts.
-const std::set<std::string> ADDING = {
-    "-r",
-    "--reverse-prompt",
-    "--dry-sequence-breaker",
-    "-l",
-    "--logit-bias",
-    "--image",
-    "--audio",
-    "--video",
-    "--lora",
-    "--lora-scaled",
-    "--control-vector",
-    "--control-vector-scaled",
-    "-a",
-    "--alias",
-    "--tags",
-    "--api-key",
-    "--api-key-file",
-    "--override-kv",
-    "-ot",
-    "--override-tensor",
-    "-otd",
-    "--override-tensor-draft",
-    "--spec-draft-override-tensor",
-    "--spec-type",
 };
 
 const char *place(Mode mode) {
@@ -124,19 +95,8 @@ void Translator::add_load_mode() {
     }
 }
 
-// The engine warns of every repetition, which is how a command line overrides `.args`.
-void Translator::remove_overridden() {
-    std::set<std::string> seen;
-    std::vector<Passed> kept;
-    std::copy_if(passed.rbegin(), passed.rend(), std::back_inserter(kept), [&](const Passed &option) {
-        return ADDING.count(option.name) != 0 || seen.insert(option.name).second;
-    });
-    passed.assign(kept.rbegin(), kept.rend());
-}
-
 Translation Translator::finish() {
     add_load_mode();
-    remove_overridden();
     Translation result;
     for (const Passed &option : passed) {
         result.arguments.push_back(option.name);

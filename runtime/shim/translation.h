@@ -56,7 +56,6 @@ class Translator {
 
   private:
     void add_load_mode();
-    void remove_overridden();
 
     struct Passed {
         std::string name;

@@ -1,0 +1,62 @@
+#include "tools.h"
+
+#include "container.h"
+#include "program_name.h"
+#include "sealed.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+// None of them has a header.
+int llama_bench(int argc, char **argv);
+int llama_imatrix(int argc, char **argv);
+int llama_perplexity(int argc, char **argv);
+int llama_quantize(int argc, char **argv);
+int llama_tokenize(int argc, char **argv);
+
+namespace {
+
+struct Named {
+    const char *name;
+    Tool tool;
+};
+
+constexpr Named TOOLS[] = {
+    {"llamafile-bench", llama_bench},           {"llamafile-imatrix", llama_imatrix},
+    {"llamafile-perplexity", llama_perplexity}, {"llamafile-quantize", llama_quantize},
+    {"llamafile-tokenize", llama_tokenize},
+};
+
+// The quantizer calls its usage an error even if that is what it was asked for.
+void succeed() {
+    std::fflush(nullptr);
+    std::_Exit(0);
+}
+
+} // namespace
+
+Tool tool_named(const std::string &argument0) {
+    for (const Named &named : TOOLS) {
+        if (is_started_as(named.name, argument0)) {
+            return named.tool;
+        }
+    }
+    return nullptr;
+}
+
+int run_tool(Tool tool, const std::string &argument0, const Arguments &arguments) {
+    Container &container = Container::instance();
+    container.find(argument0.c_str());
+    seal(container.is_packed());
+    if (tool == llama_quantize && std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
+        std::atexit(succeed);
+    }
+    std::vector<char *> argv = {const_cast<char *>(argument0.c_str())};
+    for (const std::string &argument : arguments) {
+        argv.push_back(const_cast<char *>(argument.c_str()));
+    }
+    argv.push_back(nullptr);
+    return tool(static_cast<int>(argv.size()) - 1, argv.data());
+}
