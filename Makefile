@@ -4,25 +4,75 @@ PYTHON ?= python3
 # The platforms in build/llamafile, of those that `llamafile-build --list` prints; `all` takes some 5 minutes each.
 PLATFORMS ?= host
 
+# Where `make install` puts things: the names and defaults of the GNU Coding Standards, and PREFIX for prefix.
+PREFIX ?= /usr/local
+prefix = $(PREFIX)
+exec_prefix = $(prefix)
+bindir = $(exec_prefix)/bin
+libdir = $(exec_prefix)/lib
+datarootdir = $(prefix)/share
+mandir = $(datarootdir)/man
+INSTALL ?= install
+INSTALL_PROGRAM = $(INSTALL)
+INSTALL_DATA = $(INSTALL) -m 644
+
+# What is installed. llamafile-build is not: it needs the sources and half a gigabyte of compilers, which .venv has.
+COMPANIONS := server quantize perplexity imatrix tokenize bench
+COMMANDS := apepack assimilate zipalign
+PROGRAMS := llamafile $(COMPANIONS:%=llamafile-%) $(COMMANDS)
+MAN1 := $(PROGRAMS:%=man/man1/%.1)
+MAN5 := $(wildcard man/man5/*.5)
+# The folder of the commands' own: our packages, and of .venv what these import.
+toolchaindir = $(libdir)/llamafile-toolchain
+PACKAGES := zipalign apepack assimilate runtime
+IMPORTED := llamafile_toolchain click tqdm
+# Compiled for the version of Python that .venv has, and seen by that one alone. The commands do without, too.
+COMPILED := isal lief zipfile_deflate64
+define LAUNCHER
+#!$(INSTALLED_PYTHON) -IS
+import sys
+folder = "$(toolchaindir)"
+sys.path[:0] = [folder, f"{folder}/{sys.implementation.cache_tag}"]
+from COMMAND.cli import main
+main()
+endef
+
 BIN := .venv/bin
 PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet
 PROMPT := The capital of France is
+PDFS := $(patsubst %,build/man/%.pdf,$(notdir $(wildcard man/man?/*.?)))
+vpath %.1 man/man1
+vpath %.5 man/man5
 
-.PHONY: all demo test check format bench clean help FORCE
+# $(call needs,COMMAND,SENTENCE) says the sentence and stops unless the command succeeds.
+needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
+IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
+
+.PHONY: all demo test check format bench install uninstall pdf clean help FORCE
+# One recipe at a time: compilers, linkers and tests use all cores by themselves.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
 all: build/llamafile
 
 help:
 	@echo "make                    build/llamafile: the runtime, without weights"
 	@echo "make demo               pack a real model into one file and ask it something"
+	@echo "make install            put programs and manuals under PREFIX=/usr/local (and DESTDIR before that)"
+	@echo "make uninstall          take them away again"
+	@echo "make pdf                build/man/*.pdf: the manuals to print"
 	@echo "make test               check style and types, run all tests"
 	@echo "make check              style and types only"
 	@echo "make format             rewrite the sources in house style"
 	@echo "make clean              remove what was made here (the cache outside stays)"
 	@echo "make bench              measure zipalign and the start of an APE, and write benchmarks/*.md"
 	@echo "PLATFORMS='A B'         build for these platforms (llamafile-build --list), or for all"
+	@echo "PYTHON=/path/to/python3 use this Python, and let what is installed use it"
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml
+	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
+	@$(call needs,$(PYTHON) -m pip --version,this needs pip for $(PYTHON) (Debian package python3-pip))
 	@echo "setting up .venv (downloads about 250 MB)"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PIP) --require-hashes --no-deps -r constraints.txt
@@ -33,7 +83,8 @@ help:
 
 # Always asked, never rebuilt for nothing: the commands look into their cache.
 build/llamafile: .venv/ready FORCE
-	@mkdir -p build
+	@mkdir -p build/loaders
+	@for name in linux-amd64 linux-arm64; do $(BIN)/apepack --loader $$name -o build/loaders/$$name || exit; done
 	@programs=$$($(BIN)/llamafile-build $(PLATFORMS)) && $(BIN)/apepack --quiet -o $@ $$programs
 
 build/smollm2.llamafile: build/llamafile
@@ -67,6 +118,49 @@ format: .venv/ready
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@clang-format -i runtime/shim/*.cpp runtime/shim/*.h runtime/recipe/*.h runtime/loader/*.c runtime/loader/*.h
+
+# What `make` built is taken as it is. Under sudo there is another cache, and root would compile everything anew.
+BUILT := .venv/ready build/loaders build/llamafile
+installed = $(DESTDIR)$(toolchaindir)
+of_venv = $(wildcard $(foreach name,$(1),$(SITE)/$(name) $(SITE)/$(name)-*.dist-info))
+INSTALLED_PYTHON = $(shell $(PYTHON) -c 'import sys; print(sys._base_executable)' 2>/dev/null)
+SITE = $(shell $(BIN)/python -c 'import sys; print(".venv/lib/python%d.%d/site-packages" % sys.version_info[:2])')
+TAG = $(shell $(BIN)/python -c 'import sys; print(sys.implementation.cache_tag)')
+install: export LAUNCHER_TEXT = $(LAUNCHER)
+install: $(if $(filter-out $(wildcard $(BUILT)),$(BUILT)),build/llamafile)
+	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
+	@$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)" "$(DESTDIR)$(mandir)/man1" "$(DESTDIR)$(mandir)/man5"
+	@$(INSTALL_PROGRAM) build/llamafile "$(DESTDIR)$(bindir)/llamafile"
+	@for name in $(COMPANIONS); do ln -sf llamafile "$(DESTDIR)$(bindir)/llamafile-$$name" || exit; done
+	@$(INSTALL_DATA) $(MAN1) "$(DESTDIR)$(mandir)/man1"
+	@$(INSTALL_DATA) $(MAN5) "$(DESTDIR)$(mandir)/man5"
+	@rm -rf "$(installed)"
+	@mkdir -p "$(installed)/$(TAG)" "$(installed)/installed"
+	@ln -s "$(bindir)/llamafile" "$(installed)/installed/llamafile"
+	@cp -R build/loaders "$(installed)/installed"
+	@find $(PACKAGES) \( -name '*.py' -o -name '*.schema.json' \) -exec cp --parents -t "$(installed)" {} +
+	@cp -R $(call of_venv,$(IMPORTED)) "$(installed)"
+	@cp -R $(call of_venv,$(COMPILED)) "$(installed)/$(TAG)"
+	@find "$(installed)" -depth \( -name __pycache__ -o -name '*.pyi' -o -path '*.dist-info/*' ! -name METADATA \
+	    ! -path '*/licenses*' \) -exec rm -rf {} +
+	@$(INSTALLED_PYTHON) -IS -m compileall -q -d "$(toolchaindir)" "$(installed)"
+	@find "$(installed)" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
+	@for name in $(COMMANDS); do \
+	    file="$(DESTDIR)$(bindir)/$$name" && rm -f "$$file" && \
+	    printf '%s\n' "$$LAUNCHER_TEXT" | sed "s/COMMAND/$$name/" >"$$file" && chmod 755 "$$file" || exit; \
+	done
+
+uninstall:
+	@for name in $(PROGRAMS); do rm -f "$(DESTDIR)$(bindir)/$$name"; done
+	@for name in $(notdir $(MAN1)); do rm -f "$(DESTDIR)$(mandir)/man1/$$name"; done
+	@for name in $(notdir $(MAN5)); do rm -f "$(DESTDIR)$(mandir)/man5/$$name"; done
+	@rm -rf "$(DESTDIR)$(toolchaindir)"
+
+pdf: $(PDFS)
+build/man/%.pdf: %
+	@$(call needs,command -v mandoc,make pdf needs mandoc (Debian package mandoc))
+	@mkdir -p $(@D)
+	@mandoc -T pdf $< >$@
 
 bench: .venv/ready
 	@$(BIN)/python -m benchmarks.bench_zipalign

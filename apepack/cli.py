@@ -63,7 +63,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     """Make one file of a model and the programs that run it.
 
     With MODEL.gguf: put the runtime in front of the weights. Each ARG becomes a default argument of the result. The
-    runtime is linked from what llamafile-build made, or taken from --runtime. Of a split model, name the first file.
+    runtime is linked from what llamafile-build made, or is the llamafile installed with this command, or --runtime. Of
+    a split model, name the first file.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
@@ -125,10 +126,13 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     from apepack.model import title_of  # noqa: PLC0415  # the same
     from apepack.pack import Rules, pack  # noqa: PLC0415  # the same
     from apepack.report import pack_facts, pack_lines  # noqa: PLC0415  # the same
+    from apepack.runtime_part import installed_runtime  # noqa: PLC0415  # the same
 
     contents = _contents(inputs, arguments, options)
     output = Path(options["output"] or f"{title_of(contents.model)}.llamafile")
-    runtime = Path(options["runtime"]) if options["runtime"] else None
+    runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
+    if options["no_windows"] and runtime:
+        raise click.UsageError(f"--no-windows is for what is linked: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
     with console.progress(cargo_size(contents), f"packing {output}", quiet=silent) as progress:
         packed = pack(
@@ -155,8 +159,6 @@ def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dic
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Default arguments come from --args or stand behind --, not both.")
-    if options["no_windows"] and options["runtime"]:
-        raise click.UsageError("--no-windows is for what is linked: the --runtime begins as it does.")
     model = Path(inputs[0])
     shards = shard_paths(model) or ()  # all of them are packed anyway, so they may as well be named
     others = [name for name in inputs[1:] if Path(name) not in shards]

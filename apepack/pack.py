@@ -13,7 +13,14 @@ from apepack.model import is_weights
 from apepack.plan import WINDOWS_SIZE_LIMIT, companion_for, lint_size, plan_members
 from apepack.prologue import Magic
 from apepack.publish import publishing
-from apepack.runtime_part import cached_programs, copy_runtime, link_runtime, plan_runtime, read_runtime
+from apepack.runtime_part import (
+    cached_programs,
+    copy_runtime,
+    installed_runtime,
+    link_runtime,
+    plan_runtime,
+    read_runtime,
+)
 from apepack.verify import verify
 from zipalign import ZipalignError, add_files
 from zipalign.transaction import check_space
@@ -125,7 +132,8 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
         raise NoRuntimeError
     present = read_runtime(runtime) if runtime else None
     names = present.members if present else ()
-    findings = _settle(lint_cargo(cargo, names, own_engine=present is None), rules, tell)
+    own_engine = present is None or runtime == installed_runtime()
+    findings = _settle(lint_cargo(cargo, names, own_engine=own_engine), rules, tell)
     check_inputs(output, cargo.members)
 
     def planned(part: RuntimePart) -> Packed:

@@ -6,6 +6,7 @@ import os
 import shutil
 import zlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from apepack.carried import carried_platforms
@@ -27,12 +28,21 @@ from zipalign.transaction import examine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from zipalign import Member
 
-__all__ = ["RuntimePart", "cached_programs", "copy_runtime", "link_runtime", "plan_runtime", "read_runtime"]
+__all__ = [
+    "RuntimePart",
+    "cached_programs",
+    "copy_runtime",
+    "installed_runtime",
+    "link_runtime",
+    "plan_runtime",
+    "read_runtime",
+]
 
+# `make install` makes it a link to the llamafile that it installs.
+_INSTALLED: Final = Path(__file__).parents[1] / "installed" / "llamafile"
 _PAGES_LEVEL: Final = 6
 
 
@@ -63,6 +73,11 @@ def cached_programs(magic: Magic) -> list[Path]:
     """
     builds = builds_in_cache()
     return [item.path for item in builds if magic is Magic.MZ or item.platform.launch is not Launch.PE]
+
+
+def installed_runtime() -> Path | None:
+    """Return the llamafile that `make install` installed with this package, if it did."""
+    return _INSTALLED.resolve() if _INSTALLED.is_file() else None
 
 
 def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ) -> RuntimePart:

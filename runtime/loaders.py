@@ -25,6 +25,8 @@ __all__ = ["LOADER_SIZE_MAX", "loader_bytes"]
 LOADER_SIZE_MAX: Final = 16384
 
 _SOURCES: Final = Path(__file__).with_name("loader")
+# `make install` fills it, for there is no compiler where things are installed.
+_INSTALLED: Final = Path(__file__).parents[1] / "installed" / "loaders"
 _NAME: Final = "ape"
 _FLAGS: Final = (
     "-std=c11", "-Oz", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wstrict-prototypes",
@@ -38,7 +40,7 @@ _FLAGS: Final = (
 
 
 def loader_bytes(platform: Platform) -> bytes:
-    """Return the loader program for a Linux platform, compiled unless the cache has it.
+    """Return the loader program for a Linux platform, compiled unless it was installed or the cache has it.
 
     Raises:
         ToolchainError: zig is not installed, or has another version, or the platform needs no loader.
@@ -47,6 +49,9 @@ def loader_bytes(platform: Platform) -> bytes:
     """
     if platform.launch != Launch.MAPPED:
         raise ToolchainError(f"there is no loader for {platform.name}: its programs are not mapped")
+    installed = _INSTALLED / platform.name
+    if installed.is_file():
+        return installed.read_bytes()
     toolchain = find_toolchain()
     sources = sorted(path for path in _SOURCES.iterdir() if path.suffix in {".c", ".h", ".S"})
     units = [path for path in sources if path.suffix == ".c"]
