@@ -1,8 +1,8 @@
-// What requests may ask of the engine, which by itself has no bounds but the stack and the memory: each of these is far
-// above what clients send, and far below what brings a server down.
+#include "limits.h"
 
 #include "hooks.h"
 
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 
@@ -13,6 +13,8 @@ constexpr size_t GRAMMAR_DEPTH = 200;       // and through the parentheses of a 
 constexpr size_t GRAMMAR_SIZE = 256 * 1024; // time grows with the square of it
 constexpr size_t TEXT_SIZE = 8 << 20;       // a tokenizer needs forty times as much
 constexpr size_t PROMPTS = 2048;            // as many as OpenAI's API takes texts to embed
+
+bool is_serving = false; // a command may have all the time and memory of who gave it
 
 void refuse_above(size_t limit, size_t got, const char *what) {
     if (got > limit) {
@@ -31,6 +33,10 @@ const char *end_of_quote(const char *text, char end) {
 
 } // namespace
 
+void limit_requests() {
+    is_serving = true;
+}
+
 void llamafile_check_json(const std::string &text) {
     size_t depth = 0;
     for (const char *at = text.c_str(), *end = at + text.size(); at < end; ++at) {
@@ -45,7 +51,7 @@ void llamafile_check_json(const std::string &text) {
 }
 
 void llamafile_check_grammar(const char *text) {
-    refuse_above(GRAMMAR_SIZE, std::strlen(text), "the grammar has too many bytes");
+    refuse_above(is_serving ? GRAMMAR_SIZE : SIZE_MAX, std::strlen(text), "the grammar has too many bytes");
     size_t depth = 0;
     for (const char *at = text; *at != '\0'; ++at) {
         if (*at == '"' || *at == '[') {
@@ -64,7 +70,7 @@ void llamafile_check_grammar(const char *text) {
 }
 
 void llamafile_check_text(size_t size) {
-    refuse_above(TEXT_SIZE, size, "the text has too many bytes");
+    refuse_above(is_serving ? TEXT_SIZE : SIZE_MAX, size, "the text has too many bytes");
 }
 
 void llamafile_check_prompts(size_t count) {

@@ -7,6 +7,7 @@
 #include "engine_log.h"
 #include "hooks.h"
 #include "interruption.h"
+#include "limits.h"
 #include "listening.h"
 #include "llama.h"
 #include "log.h"
@@ -85,6 +86,7 @@ void llamafile_listening(const std::string &address) {
 }
 
 void llamafile_serving() {
+    limit_requests();
     confine_serving();
 }
 

@@ -1,6 +1,7 @@
 #include "tools.h"
 
 #include "container.h"
+#include "log.h"
 #include "program_name.h"
 #include "sealed.h"
 
@@ -58,5 +59,7 @@ int run_tool(Tool tool, const std::string &argument0, const Arguments &arguments
         argv.push_back(const_cast<char *>(argument.c_str()));
     }
     argv.push_back(nullptr);
-    return tool(static_cast<int>(argv.size()) - 1, argv.data());
+    const int status = tool(static_cast<int>(argv.size()) - 1, argv.data());
+    common_log_flush(common_log_main()); // what a tool found out is in its last lines
+    return status;
 }

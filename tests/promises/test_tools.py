@@ -24,13 +24,15 @@ def model(tmp_path: Path) -> Path:
     return TinyModel(context=512).write(tmp_path / "model.gguf")
 
 
-def run_as(name: str, program: Path, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_as(name: str, program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run PROGRAM under NAME, through a link beside it."""
     link = program.with_name(name)
     if not link.is_symlink():
         link.symlink_to(program.name)
     command = [str(link), *map(str, arguments)]
-    return subprocess.run(["/bin/sh", *command], cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        ["/bin/sh", *command], capture_output=True, text=True, errors="replace", check=False, timeout=120
+    )
 
 
 @pytest.mark.parametrize("name", ["bench", "imatrix", "perplexity", "quantize", "tokenize"])
@@ -53,7 +55,7 @@ def test_tokens_of_a_text_with_a_model_from_the_archive(llamafile: Path, model: 
     model.unlink()
     result = run_as("llamafile-tokenize", llamafile, "-m", "tiny.gguf", "--ids", "-p", "ab", "--no-bos")
     assert result.returncode == 0, result.stderr
-    assert re.fullmatch(r"\[\d+, \d+\]\n", result.stdout)
+    assert result.stdout == "[259, 260, 261]\n"  # a space, a, b
 
 
 def test_a_model_is_quantized(llamafile: Path, model: Path, tmp_path: Path) -> None:
