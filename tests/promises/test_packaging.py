@@ -1,15 +1,18 @@
-"""Rows D, I and J of the promises: how a llamafile is made and what it is made of."""
+"""Rows D, I, J and K7 of the promises: how a llamafile is made and what it is made of."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from apepack.pack import Contents, link_runtime, pack
 from runtime.build import build
 from runtime.loaders import loader_bytes
 from runtime.platforms import platform_named
@@ -77,6 +80,18 @@ def test_d9_one_command_from_a_model_to_a_llamafile(
     entries = read_archive(tmp_path / "my.llamafile").entries
     names = {entry.name for entry in entries if not entry.name.startswith("pages/")}
     assert names == {"NOTICES", "tiny.gguf", ".args"}
+
+
+def test_d10_it_is_made_for_machines_that_its_author_does_not_have(tiny_model: Path, tmp_path: Path) -> None:
+    """A file that nothing here could start without an emulator."""
+    link_runtime([build(platform_named("linux-arm64")).path], tmp_path / "runtime")
+    pack(Contents(tiny_model, arguments=("-n", "2")), tmp_path / "my.llamafile", runtime=tmp_path / "runtime")
+    loader = tmp_path / "ape"
+    loader.write_bytes(loader_bytes(platform_named("linux-arm64")))
+    loader.chmod(0o755)
+    command = [tool(QEMU), str(loader), str(tmp_path / "my.llamafile"), "-p", "hello"]
+    result = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    assert (result.returncode, result.stdout[:5]) == (0, b"hello"), result.stderr
 
 
 def test_d11_a_model_beside_it_works_too(runtime: Path, tiny_model: Path, bare: dict[str, str]) -> None:
@@ -148,3 +163,36 @@ def test_j3_weights_lie_at_multiples_of_every_page_size(smollm2: Path) -> None:
     entry = read_archive(smollm2).entry("SmolLM2-135M-Instruct.Q4_1.gguf")
     assert entry is not None
     assert entry.data_offset % 65536 == 0
+
+
+def test_i4_what_was_made_is_to_be_given_away(
+    runtime: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
+) -> None:
+    """It is executable, works in another place under another name, and does not tell where it was made."""
+    folder = tmp_path / "the author's own folder"
+    folder.mkdir()
+    model = Path(shutil.copy(tiny_model, folder / "tiny.gguf"))
+    pack(Contents(model), folder / "my.llamafile", runtime=runtime)
+    assert (folder / "my.llamafile").stat().st_mode & 0o555 == 0o555
+    received = tmp_path / "received"
+    shutil.copyfile(folder / "my.llamafile", received)  # as a download comes: without its mode
+    received.chmod(0o755)
+    shutil.rmtree(folder)
+    result = run(received, "-p", "hello", "-n", "2", env=bare)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("hello")
+    assert str(tmp_path).encode() not in received.read_bytes()
+
+
+def test_k7_licences(llamafile: Path, bare: dict[str, str]) -> None:
+    """Of this project: Apache-2.0. Of the engine: MIT, as every file that holds it says, and by which engine it is."""
+    root = Path(__file__).parents[2]
+    assert "Apache License" in (root / "LICENSE").read_text()
+    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
+    notice = (root / "NOTICE").read_text()
+    for word in ("Apache License, Version 2.0", "The ggml authors", "MIT License"):
+        assert word in notice
+    with zipfile.ZipFile(llamafile) as archive:
+        notices = archive.read("NOTICES").decode()
+    assert re.search(r"llama\.cpp and ggml\n=+\n\nMIT License\n\nCopyright \(c\) \S+ The ggml authors", notices)
+    assert "llama.cpp of llama-cpp-python" in run(llamafile, "--version", env=bare).stdout

@@ -1,4 +1,4 @@
-"""Rows A1 to A13 of the promises: one file that runs."""
+"""Rows A1 to A12 (A2: test_systems.py) and C12 of the promises: one file that runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from apepack.pack import link_runtime
 from apepack.prologue import Magic
 from runtime.build import build
 from runtime.platforms import platform_named
+from tests.builders.gguf import TinyProjector
 from tests.builders.hosts import under_wine
-from tests.builders.network import in_private_network
+from tests.builders.network import SECOND_ADDRESS, in_private_network
 from tests.conftest import tool
 from tests.pipeline.conftest import run
 from tests.promises.servers import serving
@@ -142,7 +143,7 @@ def test_a9_control_c_ends_it_and_frees_the_port(smollm2: Path, bare: dict[str, 
     with serving(["/bin/sh", smollm2, "--nobrowser"], tmp_path / "log", bare) as server:
         assert any("listening on" in line for line in server.said)
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(timeout=2) == 0
+        assert server.process.wait(timeout=20) == 0
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", server.port))
@@ -166,3 +167,26 @@ def test_a12_two_flavours(
         result = run(llamafile, "-p", "hello", env=bare)
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith("hello")
+
+
+@pytest.mark.parametrize("name", ["llamafile", "llamafile-server"])
+def test_c12_a_server_for_others_opens_a_page_here(
+    runtime: Path, tiny_model: Path, bare: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """It listens on all addresses, names those that can be opened, and opens the one of this machine."""
+    projector = TinyProjector().write(tmp_path / "projector.gguf")
+    (tmp_path / name).symlink_to(runtime)
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\necho "$1" >"{tmp_path}/opened"\n')
+    opener.chmod(0o755)
+    desktop = {**bare, "DISPLAY": ":0", "PATH": f"{tmp_path}:{bare['PATH']}"}
+    script = f"""
+    sh "$1" -m "$2" --mmproj "$3" --host 0.0.0.0 2>"$4" &
+    until curl -sf http://{SECOND_ADDRESS}:8080/health && [ -s "$5" ]; do kill -0 $! || exit 1; sleep 0.1; done >&2
+    cat "$5"
+    """
+    files = (tmp_path / name, tiny_model, projector, tmp_path / "log", tmp_path / "opened")
+    result = in_private_network(script, *files, environment=desktop)
+    assert result.stdout == "http://127.0.0.1:8080/\n", result.stderr
+    urls = re.findall(r"llamafile: listening on (\S+)", (tmp_path / "log").read_text())
+    assert urls == ["http://127.0.0.1:8080", f"http://{SECOND_ADDRESS}:8080"]

@@ -1,17 +1,30 @@
-"""Rows F1 to F8 and E6 of the promises: the systems and processors that a llamafile runs on."""
+"""Rows F1 to F8 (F5: test_gotchas.py), A2, D5 and E6 of the promises: the systems and processors that it runs on.
+
+Of systems that are not here, files say what they need: the small program that tests compile for every platform, by the
+same toolchain with the same targets as the runtime, and what the README says of them.
+"""
 
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apepack.carried import carried_platforms
 from runtime.build import build
+from runtime.image import read_image
+from runtime.image.brand import read_brand, read_notes
+from runtime.image.elf import Elf
+from runtime.image.load_commands import BuildVersion
+from runtime.image.macho import Macho
+from runtime.image.pe import read_pe
 from runtime.loaders import loader_bytes
-from runtime.platforms import platform_named
+from runtime.platforms import PLATFORMS, Launch, Proof, platform_named
+from tests.builders.programs import everywhere, everywhere_ape
 from tests.conftest import tool
 from tests.pipeline.conftest import QEMU
+from tests.promises.readme import platform_rows, section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +112,126 @@ def test_e6_an_address_space_of_39_bits(arm64: Path, tiny_model: Path) -> None:
     result = complete(tool(QEMU), "-R", "0x8000000000", arm64, model=tiny_model)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("hello")
+
+
+# What the README says of each, in the order of the columns: how it starts, and what was run of it.
+STARTS = {
+    Launch.MAPPED: "mapped where it lies in the file",
+    Launch.PE: "the file itself is the program",
+    Launch.UNPACKED: "unpacked once, then executed",
+}
+RUN = {
+    Proof.NATIVE: "natively",
+    Proof.QEMU: "under qemu-user",
+    Proof.WINE: "under wine64",
+    Proof.STRUCTURE: "nothing of",
+}
+
+
+def rows_by_platform() -> dict[str, list[str]]:
+    """The rows of the README's table; `freebsd-, netbsd-, openbsd-amd64` are three of them."""
+    rows = {}
+    for names, *cells in platform_rows():
+        ending = names.rpartition("-")[2]
+        for name in names.split(", "):
+            rows[name if not name.endswith("-") else name + ending] = cells
+    return rows
+
+
+def test_a2_the_readme_says_where_it_runs_and_how_that_is_known() -> None:
+    """Neither a platform too few nor one too many, and no claim to have run what was only looked at."""
+    rows = rows_by_platform()
+    assert list(rows) == [platform.name for platform in PLATFORMS]
+    for platform in PLATFORMS:
+        _, starts, was_run, _ = rows[platform.name]
+        assert starts == STARTS[platform.launch]
+        assert RUN[platform.proof] in was_run
+        assert ("nothing of" in was_run) is (platform.proof is Proof.STRUCTURE)
+
+
+def test_d5_one_file_for_six_systems() -> None:
+    carried = carried_platforms(memoryview(everywhere_ape()))
+    assert sorted(carried) == sorted(platform.name for platform in PLATFORMS)
+    systems = {platform_named(name).system for name in carried}
+    assert systems == {"Linux", "Windows", "Darwin", "FreeBSD", "NetBSD", "OpenBSD"}
+
+
+@pytest.mark.parametrize("name", ["macos-arm64", "macos-amd64"])
+def test_f2_the_oldest_macos(name: str) -> None:
+    """Darwin 22 and later; the README of llamafile promises 23.1."""
+    macho = read_image(everywhere(platform_named(name)).read_bytes()).headers
+    assert isinstance(macho, Macho)
+    (version,) = macho.of_kind(BuildVersion)
+    assert version.minos == 13 << 16
+    assert "macOS 13.0" in rows_by_platform()[name][0]
+
+
+# Of the functions that Windows has since 8.1 or later, those that a port like ours may come to call without noticing.
+YOUNG_FUNCTIONS = {
+    "ClosePseudoConsole", "CreateFile3", "CreatePseudoConsole", "DiscardVirtualMemory", "GetMachineTypeAttributes",
+    "GetSystemCpuSetInformation", "GetTempPath2W", "GetThreadDescription", "IsWow64Process2", "MapViewOfFile2",
+    "MapViewOfFile3", "OfferVirtualMemory", "OpenFileMappingFromApp", "QueryInterruptTime",
+    "QueryUnbiasedInterruptTimePrecise", "ReclaimVirtualMemory", "ResizePseudoConsole", "SetProcessDefaultCpuSets",
+    "SetThreadDescription", "SetThreadSelectedCpuSets", "UnmapViewOfFile2", "VirtualAlloc2", "VirtualAllocFromApp",
+    "VirtualProtectFromApp",
+}  # fmt: skip  # a list
+WINDOWS_LIBRARIES = {"kernel32.dll", "ws2_32.dll", "shell32.dll", "advapi32.dll"}
+
+
+def imports(path: Path) -> dict[str, set[str]]:
+    """The names that a Windows program wants, by the library that it wants them from."""
+    import lief
+
+    program: Any = lief.PE.parse(str(path))
+    return {library.name.lower(): {entry.name for entry in library.entries} for library in program.imports}
+
+
+def test_f3_windows_8_has_all_that_it_wants() -> None:
+    """By its headers and the names of what it imports. The C runtime is part of Windows 10, an update before that."""
+    path = build(platform_named("windows-amd64")).path
+    pe = read_pe(path.read_bytes())
+    assert (pe.optional.major_subsystem_version, pe.optional.minor_subsystem_version) <= (6, 2)
+    assert (pe.optional.major_operating_system_version, pe.optional.minor_operating_system_version) <= (6, 2)
+    found = imports(path)
+    assert "CreateFileW" in found["kernel32.dll"]
+    libraries = {library for library in found if not library.startswith("api-ms-win-crt-")}
+    assert libraries <= WINDOWS_LIBRARIES
+    assert set[str]().union(*found.values()) & YOUNG_FUNCTIONS == set()
+    assert "Windows 8 with the Universal C Runtime" in rows_by_platform()["windows-amd64"][0]
+
+
+def noted_version(owner: bytes, data: bytes, elf: Elf) -> int:
+    (note,) = [note for note in read_notes(data, elf) if note.owner == owner and note.type == 1]
+    return int.from_bytes(note.description, "little")
+
+
+@pytest.mark.parametrize(
+    ("system", "linker"),
+    [("FreeBSD", "/libexec/ld-elf.so.1"), ("NetBSD", "/libexec/ld.elf_so"), ("OpenBSD", "/usr/libexec/ld.so")],
+)
+def test_f4_the_bsds_know_it_for_theirs(system: str, linker: str) -> None:
+    """By the note that their kernels go by, which also says for which release it was made, and the dynamic linker."""
+    platform = platform_named(f"{system.lower()}-amd64")
+    data = everywhere(platform).read_bytes()
+    elf = read_image(data).headers
+    assert isinstance(elf, Elf)
+    brand = read_brand(data, elf)
+    assert (brand.system, brand.has_note, brand.interpreter) == (system, True, linker)
+    number = noted_version(system.encode() + b"\0", data, elf)
+    # 1400500 and 1001000000 are how FreeBSD's and NetBSD's headers number releases; OpenBSD's note has a zero.
+    stated = {
+        "FreeBSD": f"FreeBSD {number // 100000}.{number // 1000 % 100}",
+        "NetBSD": f"NetBSD {number // 10**8}.{number // 10**6 % 100}",
+        "OpenBSD": "OpenBSD 7.8 (whose libraries it was linked for; the file names no version)",
+    }
+    assert stated[system] in rows_by_platform()[platform.name][0]
+    assert (number == 0) is (system == "OpenBSD")
+
+
+def test_f7_one_set_of_instructions_for_every_amd64_processor(amd64: Path, tiny_model: Path) -> None:
+    """The oldest gives the same text as this one; that newer ones are not made use of is said."""
+    there = complete(tool(X86_64), "-cpu", "core2duo", amd64, model=tiny_model)
+    here = complete(amd64, model=tiny_model)
+    assert (there.returncode, here.returncode) == (0, 0), there.stderr + here.stderr
+    assert there.stdout == here.stdout
+    assert "do not yet use newer instructions" in section("Platforms")

@@ -1,0 +1,45 @@
+"""That each row of the promises has a test named after it, here, or a reason why it has none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+# How many rows each group has: product, API, commands of the examples, packaging, gotchas, systems and processors, GPU,
+# building and installing, creating and distributing, technical claims, security and licence.
+GROUPS: Final = {"A": 13, "B": 7, "C": 15, "D": 11, "E": 8, "F": 8, "G": 7, "H": 6, "I": 6, "J": 8, "K": 8}
+ROWS: Final = [f"{group}{number}" for group, count in GROUPS.items() for number in range(1, count + 1)]
+
+_INSTALLATION: Final = "what make install does"
+WITHOUT_TEST: Final = {
+    "H1": _INSTALLATION,
+    "H2": _INSTALLATION,
+    "H3": _INSTALLATION,
+    "H4": _INSTALLATION,
+    "H6": _INSTALLATION,
+    "J5": "the number of lines of another project's zipalign: no promise to anybody who uses this one",
+    "J8": "how another project loads GPU code: not visible to users, and there is none here",
+}
+
+
+def rows_with_tests() -> set[str]:
+    """The rows in the names of tests; test_c7_c8_… is one of both."""
+    rows: set[str] = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found = re.match(r"(?:[a-k]\d+_)+", name)
+            rows.update(found[0].upper().strip("_").split("_") if found else ())
+    return rows
+
+
+def test_each_row_has_a_test_or_a_reason() -> None:
+    assert [row for row in ROWS if row not in rows_with_tests() | WITHOUT_TEST.keys()] == []
+
+
+def test_what_has_a_test_needs_no_reason() -> None:
+    assert rows_with_tests() & WITHOUT_TEST.keys() == set()
+
+
+def test_no_test_is_named_after_a_row_that_does_not_exist() -> None:
+    assert rows_with_tests() - set(ROWS) == set()
