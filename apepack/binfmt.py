@@ -19,7 +19,7 @@ def _line(name: str, magic: Magic) -> str:
 
 # What systemd-binfmt reads from /etc/binfmt.d; each line alone is what /proc/sys/fs/binfmt_misc/register takes.
 BINFMT_CONFIGURATION: Final = f"""\
-# /etc/binfmt.d/ape.conf: APE programs (ape(5)) are started by {INTERPRETER}
+# /etc/binfmt.d/zz-ape.conf: APE programs (ape(5)) are started by {INTERPRETER}
 {_line("APE", Magic.MZ)}
 {_line("APE-jart", Magic.NO_WINDOWS)}
 """

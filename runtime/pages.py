@@ -43,6 +43,29 @@ _EDITS: Final = (
         replacement=f"router: {{ type: 'hash' }}, version: {{ name: '{ENGINE_SDIST.version}' }}",
         reason="the name of a version is the time of its build, unless there is one",
     ),
+    *(
+        Edit(f"src/lib/{file}", gif, f"{bmp} {gif}", "the engine decodes BMP as it does GIF; the page took it for text")
+        for file, gif, bmp in (
+            ("enums/files.enums.ts", "GIF = 'gif',", "BMP = 'bmp',"),
+            ("enums/files.enums.ts", "GIF = '.gif',", "BMP = '.bmp',"),
+            ("enums/files.enums.ts", "GIF = 'image/gif',", "BMP = 'image/bmp',"),
+            (
+                "constants/supported-file-types.constants.ts",
+                "[FileTypeImage.GIF]: {",
+                "[FileTypeImage.BMP]: { extensions: [FileExtensionImage.BMP], mimeTypes: [MimeTypeImage.BMP] },",
+            ),
+            ("constants/read-media.ts", "gif: MimeTypeImage.GIF,", "bmp: MimeTypeImage.BMP,"),
+            ("constants/mcp-resource.constants.ts", "[MimeTypeImage.GIF]: 'gif',", "[MimeTypeImage.BMP]: 'bmp',"),
+            ("utils/file-type.ts", "case MimeTypeImage.GIF:", "case MimeTypeImage.BMP:"),
+            ("utils/file-type.ts", "case FileExtensionImage.GIF:", "case FileExtensionImage.BMP:"),
+        )
+    ),
+    Edit(
+        file="src/lib/constants/mcp-resource.constants.ts",
+        anchor="|gif|",
+        replacement="|bmp|gif|",
+        reason="the same, in a list of another form",
+    ),
 )
 
 _IMPATIENT: Final = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")

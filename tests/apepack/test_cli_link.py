@@ -105,7 +105,7 @@ def test_binfmt_lines_name_both_magics_and_the_interpreter(folder: Path) -> None
     lines = printed.splitlines()
 
     assert lines[1:] == [":APE:M::MZqFpD::/usr/bin/ape:FP", ":APE-jart:M::jartsr::/usr/bin/ape:FP"]
-    assert lines[0].startswith("# /etc/binfmt.d/ape.conf")
+    assert lines[0].startswith("# /etc/binfmt.d/zz-ape.conf")
     assert json_of(apepack(folder, "--print-binfmt", "--json"))["configuration"] == printed
 
 

@@ -5,6 +5,7 @@ chromedriver speaks it over HTTP, in a handful of commands: a client library wou
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -30,7 +31,12 @@ ENTER: Final = "\ue007"
 
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # the key that the protocol gives references
 _PATIENCE: Final = 180.0
-_GONE: Final = {"no such element", "stale element reference", "element not interactable"}
+_GONE: Final = {
+    "no such element",
+    "stale element reference",
+    "element not interactable",
+    "element click intercepted",
+}
 _ARGUMENTS: Final = (
     "--headless=new",
     "--no-sandbox",  # Chromium's own needs a user who is not root
@@ -98,6 +104,21 @@ class Browser:
         element: Element = self.wait_for(f"{selector} {text}", lambda: self._first(selector, text))
         return element
 
+    def read(self, selector: str, text: str = "") -> str:
+        """Return all the text of that element, which may be another one by the time that it would be asked."""
+        return str(self.wait_for(f"{selector} {text}", lambda: self._first_text(selector, text)))
+
+    def click(self, selector: str, text: str = "") -> None:
+        """Click that element, as soon as it can be clicked."""
+
+        def clicked() -> bool:
+            element = self._first(selector, text)
+            if element:
+                element.click()
+            return element is not None
+
+        self.wait_for(f"{selector} {text}, to be clicked,", clicked)
+
     def wait_for(self, what: str, look: Callable[[], Any]) -> Any:
         """Return what LOOK finds, as soon as it finds something; elements may come and go meanwhile."""
         deadline = time.monotonic() + _PATIENCE
@@ -110,6 +131,16 @@ class Browser:
             time.sleep(0.05)
         pytest.fail(f"{what} did not come within three minutes; the page says: {self.find_all('body')[0].text}")
 
+    def picture(self, width: int, height: int) -> bytes:
+        """Return what the page looks like in a window of this size and of twice the usual density, as WebP."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": False}
+        self._devtools("Emulation.setDeviceMetricsOverride", size)
+        try:
+            taken = self._devtools("Page.captureScreenshot", {"format": "webp", "quality": 80})
+        finally:
+            self._devtools("Emulation.clearDeviceMetricsOverride", {})
+        return base64.b64decode(taken["data"])
+
     def addresses(self) -> set[str]:
         """Return the addresses that were asked for since the last call, by the page and by its service worker."""
         messages = [
@@ -117,8 +148,15 @@ class Browser:
         ]
         return {item["params"]["request"]["url"] for item in messages if item["method"] == "Network.requestWillBeSent"}
 
+    def _devtools(self, command: str, parameters: object) -> Any:
+        """Return what a command gives that WebDriver has none for (https://chromedevtools.github.io/devtools-protocol/)."""
+        return self.ask("POST", "goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def _first(self, selector: str, text: str) -> Element | None:
         return next((element for element in self.find_all(selector) if text in element.text), None)
+
+    def _first_text(self, selector: str, text: str) -> str | None:
+        return next((seen for element in self.find_all(selector) if text in (seen := element.text)), None)
 
 
 @contextmanager
@@ -151,7 +189,7 @@ def _ask(url: str, method: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     try:
         request = Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310  # our own driver
-        with urlopen(request, timeout=120) as answer:  # noqa: S310  # the same
+        with urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310  # the same
             return json.load(answer)["value"]
     except HTTPError as error:
         with error:

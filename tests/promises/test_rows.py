@@ -11,13 +11,7 @@ from typing import Final
 GROUPS: Final = {"A": 13, "B": 7, "C": 15, "D": 11, "E": 8, "F": 8, "G": 7, "H": 6, "I": 6, "J": 8, "K": 8}
 ROWS: Final = [f"{group}{number}" for group, count in GROUPS.items() for number in range(1, count + 1)]
 
-_INSTALLATION: Final = "what make install does"
 WITHOUT_TEST: Final = {
-    "H1": _INSTALLATION,
-    "H2": _INSTALLATION,
-    "H3": _INSTALLATION,
-    "H4": _INSTALLATION,
-    "H6": _INSTALLATION,
     "J5": "the number of lines of another project's zipalign: no promise to anybody who uses this one",
     "J8": "how another project loads GPU code: not visible to users, and there is none here",
 }

@@ -65,7 +65,11 @@ def pretend(
     (source / "src" / "lib" / "vendors").mkdir(parents=True)
     (source / "src" / "app.css").write_text("@import 'tailwindcss';\n")
     (source / "package-lock.json").write_text('{"packages": {"node_modules/vite": {"version": "7.0.0"}}}')
-    (source / "svelte.config.js").write_text("kit: { router: { type: 'hash' } }\n")
+    for edit in pages._EDITS:
+        file = source / edit.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as text:
+            text.write(f"{edit.anchor}\n")
     monkeypatch.setattr(pages, "engine_source", lambda: folder / "source")
 
 
@@ -76,10 +80,29 @@ def test_the_lock_file_pins_all_that_is_installed() -> None:
     assert [name for name, facts in packages.items() if not facts["integrity"].startswith("sha512-")] == []
 
 
-def test_the_engines_sources_have_the_anchors(tmp_path: Path) -> None:
+@pytest.fixture
+def edited(tmp_path: Path) -> Path:
+    """The page's sources, as they are built."""
+    shutil.copytree(engine_source() / "tools" / "ui" / "src", tmp_path / "src")
     shutil.copy(engine_source() / "tools" / "ui" / "svelte.config.js", tmp_path)
     apply_edits(tmp_path, pages._EDITS)
-    assert "version: { name: '" in (tmp_path / "svelte.config.js").read_text()
+    return tmp_path
+
+
+def test_the_engines_sources_have_the_anchors(edited: Path) -> None:
+    assert "version: { name: '" in (edited / "svelte.config.js").read_text()
+
+
+def test_the_page_knows_bmp_wherever_it_knows_gif(edited: Path) -> None:
+    """Another engine may list it in more places."""
+    lists = {}
+    for file in (edited / "src").rglob("*.ts"):
+        text = file.read_text()
+        counts = [len(re.findall(rf"\b(?:{kind}|{kind.upper()})\b", text)) for kind in ("gif", "bmp")]
+        if any(counts):
+            lists[file.name] = counts
+    assert len(lists) == 5
+    assert [name for name, (gif, bmp) in lists.items() if gif != bmp] == []
 
 
 def test_a_page_is_built_once(cache: Path, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
