@@ -39,6 +39,7 @@ PACKAGES = {
     "mkfs.xfs": "xfsprogs",
     "mksh": "mksh",
     "mman": "mandoc",
+    "nsenter": "util-linux",
     "objdump": "binutils",
     "posh": "posh",
     "qemu-aarch64-static": "qemu-user-static",
