@@ -67,7 +67,7 @@ def test_a13_what_the_readme_says_to_run_exists(title: str) -> None:
         if COMMANDS[name] == "this project":
             given = {argument for argument in arguments if argument.startswith("-")}
             assert given <= options_of(name), f"{name} {arguments}"
-    assert "[Gotchas](#gotchas)" in section("Platforms")
+    assert "[Gotchas](#gotchas)" in section("Try it")
 
 
 def test_a13_options_that_it_names_alone_exist() -> None:
