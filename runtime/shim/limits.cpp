@@ -1,6 +1,8 @@
-#include "limits.h"
+// What requests may ask of the engine, which by itself has no bounds but the stack and the memory: each limit is far
+// above what clients send, and far below what brings a server down.
 
 #include "hooks.h"
+#include "server.h"
 
 #include <cstdint>
 #include <cstring>

@@ -7,7 +7,6 @@
 #include "engine_log.h"
 #include "hooks.h"
 #include "interruption.h"
-#include "limits.h"
 #include "listening.h"
 #include "llama.h"
 #include "log.h"
