@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from runtime.compilation import jobs, run_tool
 from runtime.edits import EDITS, apply_edits
 from runtime.platforms import ImageFormat, Platform
 from runtime.toolchain import Toolchain, compiler_flags
+from runtime.variants import variants_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,7 @@ __all__ = ["INCLUDES", "LIBRARIES", "Engine", "build_engine", "engine_key", "eng
 
 _RECIPE: Final = Path(__file__).with_name("recipe")
 _RECIPE_FILES: Final = ("CMakeLists.txt", "hooks.h", "member_file.h", "pages/ui.h")
+_RENAMING: Final = Path(__file__).with_name("renaming.py")
 
 # zig has one level for -O1, -O2 and -O3. What this choice bought: ARCHITECTURE.md, "What the build costs".
 _HOT: Final = "-O2"
@@ -55,7 +58,7 @@ _OPTIONS: Final = {
     "LLAMA_USE_PREBUILT_UI": "OFF",
 }
 
-# In the order that a linker wants them: a library stands before those it calls.
+# In the order that a linker wants them: a library stands before those it calls. Those of the variants follow.
 LIBRARIES: Final = (
     "llama-bench-impl",
     "llama-imatrix-impl",
@@ -85,13 +88,16 @@ class Engine:
     """The engine of one platform: its libraries and the source that its headers are in."""
 
     key: str
+    platform: Platform
     source: Path
     folder: Path
 
     @property
     def libraries(self) -> list[Path]:
         """The static libraries in link order."""
-        return [self.folder / f"lib{name}.a" for name in LIBRARIES]
+        variants = [f"ggml-cpu-{variant.name}" for variant in variants_of(self.platform)]
+        *others, base = LIBRARIES
+        return [self.folder / f"lib{name}.a" for name in (*others, *variants, base)]
 
     @property
     def includes(self) -> list[Path]:
@@ -122,7 +128,10 @@ def engine_key(platform: Platform, tools: Toolchain) -> str:
     recipe = [_RECIPE / name for name in _RECIPE_FILES]
     target = [platform.zig_target, platform.cpu, platform.system, platform.processor]
     flags = compiler_flags(platform, [])
-    return digest_of([_source_key(), tools.identity, *target, *flags, repr(_OPTIONS), _HOT, _COLD, *recipe])
+    variants = repr(variants_of(platform))
+    return digest_of(
+        [_source_key(), tools.identity, *target, *flags, variants, repr(_OPTIONS), _HOT, _COLD, *recipe, _RENAMING]
+    )
 
 
 def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -150,7 +159,7 @@ def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, 
             shutil.move(library, folder / f"lib{library.stem.removeprefix('lib')}.a")
         shutil.rmtree(work)
 
-    return Engine(key, source, cached("engine", key, compile_into))
+    return Engine(key, platform, source, cached("engine", key, compile_into))
 
 
 def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -> None:
@@ -173,6 +182,8 @@ def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -
         "ENGINE_HOT": _HOT,
         "ENGINE_COLD": _COLD,
         "LLAMA_SOURCE": str(source),
+        "CPU_VARIANTS": ";".join(f"{variant.name}={variant.cpu}" for variant in variants_of(platform)),
+        "RENAMING": f"{sys.executable};{_RENAMING}",
     }
     if platform.image_format is ImageFormat.MACHO:
         options["CMAKE_INSTALL_NAME_TOOL"] = "true"  # CMake asks for it on Darwin; nothing is installed

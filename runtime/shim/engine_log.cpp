@@ -1,5 +1,6 @@
 #include "engine_log.h"
 
+#include "cpu_variant.h"
 #include "ggml.h"
 #include "llama.h"
 #include "log.h"
@@ -53,6 +54,7 @@ void listen_to_engine(bool quiet) {
     if (quiet) {
         common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1); // the engine's own front end is not asked either
     }
+    LOG_INF("computing with the variant for: %s\n", cpu_variant());
     llama_log_set(receive, nullptr);
     mtmd_helper_log_set(receive, nullptr);
 }

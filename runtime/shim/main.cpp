@@ -3,6 +3,7 @@
 #include "arguments.h"
 #include "browser.h"
 #include "container.h"
+#include "cpu_variant.h"
 #include "engine.h"
 #include "message.h"
 #include "model.h"
@@ -53,7 +54,7 @@ bool answers(const Options &options) {
         return true;
     }
     if (last_of(options, {"--version"}) != nullptr) {
-        std::puts("llamafile " LLAMAFILE_VERSION);
+        std::printf("llamafile " LLAMAFILE_VERSION "\ncomputes with the variant for: %s\n", cpu_variant());
         return true;
     }
     return false;

@@ -138,10 +138,10 @@ def test_h5_help_and_manual_have_the_same_options(llamafile: Path, bare: dict[st
     assert shown - documented == set()
 
 
-def test_the_version_is_one_line(llamafile: Path, bare: dict[str, str]) -> None:
+def test_the_version_is_a_line_and_the_variant_another(llamafile: Path, bare: dict[str, str]) -> None:
     result = run(llamafile, "--version", env=bare)
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(r"llamafile v?\d.*\n", result.stdout)
+    assert re.fullmatch(r"llamafile v?\d.*\ncomputes with the variant for: \w+\n", result.stdout)
 
 
 def chat(program: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -10,8 +10,6 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from apepack.pack import Contents, link_runtime, pack
 from runtime.build import build
 from runtime.loaders import loader_bytes
@@ -118,15 +116,6 @@ def test_j4_zip_tools_accept_it(smollm2: Path) -> None:
         assert archive.testzip() is None
         names = {name for name in archive.namelist() if not name.startswith("pages/")}
         assert names == {"NOTICES", "SmolLM2-135M-Instruct.Q4_1.gguf", ".args"}
-
-
-@pytest.mark.parametrize("processor", ["core2duo", "Nehalem", "SandyBridge", "Haswell"])
-def test_d1_old_and_new_processors_give_the_same_tokens(tiny_model: Path, processor: str) -> None:
-    program = build(platform_named("linux-amd64")).path
-    command = [str(program), "-m", str(tiny_model), "-p", "hello", "-n", "16", "--temp", "0"]
-    emulated = [tool("qemu-x86_64-static"), "-cpu", processor, *command]
-    here, there = [subprocess.run(line, capture_output=True, check=False, timeout=120) for line in (command, emulated)]
-    assert (there.returncode, there.stdout) == (0, here.stdout), there.stderr
 
 
 def test_d3_it_is_a_program_of_windows_too(runtime: Path) -> None:

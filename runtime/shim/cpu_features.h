@@ -1,0 +1,27 @@
+// What instructions the processor has, as far as a variant of what computes asks for them, and the system lets them be
+// used.
+
+#pragma once
+
+#include <cstdint>
+
+using CpuFeatures = uint32_t; // a bit for each
+
+#if defined(__x86_64__)
+// The levels of the psABI, each with those below it.
+constexpr CpuFeatures X86_64_V2 = 1 << 0;
+constexpr CpuFeatures AVX = 1 << 1;
+constexpr CpuFeatures X86_64_V3 = 1 << 2;
+constexpr CpuFeatures AVX_VNNI = 1 << 3;
+constexpr CpuFeatures X86_64_V4 = 1 << 4;
+constexpr CpuFeatures AVX512_VBMI = 1 << 5;
+constexpr CpuFeatures AVX512_VNNI = 1 << 6;
+constexpr CpuFeatures AVX512_BF16 = 1 << 7;
+#else
+constexpr CpuFeatures DOTPROD = 1 << 0;
+constexpr CpuFeatures FP16 = 1 << 1;
+constexpr CpuFeatures I8MM = 1 << 2;
+constexpr CpuFeatures SVE = 1 << 3;
+#endif
+
+CpuFeatures cpu_features();

@@ -1,0 +1,130 @@
+"""D1, F7, F8: one program computes with the best instructions that a processor has, and with none that it lacks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runtime.build import build
+from runtime.platforms import platform_named
+from runtime.variants import BASELINE, variants_of
+from tests.builders.hosts import under_wine
+from tests.conftest import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AMD64, ARM64 = "qemu-x86_64-static", "qemu-aarch64-static"
+PROMPT = "The capital of France is"
+# The best that each emulated processor can run. Emulation knows no AVX-512 and no AVX-VNNI.
+PROCESSORS = [
+    ("core2duo", BASELINE),
+    ("Penryn", BASELINE),
+    ("Nehalem", "nehalem"),
+    ("Westmere", "nehalem"),
+    ("SandyBridge", "sandybridge"),
+    ("IvyBridge", "sandybridge"),
+    ("Haswell", "haswell"),
+    ("max", "haswell"),
+    ("max,-avx2", "sandybridge"),
+    ("max,-xsave", "nehalem"),  # instructions without the registers
+]
+PROCESSORS_OF_ARM = [
+    ("cortex-a53", BASELINE),
+    ("cortex-a72", BASELINE),
+    ("a64fx", BASELINE),  # SVE, but no dot products
+    ("cortex-a76", "fp16"),
+    ("max,sve=off", "i8mm"),
+    ("max", "sve"),
+]
+
+
+def output_of(*command: object, **variables: str) -> str:
+    result = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        timeout=300,
+        env=os.environ | variables,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def variant_of(*command: object, **variables: str) -> str:
+    """Which one a program says that it computes with."""
+    (name,) = re.findall(
+        r"^computes with the variant for: (\w+)$", output_of(*command, "--version", **variables), re.MULTILINE
+    )
+    return str(name)
+
+
+def can_run(program: Path, name: str) -> bool:
+    return variant_of(program, LLAMAFILE_CPU=name) == name
+
+
+@pytest.fixture(scope="module")
+def amd64() -> Path:
+    return build(platform_named("linux-amd64")).path
+
+
+@pytest.fixture(scope="module")
+def arm64() -> Path:
+    return build(platform_named("linux-arm64")).path
+
+
+@pytest.mark.parametrize(("processor", "name"), PROCESSORS)
+def test_d1_old_and_new_processors(amd64: Path, tiny_model: Path, processor: str, name: str) -> None:
+    """The best variant is chosen, and computes what it computes on this machine, to the last digit."""
+    emulated = [tool(AMD64), "-cpu", processor, amd64]
+    assert variant_of(*emulated) == name
+    arguments = ["-m", tiny_model, "-p", "hello", "-n", "16", "--temp", "0"]
+    assert output_of(*emulated, *arguments) == output_of(amd64, *arguments, LLAMAFILE_CPU=name)
+
+
+@pytest.mark.parametrize(("processor", "name"), PROCESSORS_OF_ARM)
+def test_f8_processors_of_arm(arm64: Path, tiny_model: Path, processor: str, name: str) -> None:
+    emulated = [tool(ARM64), "-cpu", processor, arm64]
+    assert variant_of(*emulated) == name
+    arguments = ["-m", tiny_model, "-p", "hello", "-n", "16", "--temp", "0"]
+    assert output_of(*emulated, *arguments).startswith("hello")
+
+
+@pytest.mark.parametrize("name", [BASELINE, *(variant.name for variant in variants_of(platform_named("linux-amd64")))])
+def test_f7_each_variant_knows_the_capital(amd64: Path, smollm2: Path, name: str) -> None:
+    if not can_run(amd64, name):
+        assert variant_of(tool(AMD64), "-cpu", "max", amd64, LLAMAFILE_CPU=name) != name
+        return
+    model = f"{smollm2}@SmolLM2-135M-Instruct.Q4_1.gguf"
+    answer = output_of(amd64, "-m", model, "-p", PROMPT, "-n", "2", "--temp", "0", LLAMAFILE_CPU=name)
+    assert answer == f"{PROMPT} Paris.\n"
+
+
+def test_f7_windows_chooses_as_linux_does(amd64: Path) -> None:
+    program = build(platform_named("windows-amd64")).path
+    said = under_wine(program, "--version").stdout.replace("\r", "")
+    assert f"computes with the variant for: {variant_of(amd64)}\n" in said
+
+
+def test_f7_what_a_processor_cannot_run_is_not_run(amd64: Path) -> None:
+    result = subprocess.run(
+        [tool(AMD64), "-cpu", "Nehalem", amd64, "--version"],
+        env=os.environ | {"LLAMAFILE_CPU": "zen4"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "LLAMAFILE_CPU names nothing that this processor can run; using 'nehalem'" in result.stderr
+    assert result.stdout.endswith(": nehalem\n")
+
+
+def test_f7_the_log_names_it(amd64: Path, tiny_model: Path) -> None:
+    command = [str(amd64), "-m", str(tiny_model), "-p", "hello", "-n", "1", "-v"]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stderr
+    assert f"computing with the variant for: {variant_of(amd64)}\n" in said
