@@ -19,6 +19,7 @@
 
 #include <clocale>
 #include <csignal>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,11 @@ std::string llamafile_model_name(const std::string &fallback, const std::string 
 }
 
 void llamafile_listening(const std::string &address) {
+    if (!is_alone) {
+        // In the line where the cursor is, the chat shows that it loads.
+        std::fputs("\n", stdout);
+        std::fflush(stdout);
+    }
     announce(address);
     if (has_page()) {
         open_browser(address, pages_path);
