@@ -224,7 +224,7 @@ def test_b6_fields_of_llama_cpp(server: Server) -> None:
 
 def test_b6_a_json_schema_holds(server: Server) -> None:
     schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"]}
-    completion = answer(server, "/completion", {"prompt": "hello", "n_predict": 64, "json_schema": schema})
+    completion = answer(server, "/completion", {"prompt": "hello", "n_predict": 256, "json_schema": schema})
     assert isinstance(json.loads(completion["content"])["sure"], bool)
 
 
