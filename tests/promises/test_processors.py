@@ -69,16 +69,6 @@ def can_run(program: Path, name: str) -> bool:
     return variant_of(program, LLAMAFILE_CPU=name) == name
 
 
-@pytest.fixture(scope="module")
-def amd64() -> Path:
-    return build(platform_named("linux-amd64")).path
-
-
-@pytest.fixture(scope="module")
-def arm64() -> Path:
-    return build(platform_named("linux-arm64")).path
-
-
 @pytest.mark.parametrize(("processor", "name"), PROCESSORS)
 def test_d1_old_and_new_processors(amd64: Path, tiny_model: Path, processor: str, name: str) -> None:
     """The best variant is chosen, and computes what it computes on this machine, to the last digit."""

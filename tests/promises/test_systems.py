@@ -36,18 +36,6 @@ REFUSAL = (
 )
 
 
-@pytest.fixture(scope="session")
-def amd64() -> Path:
-    """The program for Linux on amd64."""
-    return build(platform_named("linux-amd64")).path
-
-
-@pytest.fixture(scope="session")
-def arm64() -> Path:
-    """The program for Linux on arm64."""
-    return build(platform_named("linux-arm64")).path
-
-
 def complete(*command: str | Path, model: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, "-m", model, "-p", "hello", "-n", "4", "--temp", "0"],
