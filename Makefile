@@ -65,7 +65,7 @@ help:
 	@echo "make check              style and types only"
 	@echo "make format             rewrite the sources in house style"
 	@echo "make clean              remove what was made here (the cache outside stays)"
-	@echo "make bench              measure zipalign and the start of an APE, and write benchmarks/*.md"
+	@echo "make bench              measure everything, beside what it is compared with, and write benchmarks/*.md"
 	@echo "PLATFORMS='A B'         build for these platforms (llamafile-build --list), or for all"
 	@echo "PYTHON=/path/to/python3 use this Python, and let what is installed use it"
 
@@ -162,9 +162,10 @@ build/man/%.pdf: %
 	@mkdir -p $(@D)
 	@mandoc -T pdf $< >$@
 
-bench: .venv/ready
-	@$(BIN)/python -m benchmarks.bench_zipalign
-	@$(BIN)/python -m benchmarks.bench_start
+# Needs gcc or clang, and an hour and a half, half of which the first run compiles what the runtime is compared with.
+BENCHMARKS := zipalign start speed first_token server scaling
+bench: build/llamafile
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 
 clean:
 	@rm -rf build .venv

@@ -29,6 +29,13 @@ class Edit:
 
 EDITS: Final = (
     Edit(
+        file="ggml/src/ggml-cpu/amx/amx.cpp",
+        anchor="static bool ggml_amx_init() {",
+        replacement="static bool ggml_amx_init() {\n    return llamafile_has_amx();",
+        reason="what was compiled for such processors must not run on others; and the system is asked for their "
+        "registers once, when a program starts, not for every operation from inside the sandbox",
+    ),
+    Edit(
         file="tools/server/server.cpp",
         anchor='uses_default_port |= string_ends_with(address, ":8080");',
         replacement="",

@@ -25,8 +25,9 @@ _RECIPE: Final = Path(__file__).with_name("recipe")
 _RECIPE_FILES: Final = ("CMakeLists.txt", "hooks.h", "member_file.h", "pages/ui.h")
 _RENAMING: Final = Path(__file__).with_name("renaming.py")
 
-# zig has one level for -O1, -O2 and -O3. What this choice bought: ARCHITECTURE.md, "What the build costs".
-_HOT: Final = "-O2"
+# zig has one level for -O1, -O2 and -O3; that what computes shall have the last, clang is told directly. What these
+# choices bought: ARCHITECTURE.md, "What the build costs".
+_HOT: Final = "-O2;SHELL:-Xclang -O3"
 _COLD: Final = "-Os"
 
 _OPTIONS: Final = {
@@ -182,7 +183,9 @@ def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -
         "ENGINE_HOT": _HOT,
         "ENGINE_COLD": _COLD,
         "LLAMA_SOURCE": str(source),
-        "CPU_VARIANTS": ";".join(f"{variant.name}={variant.cpu}" for variant in variants_of(platform)),
+        "CPU_VARIANTS": ";".join(
+            f"{variant.name}={variant.cpu}={variant.amx_cpu}" for variant in variants_of(platform)
+        ),
         "RENAMING": f"{sys.executable};{_RENAMING}",
     }
     if platform.image_format is ImageFormat.MACHO:

@@ -5,7 +5,7 @@ The program chooses when it starts (shim/cpu_variant.cpp, which knows what each 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,16 +23,18 @@ class Variant:
 
     name: str  # a prefix of C identifiers
     cpu: str  # zig's -mcpu
+    amx_cpu: str = ""  # the same for the files that compute with matrix registers, if the program finds these
 
 
 # x86_64_v2, _v3 and _v4 are the levels of the x86-64 psABI; the names are those of the first processors with all of it.
+_ZEN4: Final = "x86_64_v4+avx512vbmi+avx512vnni+avx512bf16"
 _AMD64: Final = (
     Variant("nehalem", "x86_64_v2"),
     Variant("sandybridge", "x86_64_v2+avx"),
     Variant("haswell", "x86_64_v3"),
     Variant("alderlake", "x86_64_v3+avxvnni"),
     Variant("skylakex", "x86_64_v4"),
-    Variant("zen4", "x86_64_v4+avx512vbmi+avx512vnni+avx512bf16"),
+    Variant("zen4", _ZEN4, f"{_ZEN4}+amx_tile+amx_int8"),
 )
 # Not by the levels of the architecture: each would bring more than what is asked for here.
 _ARM64: Final = (
@@ -48,5 +50,7 @@ _APPLE: Final = (Variant("i8mm", "apple_m1+i8mm"),)
 def variants_of(platform: Platform) -> tuple[Variant, ...]:
     """Return what is compiled for PLATFORM beside its baseline."""
     if platform.cpu.startswith("x86_64"):
-        return _AMD64
+        # Windows wants to be asked for matrix registers in a way that was never tried; the others do not have them.
+        has_amx = platform.system == "Linux"
+        return _AMD64 if has_amx else tuple(replace(variant, amx_cpu="") for variant in _AMD64)
     return _APPLE if platform.system == "Darwin" else _ARM64

@@ -35,4 +35,7 @@ void llamafile_check_grammar(const char *text);
 void llamafile_check_text(std::size_t size);
 void llamafile_check_prompts(std::size_t count);
 
+// Whether there are matrix registers (AMX), and the engine shall use them (cpu_variant.cpp).
+bool llamafile_has_amx();
+
 #endif

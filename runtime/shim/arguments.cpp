@@ -53,6 +53,15 @@ Arguments command_line(int argc, char **argv) {
     return Arguments(argv + (argc > 0), argv + argc);
 }
 
+std::vector<char *> pointers_to(const Arguments &arguments) {
+    std::vector<char *> pointers;
+    for (const std::string &argument : arguments) {
+        pointers.push_back(const_cast<char *>(argument.c_str())); // main() may write to its arguments; nobody does
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
 Arguments parse_lines(const std::string &text) {
     Arguments result;
     size_t start = text.rfind(BYTE_ORDER_MARK, 0) == 0 ? sizeof BYTE_ORDER_MARK - 1 : 0;

@@ -31,12 +31,7 @@ extern const char *LLAMA_ASCII_LOGO; // the engine's chat begins with its name, 
 namespace {
 
 bool parse(const Arguments &arguments, llama_example example, common_params &params) {
-    std::vector<char *> argv;
-    for (const std::string &argument : arguments) {
-        argv.push_back(const_cast<char *>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
-    return common_params_parse(static_cast<int>(argv.size()) - 1, argv.data(), params, example);
+    return common_params_parse(static_cast<int>(arguments.size()), pointers_to(arguments).data(), params, example);
 }
 
 // The engine has no program with the options of both.

@@ -132,11 +132,8 @@ bool read_completion_options(const Arguments &arguments, common_params &params, 
         problem = std::string("an option has a value that it cannot have: ") + error.what();
         return false;
     }
-    std::vector<char *> argv;
-    for (const std::string &argument : reader.rest) {
-        argv.push_back(const_cast<char *>(argument.c_str()));
-    }
-    if (!common_params_parse(static_cast<int>(argv.size()), argv.data(), params, LLAMA_EXAMPLE_COMPLETION)) {
+    const int argc = static_cast<int>(reader.rest.size());
+    if (!common_params_parse(argc, pointers_to(reader.rest).data(), params, LLAMA_EXAMPLE_COMPLETION)) {
         return false;
     }
     params.use_color = common_arg_utils::is_truthy(reader.color) ||

@@ -5,6 +5,10 @@
 #if defined(__x86_64__)
 
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
 
@@ -30,14 +34,15 @@ unsigned saved_registers() {
     return low;
 }
 
-constexpr unsigned XMM_YMM = 0x06, OPMASK_ZMM = 0xe0;
+constexpr unsigned XMM_YMM = 0x06, OPMASK_ZMM = 0xe0, TILES = 0x60000;
 constexpr unsigned LAHF = 1 << 0; // of leaf 0x80000001, ecx; cpuid.h has a name for it that differs among compilers
 
-CpuFeatures features_of_avx512(const Registers &seven, const Registers &seven_one) {
+CpuFeatures features_of_avx512(const Registers &seven, const Registers &seven_one, unsigned saved) {
     CpuFeatures found = X86_64_V4;
     found |= has(seven.c, bit_AVX512VBMI) ? AVX512_VBMI : 0;
     found |= has(seven.c, bit_AVX512VNNI) ? AVX512_VNNI : 0;
     found |= has(seven_one.a, bit_AVX512BF16) ? AVX512_BF16 : 0;
+    found |= has(seven.d, bit_AMXTILE | bit_AMXINT8) && has(saved, TILES) ? AMX : 0;
     return found;
 }
 
@@ -63,7 +68,16 @@ CpuFeatures cpu_features() {
     found |= X86_64_V3;
     found |= has(seven_one.a, bit_AVXVNNI) ? AVX_VNNI : 0;
     const unsigned v4 = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL;
-    return has(seven.b, v4) && has(saved, OPMASK_ZMM) ? found | features_of_avx512(seven, seven_one) : found;
+    return has(seven.b, v4) && has(saved, OPMASK_ZMM) ? found | features_of_avx512(seven, seven_one, saved) : found;
+}
+
+bool ask_for_matrix_registers() {
+#ifdef __linux__
+    constexpr int REQUEST = 0x1023, TILE_DATA = 18; // the kernel's asm/prctl.h and Documentation/arch/x86/xstate.rst
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false; // Windows has another way to ask, which was never tried
+#endif
 }
 
 #elif defined(__APPLE__)

@@ -17,6 +17,7 @@ constexpr CpuFeatures X86_64_V4 = 1 << 4;
 constexpr CpuFeatures AVX512_VBMI = 1 << 5;
 constexpr CpuFeatures AVX512_VNNI = 1 << 6;
 constexpr CpuFeatures AVX512_BF16 = 1 << 7;
+constexpr CpuFeatures AMX = 1 << 8; // matrices of 8-bit numbers
 #else
 constexpr CpuFeatures DOTPROD = 1 << 0;
 constexpr CpuFeatures FP16 = 1 << 1;
@@ -25,3 +26,8 @@ constexpr CpuFeatures SVE = 1 << 3;
 #endif
 
 CpuFeatures cpu_features();
+
+#if defined(__x86_64__)
+// AMX has registers so large that a program must ask for them, and before it gives up its rights.
+bool ask_for_matrix_registers();
+#endif

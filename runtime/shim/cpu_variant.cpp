@@ -2,8 +2,10 @@
 
 #include "cpu_features.h"
 #include "ggml-cpu.h"
+#include "hooks.h"
 #include "message.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iterator>
 #include <string>
@@ -40,11 +42,13 @@ struct Variant {
 
 #define VARIANT(name, needs)                                                                                           \
     { #name, needs, name##_ggml_backend_cpu_reg }
+#define ZEN4 (X86_64_V4 | AVX512_VBMI | AVX512_VNNI | AVX512_BF16)
 
 // The first one that a processor can run is the one it runs.
 const Variant VARIANTS[] = {
 #if defined(__x86_64__)
-    VARIANT(zen4, X86_64_V4 | AVX512_VBMI | AVX512_VNNI | AVX512_BF16),
+    {"sapphirerapids", ZEN4 | AMX, zen4_ggml_backend_cpu_reg}, // which asks llamafile_has_amx()
+    VARIANT(zen4, ZEN4),
     VARIANT(alderlake, X86_64_V3 | AVX_VNNI),
     VARIANT(skylakex, X86_64_V4),
     VARIANT(haswell, X86_64_V3),
@@ -61,25 +65,34 @@ const Variant VARIANTS[] = {
     VARIANT(baseline, 0),
 };
 
+#undef ZEN4
 #undef VARIANT
 
+bool can_run(const Variant &variant) {
+    static const CpuFeatures present = cpu_features();
+    if ((variant.needs & ~present) != 0) {
+        return false;
+    }
+#if defined(__x86_64__)
+    return (variant.needs & AMX) == 0 || ask_for_matrix_registers();
+#else
+    return true;
+#endif
+}
+
 const Variant &choose() {
-    const CpuFeatures present = cpu_features();
     const char *wanted = std::getenv("LLAMAFILE_CPU");
-    const Variant *best = nullptr;
-    for (const Variant &variant : VARIANTS) {
-        if ((variant.needs & ~present) != 0) {
-            continue;
-        }
-        best = best == nullptr ? &variant : best;
-        if (wanted != nullptr && wanted == std::string(variant.name)) {
-            return variant;
-        }
+    const std::string name = wanted == nullptr ? "" : wanted;
+    const auto is_wanted = [&name](const Variant &variant) { return variant.name == name && can_run(variant); };
+    const Variant *found = std::find_if(std::begin(VARIANTS), std::end(VARIANTS), is_wanted);
+    if (found != std::end(VARIANTS)) {
+        return *found;
     }
-    if (wanted != nullptr && *wanted != '\0') {
-        complain("LLAMAFILE_CPU names nothing that this processor can run; using '" + std::string(best->name) + "'");
+    const Variant &best = *std::find_if(std::begin(VARIANTS), std::end(VARIANTS), can_run);
+    if (!name.empty()) {
+        complain("LLAMAFILE_CPU names nothing that this processor can run; using '" + std::string(best.name) + "'");
     }
-    return *best;
+    return best;
 }
 
 const Variant &chosen() {
@@ -92,6 +105,12 @@ const Variant &chosen() {
 const char *cpu_variant() {
     return chosen().name;
 }
+
+#if defined(__x86_64__)
+bool llamafile_has_amx() {
+    return (chosen().needs & AMX) != 0;
+}
+#endif
 
 // All that the engine knows of what computes.
 extern "C" ggml_backend_reg_t ggml_backend_cpu_reg() {

@@ -100,12 +100,8 @@ int run_server(const Arguments &arguments) {
 #ifndef _WIN32
     std::signal(SIGPIPE, SIG_IGN); // a client that goes away is not a reason to end
 #endif
-    std::vector<char *> argv;
-    for (const std::string &argument : arguments) {
-        argv.push_back(const_cast<char *>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
-    const int argc = static_cast<int>(argv.size()) - 1;
+    const int argc = static_cast<int>(arguments.size());
+    std::vector<char *> argv = pointers_to(arguments);
 
     common_params params;
     common_init();

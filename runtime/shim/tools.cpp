@@ -54,12 +54,9 @@ int run_tool(Tool tool, const std::string &argument0, const Arguments &arguments
     if (tool == llama_quantize && std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
         std::atexit(succeed);
     }
-    std::vector<char *> argv = {const_cast<char *>(argument0.c_str())};
-    for (const std::string &argument : arguments) {
-        argv.push_back(const_cast<char *>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
-    const int status = tool(static_cast<int>(argv.size()) - 1, argv.data());
+    Arguments all = {argument0};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const int status = tool(static_cast<int>(all.size()), pointers_to(all).data());
     common_log_flush(common_log_main()); // what a tool found out is in its last lines
     return status;
 }

@@ -1,0 +1,141 @@
+"""Measure how long the first token takes, and the memory for it, and write benchmarks/first_token.{md,json,svg}.
+
+From exec to the first byte of the answer: of a packed model, in each way it can be started, and of native builds of
+the same engine that read the model from a file of its own. Everything is in the page cache.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assimilate.conversion import assimilate
+from benchmarks.measure import Limit, verdicts
+from benchmarks.models import bench_models
+from benchmarks.native import native_build, native_compilers, peers_python
+from benchmarks.program import Program
+from benchmarks.record import OURS, Record, workplace
+from runtime.platforms import host_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROUNDS: Final = 11
+MEMORY_ROUNDS: Final = 3
+MODELS: Final = ("SmolLM2 135M Q4_1", "0.6B Q4_0", "0.6B F16")
+ASSIMILATED: Final = "llamafile, assimilated"
+AS_STORED: Final = "llamafile --no-repack"
+NATIVE_NO_WARMUP: Final = ", --no-warmup"
+PROMPT: Final = "The capital of France is"
+ASK: Final = ("-p", PROMPT, "-n", "1", "--temp", "0", "-t", "2", "--no-display-prompt")
+POLL_SECONDS: Final = 0.002
+RATIO_MAX: Final = 1.02
+ABOVE_MAX: Final = 0.010  # seconds
+TITLE: Final = "Exec to first token, and the memory for it"
+ABOUT: Final = """\
+Written by `benchmarks/bench_first_token.py`. Milliseconds from exec to the first byte of the answer to five words,
+and the most anonymous memory until then, in MiB. The llamafile, started by a shell, has its model in its archive;
+the others read it from a file of its own. `llama-completion` warms up unless told not to; a llamafile does not.
+`--no-repack` computes with weights as they are stored; else those that the processor computes faster with in another
+order are copied.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Somebody who answers, and how he is asked to."""
+
+    name: str
+    command: Sequence[str]
+
+    def milliseconds(self) -> float:
+        """Return how long the first token took."""
+        start = time.perf_counter()
+        with subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            first = process.stdout.read(1) if process.stdout else b""
+            seconds = time.perf_counter() - start
+        if not first or process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, self.command)
+        return seconds * 1000
+
+    def mebibytes(self) -> float:
+        """Return the most anonymous memory of a run, as often as it was looked at."""
+        most = 0
+        with subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                most = max(most, _anonymous_kib(process.pid))
+                time.sleep(POLL_SECONDS)
+        return most / 1024
+
+
+def _anonymous_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Anonymous:")), 0)
+
+
+def contestants(folder: Path, model: Path) -> list[Contestant]:
+    """Return everybody, us first."""
+    folder.mkdir()
+    program = Program.pack(folder / "model.llamafile", [model], ["-m", model.name])
+    native = folder / "assimilated"
+    shutil.copy(program.path, native)
+    assimilate(native, host_platform())
+    found = [
+        Contestant(OURS, [*program.command(), *ASK]),
+        Contestant(ASSIMILATED, [str(native), *ASK]),
+        Contestant(AS_STORED, [*program.command(), *ASK, "--no-repack"]),
+    ]
+    for name, compilers in native_compilers().items():
+        built = native_build(name, compilers)
+        command = [built.program("llama-completion"), "-m", str(model), "-no-cnv", *ASK]
+        found += [Contestant(built.name, command), Contestant(built.name + NATIVE_NO_WARMUP, [*command, "--no-warmup"])]
+    return found
+
+
+def measure(record: Record, model: str, everybody: Sequence[Contestant]) -> None:
+    """Run everything, everybody in turns."""
+    for one in everybody:
+        one.milliseconds()  # fills the caches
+    for number in range(ROUNDS):
+        for one in everybody[:: -1 if number % 2 else 1]:
+            record.cell(model=model, measured="ms").add(one.name, one.milliseconds())
+            if number < MEMORY_ROUNDS:
+                record.cell(model=model, measured="MiB").add(one.name, one.mebibytes())
+
+
+def limits(record: Record, natives: Sequence[str]) -> list[Limit]:
+    """Return what is promised, beside the best of the natives."""
+    found = []
+    for cell in record.cells:
+        best = min(cell.median(native) for native in natives)
+        is_time = cell.labels["measured"] == "ms"
+        allowed = best * RATIO_MAX + ABOVE_MAX * 1000 if is_time else best
+        found.append(Limit(f"{cell.labels['model']}: {cell.labels['measured']}", cell.median(OURS), round(allowed, 1)))
+    return found
+
+
+def main() -> None:
+    """Measure, and write what was measured."""
+    with workplace() as folder:
+        bare = Program.pack(folder / "bare")
+        models = bench_models(bare.command("llamafile-quantize"))
+        record = Record("first_token", TITLE, ABOUT, "", ROUNDS, bare.versions())
+        for number, model in enumerate(MODELS):
+            everybody = contestants(folder / str(number), models[model])
+            measure(record, model, everybody)
+            shutil.rmtree(folder / str(number))
+        others = [one.name for one in everybody[1:]]
+        natives = [other for other in others if other not in {ASSIMILATED, AS_STORED}]
+        record.write(folder, others, f"{verdicts(limits(record, natives))}\n")
+    subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Measure a server under load beside native builds of the same one, and write benchmarks/server.{md,json,svg}.
+
+One, four and sixteen clients at once, each of which asks again as soon as it was answered. Everybody gets the same
+arguments; the clients share the processors with the server.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import statistics
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import Limit, verdicts
+from benchmarks.native import native_build, native_compilers, peers_python
+from benchmarks.program import Program
+from benchmarks.record import OURS, Record, workplace
+from runtime.artifacts import demo_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROUNDS: Final = 3
+CLIENTS: Final = (1, 4, 16)
+REQUESTS: Final = 2  # of each client
+WORDS: Final = 100
+GENERATED: Final = 64
+START_SECONDS_MAX: Final = 60
+GOAL: Final = 0.98
+RATE, FIRST = "tokens/s", "ms to first token"
+TITLE: Final = "A server under load, beside native builds"
+ABOUT: Final = f"""\
+Written by `benchmarks/bench_server.py`. SmolLM2 135M Q4_1, two threads, as many slots as clients. Each client asks for
+{GENERATED} tokens after a prompt of {WORDS} words of its own, {REQUESTS} times, and reads them as they come.
+Tokens of all clients per second of all; the time to the first token is the median of all requests of a round.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Somebody who serves, and how he is started."""
+
+    name: str
+    command: Sequence[str]
+
+    def measure(self, clients: int) -> tuple[float, float]:
+        """Return tokens per second, and milliseconds to the first token."""
+        with socket.create_server(("127.0.0.1", 0)) as reserved:
+            port = reserved.getsockname()[1]
+        options = ["--port", str(port), "-t", "2", "--parallel", str(clients), "-c", str(512 * clients), "--no-webui"]
+        with subprocess.Popen(
+            [*self.command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as server:
+            try:
+                _wait_until_ready(port)
+                _ask(port, 0)
+                with ThreadPoolExecutor(clients) as pool:
+                    start = time.perf_counter()
+                    waits = list(pool.map(lambda number: _ask(port, number), range(clients * REQUESTS)))
+                    seconds = time.perf_counter() - start
+            finally:
+                server.terminate()
+        return clients * REQUESTS * GENERATED / seconds, statistics.median(waits) * 1000
+
+
+def _wait_until_ready(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == http.client.OK:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.02)
+    raise TimeoutError(f"no server on port {port} after {START_SECONDS_MAX} s")
+
+
+def _ask(port: int, number: int) -> float:
+    """Ask once, read everything, and return the seconds until the first token."""
+    prompt = " ".join(f"{number} {word}" for word in range(WORDS // 2))
+    body = {"prompt": prompt, "n_predict": GENERATED, "ignore_eos": True, "temperature": 0, "stream": True,
+            "cache_prompt": False}  # fmt: skip  # one line of it
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    start = time.perf_counter()
+    connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.readline()
+    first = time.perf_counter() - start
+    tokens = json.loads(response.read().rstrip().rpartition(b"data: ")[2])["tokens_predicted"]
+    connection.close()
+    if tokens != GENERATED:
+        raise ValueError(f"got {tokens} tokens (expected {GENERATED})")
+    return first
+
+
+def contestants(program: Program) -> list[Contestant]:
+    """Return everybody, us first."""
+    natives = [native_build(name, compilers) for name, compilers in native_compilers().items()]
+    model = ["-m", str(demo_model())]
+    return [
+        Contestant(OURS, [*program.command("llamafile-server"), "--nobrowser"]),
+        *(Contestant(native.name, [native.program("llama-server"), *model]) for native in natives),
+    ]
+
+
+def limits(record: Record, others: Sequence[str]) -> list[Limit]:
+    """Return what is promised beside each of the others."""
+    found = []
+    for cell in record.cells:
+        for other in others:
+            name = f"{cell.labels['clients']} clients, {cell.labels['measured']}: {OURS} / {other}"
+            more_is_better = cell.labels["measured"] == RATE
+            found.append(Limit(name, cell.ratio(other), GOAL if more_is_better else 1 / GOAL, more_is_better))
+    return found
+
+
+def main() -> None:
+    """Measure, and write what was measured."""
+    with workplace() as folder:
+        program = Program.pack(folder / "smollm2.llamafile", [demo_model()], ["-m", demo_model().name])
+        everybody = contestants(program)
+        others = [one.name for one in everybody[1:]]
+        record = Record("server", TITLE, ABOUT, "", ROUNDS, program.versions())
+        for number in range(ROUNDS):
+            for clients in CLIENTS:
+                for one in everybody[:: -1 if number % 2 else 1]:
+                    for measured, value in zip((RATE, FIRST), one.measure(clients), strict=True):
+                        record.cell(clients=str(clients), measured=measured).add(one.name, value)
+        record.write(folder, others, f"{verdicts(limits(record, others))}\n")
+    subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Measure tokens per second beside native builds of the same engine, and write benchmarks/speed.{md,json,svg}.
+
+Everybody runs the engine's own measuring loop, but for llama-cpp-python, which is asked through its own interface.
+Takes half an hour on two cores; the first run also compiles whom we are compared with, which takes as long.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import Limit, verdicts
+from benchmarks.models import bench_models
+from benchmarks.native import native_build, native_compilers, peers_python
+from benchmarks.program import Program
+from benchmarks.record import OURS, Record, workplace
+from runtime.artifacts import ENGINE_SDIST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROUNDS: Final = 3
+PROMPT: Final = 512
+GENERATED: Final = 128
+TESTS: Final = (f"prompt {PROMPT}", f"generate {GENERATED}")
+PYTHON: Final = ENGINE_SDIST.distribution
+GOAL: Final = 0.98
+TITLE: Final = "Tokens per second, beside native builds"
+ABOUT: Final = f"""\
+Written by `benchmarks/bench_speed.py`. Everybody has the same source of the engine. The others were compiled on this
+machine for its own processor, `-O3 -march=native`; the llamafile is what `make` gives to everybody, started by a shell,
+with the models in its archive. {PROMPT} tokens of a prompt, then {GENERATED} generated, by the engine's own
+`llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python.
+"""
+# What llama-bench does: once to warm up, then the tokens of a prompt in one call, and token after token.
+ASK_PYTHON: Final = f"""
+import json, sys, time
+from llama_cpp import Llama
+model = Llama(sys.argv[1], n_ctx={PROMPT}, n_batch={PROMPT}, n_threads=int(sys.argv[2]),
+              n_threads_batch=int(sys.argv[2]), verbose=False)
+seconds = []
+for tokens, calls in (({PROMPT}, 1), ({PROMPT}, 1), (1, 1), (1, {GENERATED})):
+    model.reset()
+    start = time.perf_counter()
+    for _ in range(calls):
+        model.eval([model.token_bos()] * tokens)
+    seconds.append(time.perf_counter() - start)
+print(json.dumps([{PROMPT} / seconds[1], {GENERATED} / seconds[3]]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Somebody who computes tokens, and how he is asked to."""
+
+    name: str
+    command: Sequence[str]  # in front of the arguments
+    is_python: bool = False
+
+    def measure(self, model: str, threads: int) -> tuple[float, float]:
+        """Return tokens per second of a prompt, and generated."""
+        if self.is_python:
+            command = [*self.command, "-c", ASK_PYTHON, model, str(threads)]
+            prompt, generated = json.loads(_output(command))
+            return prompt, generated
+        counts = ["-p", str(PROMPT), "-n", str(GENERATED), "-t", str(threads), "-r", "1", "-o", "json"]
+        tests = json.loads(_output([*self.command, "-m", model, *counts]))
+        return tests[0]["avg_ts"], tests[1]["avg_ts"]
+
+
+def _output(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def contestants(program: Program) -> list[Contestant]:
+    """Return everybody, us first."""
+    natives = [native_build(name, compilers) for name, compilers in native_compilers().items()]
+    return [
+        Contestant(OURS, program.command("llamafile-bench")),
+        *(Contestant(native.name, [native.program("llama-bench")]) for native in natives),
+        Contestant(PYTHON, [str(peers_python())], is_python=True),
+    ]
+
+
+def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path]) -> None:
+    """Run everything ROUNDS times, everybody in turns."""
+    for number in range(ROUNDS):
+        for name, path in models.items():
+            for threads in (1, 2):
+                for one in everybody[:: -1 if number % 2 else 1]:
+                    where = f"/zip/{path.name}" if one.name == OURS else str(path)
+                    labels = {"model": name, "threads": str(threads)}
+                    for test, rate in zip(TESTS, one.measure(where, threads), strict=True):
+                        record.cell(**labels, test=test).add(one.name, rate)
+
+
+def limits(record: Record, others: Sequence[str]) -> list[Limit]:
+    """Return the goal for each of the others."""
+    worst = {other: min(cell.ratio(other) for cell in record.cells) for other in others}
+    return [Limit(f"the worst cell beside {other}", ratio, GOAL, at_least=True) for other, ratio in worst.items()]
+
+
+def main() -> None:
+    """Measure, and write what was measured."""
+    with workplace() as folder:
+        bare = Program.pack(folder / "bare")
+        models = bench_models(bare.command("llamafile-quantize"))
+        program = Program.pack(folder / "all.llamafile", models.values())
+        everybody = contestants(program)
+        others = [one.name for one in everybody[1:]]
+        record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
+        measure(record, everybody, models)
+        record.write(folder, others, f"{verdicts(limits(record, others))}\n")
+    subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Draw benchmarks/NAME.svg from benchmarks/NAME.json.
+
+Run by the Python that has matplotlib (benchmarks/native.py): `plot.py NAME OTHER…` draws how many times as much as each
+of the others we have, cell by cell; `plot.py NAME` how all that was measured grows with the size.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+OURS = "llamafile"
+ROW_INCHES = 0.28
+COUNTED = ("threads", "clients")
+
+
+def draw_growth(record: dict[str, Any]) -> Figure:
+    """Draw a line for each thing that was measured, by size."""
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    for name in record["cells"][0]["samples"]:
+        cells = [cell for cell in record["cells"] if name in cell["samples"]]
+        sizes = [float(cell["size"].split()[0]) for cell in cells]
+        axes.plot(sizes, [statistics.median(cell["samples"][name]) for cell in cells], marker="o", label=name)
+    axes.set(xscale="log", yscale="log", xlabel="GB", ylabel="milliseconds", title=_title(record))
+    axes.legend()
+    return figure
+
+
+def draw_ratios(record: dict[str, Any], others: list[str]) -> Figure:
+    """Draw a bar for each cell and each of OTHERS."""
+    cells = record["cells"][::-1]  # the first one is drawn on top
+    figure, axes = plt.subplots(figsize=(9, 1.2 + ROW_INCHES * len(cells)), layout="constrained")
+    height = 0.8 / len(others)
+    for number, other in enumerate(others):
+        places, ratios = [], []
+        for row, cell in enumerate(cells):
+            if other in cell["samples"]:
+                places.append(row + 0.4 - height * (number + 0.5))
+                ratios.append(statistics.median(cell["samples"][OURS]) / statistics.median(cell["samples"][other]))
+        axes.barh(places, ratios, height, label=f"{OURS} / {other}")
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(cells)), [_label(cell) for cell in cells])
+    axes.set_title(_title(record))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _title(record: dict[str, Any]) -> str:
+    return f"{record['title']} ({record['commit']})"
+
+
+def _label(cell: dict[str, Any]) -> str:
+    labels = {key: value for key, value in cell.items() if key != "samples"}
+    return ", ".join(f"{value} {key}" if key in COUNTED else value for key, value in labels.items())
+
+
+def main() -> None:
+    """Draw what the arguments name."""
+    name, *others = sys.argv[1:]
+    plt.rcParams["svg.hashsalt"] = name  # the same names of parts each time
+    record = json.loads((HERE / f"{name}.json").read_text())
+    figure = draw_ratios(record, others) if others else draw_growth(record)
+    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What was measured, cell by cell, and how it is written down: as a table in Markdown, and in JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import load_sentence, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["OURS", "Cell", "Record", "workplace"]
+
+OURS: Final = "llamafile"
+_HERE: Final = Path(__file__).parent
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """Give a folder for files of some gigabytes, in $TMPDIR or where files do not lie in memory."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as name:  # noqa: S108 -- a new folder of our own
+        yield Path(name)
+
+
+@dataclass
+class Cell:
+    """One thing that everybody was measured at, several times each."""
+
+    labels: dict[str, str]
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        """Add one more value of NAME's."""
+        self.samples.setdefault(name, []).append(value)
+
+    def median(self, name: str) -> float:
+        """Return the middle one of NAME's values."""
+        return statistics.median(self.samples[name])
+
+    def ratio(self, name: str) -> float:
+        """Return our median as a multiple of NAME's."""
+        return self.median(OURS) / self.median(name)
+
+
+@dataclass
+class Record:
+    """One run of one benchmark."""
+
+    name: str  # of its files
+    title: str
+    about: str
+    unit: str
+    rounds: int
+    versions: Mapping[str, str]
+    digits: int = 1
+    cells: list[Cell] = field(default_factory=list)
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    def cell(self, **labels: str) -> Cell:
+        """Return the cell with these labels, a new one if there is none."""
+        for cell in self.cells:
+            if cell.labels == labels:
+                return cell
+        self.cells.append(Cell(labels))
+        return self.cells[-1]
+
+    def write(self, directory: Path, others: Sequence[str], notes: str = "") -> None:
+        """Write NAME.md and NAME.json; OTHERS are who we are compared with, commands ran in DIRECTORY."""
+        facts = {
+            "commit": _commit(),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "machine": machine(directory),
+            "versions": dict(self.versions),
+            "rounds": self.rounds,
+            "load": [round(self.load_before, 2), round(os.getloadavg()[0], 2)],
+        }
+        cells = [{**cell.labels, "samples": cell.samples} for cell in self.cells]
+        text = json.dumps({"title": self.title, "unit": self.unit, **facts, "cells": cells}, indent=1)
+        (_HERE / f"{self.name}.json").write_text(text + "\n")
+        (_HERE / f"{self.name}.md").write_text(f"""# {self.title}
+
+{self.about}
+
+Measured at commit {facts["commit"]} on {facts["date"]}; {self.rounds} rounds, everybody in turns in each; medians,
+and the least and the most of all rounds. The same numbers are in [{self.name}.json]({self.name}.json).
+
+![the same as a picture]({self.name}.svg)
+
+Machine: {facts["machine"]}.
+Versions: {", ".join(f"{name} {version}" for name, version in self.versions.items())}.
+
+{load_sentence(self.load_before)}
+{self._table(others)}
+{notes}""")
+
+    def _table(self, others: Sequence[str]) -> str:
+        labels = list(self.cells[0].labels)
+        rivals = others if any(OURS in cell.samples for cell in self.cells) else ()
+        names = [*([OURS] if rivals else []), *others]
+        unit = f", {self.unit}" if self.unit else ""
+        heads = [*labels, *(name + unit for name in names), *(f"{OURS} / {name}" for name in rivals)]
+        lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(labels) + "---:|" * (len(heads) - len(labels))]
+        for cell in self.cells:
+            columns = [*cell.labels.values(), *(self._spread(cell, name) for name in names)]
+            columns += [f"{cell.ratio(name):.2f}" if name in cell.samples else "" for name in rivals]
+            lines.append("| " + " | ".join(columns) + " |")
+        return "\n".join(lines) + "\n"
+
+    def _spread(self, cell: Cell, name: str) -> str:
+        if name not in cell.samples:
+            return ""
+        values = cell.samples[name]
+        least, median, most = (f"{value:.{self.digits}f}" for value in (min(values), cell.median(name), max(values)))
+        return f"{median} ({least} to {most})"
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    return subprocess.run(command, cwd=_HERE, capture_output=True, text=True, check=True).stdout.strip()
