@@ -34,7 +34,7 @@ FLAT: Final = 1.1  # times what it takes with the smallest archive
 NAME: Final = b"large.bin"
 ADDING: Final = "adding that much"
 TITLE: Final = "What the size of an archive costs"
-ABOUT: Final = """\\
+ABOUT: Final = """\
 Written by `benchmarks/bench_scaling.py`. Milliseconds, by the size of the largest member, which is a hole. The first
 token is that of SmolLM2 135M, which lies behind it. Only adding a large file reads and writes all of it.
 """
@@ -79,7 +79,7 @@ def operations(folder: Path, size: int) -> list[Operation]:
     program = Program.pack(folder / "model.llamafile")
     add_hole(program.path, size)
     path, note = str(program.path), folder / "note"
-    note.write_text("a small file\\n")
+    note.write_text("a small file\n")
     zipalign, assimilate = [sys.executable, "-m", "zipalign"], [sys.executable, "-m", "assimilate"]
     subprocess.run([*zipalign, "-q", "-j0", "--no-fsync", path, str(demo_model())], check=True)
     ask = ["-m", f"/zip/{demo_model().name}", "-p", "The capital of France is", "-n", "1", "--temp", "0"]
@@ -129,7 +129,7 @@ def main() -> None:
         bare = Program.pack(folder / "bare")
         record = Record("scaling", TITLE, ABOUT, "", ROUNDS, bare.versions())
         measure(record, folder)
-        record.write(folder, list(record.cells[0].samples), f"{verdicts(limits(record))}\\n")
+        record.write(folder, list(record.cells[0].samples), (), f"{verdicts(limits(record))}\n")
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name], check=True)
 
 

@@ -53,7 +53,7 @@ class Contestant:
         """Return tokens per second, and milliseconds to the first token."""
         with socket.create_server(("127.0.0.1", 0)) as reserved:
             port = reserved.getsockname()[1]
-        options = ["--port", str(port), "-t", "2", "--parallel", str(clients), "-c", str(512 * clients), "--no-webui"]
+        options = ["--port", str(port), "-t", "2", "--parallel", str(clients), "-c", str(512 * clients)]
         with subprocess.Popen(
             [*self.command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as server:
@@ -136,7 +136,7 @@ def main() -> None:
                 for one in everybody[:: -1 if number % 2 else 1]:
                     for measured, value in zip((RATE, FIRST), one.measure(clients), strict=True):
                         record.cell(clients=str(clients), measured=measured).add(one.name, value)
-        record.write(folder, others, f"{verdicts(limits(record, others))}\n")
+        record.write(folder, others, others, f"{verdicts(limits(record, others))}\n")
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

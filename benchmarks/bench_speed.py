@@ -113,7 +113,7 @@ def main() -> None:
         others = [one.name for one in everybody[1:]]
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
         measure(record, everybody, models)
-        record.write(folder, others, f"{verdicts(limits(record, others))}\n")
+        record.write(folder, others, others, f"{verdicts(limits(record, others))}\n")
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

@@ -22,7 +22,7 @@ from runtime.cache import cached, digest_of
 from runtime.compilation import jobs, run_tool
 from runtime.toolchain import find_toolchain
 
-__all__ = ["PEERS", "Native", "native_build", "native_compilers", "peers_python"]
+__all__ = ["PEERS", "WITHOUT_AMX", "Native", "native_build", "native_compilers", "peers_python"]
 
 # What is installed as its users do, and what draws.
 PEERS: Final = (f"{ENGINE_SDIST.distribution}=={ENGINE_SDIST.version}", "matplotlib==3.11.2")
@@ -43,6 +43,7 @@ _OPTIONS: Final = (
 # To gcc 12.2 the instruction that configures matrix registers reads 8 bytes of the 64, so it leaves out the stores to
 # the others (_tile_loadconfig in its amxtileintrin.h), and the engine ends by SIGSEGV at the first prompt.
 _BROKEN_AMX: Final = ("gcc 12.2",)
+WITHOUT_AMX: Final = " without AMX"
 _NO_AMX: Final = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 
 
@@ -94,7 +95,7 @@ def native_build(name: str, compilers: tuple[str, str]) -> Native:
         shutil.rmtree(work)
         shutil.rmtree(source)
 
-    return Native(f"{name}{' without AMX' if flags else ''}", cached("native", key, compile_into))
+    return Native(f"{name}{WITHOUT_AMX if flags else ''}", cached("native", key, compile_into))
 
 
 def peers_python() -> Path:

@@ -73,8 +73,8 @@ class Record:
         self.cells.append(Cell(labels))
         return self.cells[-1]
 
-    def write(self, directory: Path, others: Sequence[str], notes: str = "") -> None:
-        """Write NAME.md and NAME.json; OTHERS are who we are compared with, commands ran in DIRECTORY."""
+    def write(self, directory: Path, others: Sequence[str], rivals: Sequence[str], notes: str) -> None:
+        """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY."""
         facts = {
             "commit": _commit(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -99,12 +99,11 @@ Machine: {facts["machine"]}.
 Versions: {", ".join(f"{name} {version}" for name, version in self.versions.items())}.
 
 {load_sentence(self.load_before)}
-{self._table(others)}
+{self._table(others, rivals)}
 {notes}""")
 
-    def _table(self, others: Sequence[str]) -> str:
+    def _table(self, others: Sequence[str], rivals: Sequence[str]) -> str:
         labels = list(self.cells[0].labels)
-        rivals = others if any(OURS in cell.samples for cell in self.cells) else ()
         names = [*([OURS] if rivals else []), *others]
         unit = f", {self.unit}" if self.unit else ""
         heads = [*labels, *(name + unit for name in names), *(f"{OURS} / {name}" for name in rivals)]
