@@ -163,7 +163,7 @@ build/man/%.pdf: %
 	@mandoc -T pdf $< >$@
 
 # Needs gcc or clang, and an hour and a half, half of which the first run compiles what the runtime is compared with.
-BENCHMARKS := zipalign start speed first_token server scaling
+BENCHMARKS := zipalign start speed first_token server scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 

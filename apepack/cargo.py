@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apepack.lint import error, warning
+from apepack.lint import error, note, warning
 from apepack.lint_args import ARGS_SIZE_MAX, MODEL_OPTIONS, PROJECTOR_OPTIONS, has_option, lint_arguments
 from apepack.lint_model import lint_model, lint_projector, lint_shards, read_shards
 from apepack.model import is_model, is_weights, read_model, shard_paths
+from apepack.portable_part import MAIN_NAME
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
@@ -151,6 +152,8 @@ def _lint_names(cargo: Cargo, present: Collection[str]) -> Iterator[Finding]:
     for member in cargo.members:
         if member.name == NOTICES_NAME:
             yield error("name", f"{NOTICES_NAME} is the member with the runtime's licences: rename your file")
+        if member.name == MAIN_NAME:
+            yield note("name", f"python3 runs this {MAIN_NAME} then, not the model")
     weights = [name for name in present if is_weights(name)]
     if weights:
         named = ", ".join(map(repr, weights[:3]))

@@ -50,6 +50,7 @@ class _WithArguments(click.Command):
 @click.option("--no-companion", is_flag=True, help="With MODEL: no .exe beside what is too large for Windows.")
 @click.option("--strict", is_flag=True, help="With MODEL: take warnings for errors.")
 @click.option("--no-windows", is_flag=True, help="Begin with jartsr instead of MZ: for every shell, never for Windows.")
+@click.option("--no-portable", is_flag=True, help="Leave out what `python3 OUT` needs to run a model.")
 @click.option("--loader", metavar="PLATFORM", help="Write the loader for PLATFORM (or host) alone to OUT.")
 @click.option("--print-binfmt", is_flag=True, help="Print a binfmt.d file for APE programs.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything and print the plan, write nothing.")
@@ -87,6 +88,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
         _link(inputs, options)
 
 
+# What a file is like that is linked, with a model or without.
+_FILE_OPTIONS = {"--no-windows": "no_windows", "--no-portable": "no_portable"}
 _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
@@ -100,7 +103,7 @@ _PACK_OPTIONS = {
 def _check_alone(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
     """Refuse what --loader and --print-binfmt have no use for."""
     alone = "--print-binfmt" if options["print_binfmt"] else "--loader"
-    useless = {**_PACK_OPTIONS, "--no-windows": "no_windows", "--dry-run": "dry_run"}
+    useless = {**_PACK_OPTIONS, **_FILE_OPTIONS, "--dry-run": "dry_run"}
     if alone == "--print-binfmt":
         useless |= {"--loader": "loader", "--output": "output"}
     given = (
@@ -140,6 +143,7 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
             output,
             runtime=runtime,
             magic=_magic(options),
+            portable=not options["no_portable"],
             rules=Rules(strict=options["strict"], companion=not options["no_companion"]),
             dry_run=options["dry_run"],
             progress=progress,
@@ -219,10 +223,11 @@ def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
 
     paths = [Path(build) for build in builds]
     output = Path(options["output"] or f"{paths[0].stem}.ape")
+    portable = not options["no_portable"]
     if options["dry_run"]:
-        runtime = plan_runtime(paths, magic=_magic(options))
+        runtime = plan_runtime(paths, magic=_magic(options), portable=portable)
     else:
-        runtime = link_runtime(paths, output, magic=_magic(options))
+        runtime = link_runtime(paths, output, magic=_magic(options), portable=portable)
     if options["as_json"]:
         _print_json("link", link_facts(output, runtime), options)
     else:

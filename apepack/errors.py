@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApepackError",
-    "GgufFormatError",
     "InputError",
     "LayoutError",
     "NoProgramError",
@@ -68,20 +67,6 @@ class OutputError(ApepackError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
-
-
-class GgufFormatError(ApepackError, ValueError):
-    """A GGUF file is cut off, or says something that the engine refuses.
-
-    Attributes:
-        field: the specification's name of what is wrong, or the key or tensor it is about.
-        offset: where in the file it stands, in bytes.
-    """
-
-    def __init__(self, reason: str, *, offset: int, field: str) -> None:
-        self.field = field
-        self.offset = offset
-        super().__init__(f"{reason} at offset {offset:#x}")
 
 
 class NoRuntimeError(ApepackError):

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apepack.errors import GgufFormatError, InputError
-from apepack.gguf_header import MAGIC, GgufHeader
-from apepack.mapping import map_file
+from apepack.errors import InputError
+from runtime.errors import GgufFormatError
+from runtime.gguf_header import MAGIC, GgufHeader
+from zipalign.mapping import map_file
 from zipalign.medium import opened
 
 if TYPE_CHECKING:

@@ -98,6 +98,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
     *,
     runtime: Path | None = None,
     magic: Magic = Magic.MZ,
+    portable: bool = True,
     rules: Rules = Rules(),
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -110,6 +111,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
         output: the file to make.
         runtime: a llamafile to put in front; else the builds in the cache are linked.
         magic: the first bytes, when it is linked.
+        portable: keep what Python needs to run the model as well.
         rules: what is done about what is not as it should be.
         dry_run: make every check, write nothing.
         progress: is told the number of bytes each time some have been packed.
@@ -130,7 +132,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
     programs = [] if runtime else cached_programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
-    present = read_runtime(runtime) if runtime else None
+    present = read_runtime(runtime, portable=portable) if runtime else None
     names = present.members if present else ()
     own_engine = present is None or runtime == installed_runtime()
     findings = _settle(lint_cargo(cargo, names, own_engine=own_engine), rules, tell)
@@ -146,9 +148,13 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
         return Packed(output, companion, cargo, part, plan, findings + more)
 
     if dry_run:
-        return planned(present or plan_runtime(programs, magic=magic))
+        return planned(present or plan_runtime(programs, magic=magic, portable=portable))
     with publishing(output) as publication:
-        packed = planned(_make_runtime(runtime, programs, magic, publication.work(output)))
+        target = publication.work(output)
+        if runtime:
+            copy_runtime(runtime, target, portable=portable)
+        part = read_runtime(target) if runtime else link_runtime(programs, target, magic=magic, portable=portable)
+        packed = planned(part)
         _append(packed, publication, progress)
     return packed
 
@@ -183,13 +189,6 @@ def _is_companion(path: Path) -> bool:
     except (ApepackError, ZipalignError):
         return False
     return not any(is_weights(name) for name in members)
-
-
-def _make_runtime(runtime: Path | None, programs: Sequence[Path], magic: Magic, target: Path) -> RuntimePart:
-    if runtime is None:
-        return link_runtime(programs, target, magic=magic)
-    copy_runtime(runtime, target)
-    return read_runtime(target)
 
 
 def _append(packed: Packed, publication: Publication, progress: Callable[[int], None] | None) -> None:

@@ -13,15 +13,16 @@ from apepack.carried import carried_platforms
 from apepack.errors import InputError, LayoutError, NotAnApeError
 from apepack.link import Linked, current_umask, link
 from apepack.link import plan as plan_link
-from apepack.mapping import map_file
 from apepack.opening import OpeningMember
+from apepack.portable_part import portable_members, portable_names
 from apepack.prologue import Magic
 from runtime.build import builds_in_cache
 from runtime.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.pages import page_members
 from runtime.platforms import Launch
-from zipalign import add_files
+from zipalign import add_files, remove_entries
 from zipalign.layout import END_SIZE, central_size, header_offset_for, header_size
+from zipalign.mapping import map_file
 from zipalign.medium import opened
 from zipalign.remains import Mark
 from zipalign.transaction import examine
@@ -43,7 +44,7 @@ __all__ = [
 
 # `make install` makes it a link to the llamafile that it installs.
 _INSTALLED: Final = Path(__file__).parents[1] / "installed" / "llamafile"
-_PAGES_LEVEL: Final = 6
+_LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +81,34 @@ def installed_runtime() -> Path | None:
     return _INSTALLED.resolve() if _INSTALLED.is_file() else None
 
 
-def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ) -> RuntimePart:
+def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True) -> RuntimePart:
     """Return what link_runtime() would make, without writing anything.
 
     Raises:
         ApepackError, RuntimeBuildError: as link_runtime() does.
     """
     opening = _opening(programs)
-    return _with_pages(_part(plan_link(programs, magic=magic, opening=opening), opening), page_members(programs[0]))
+    part = _part(plan_link(programs, magic=magic, opening=opening), opening)
+    return _with_members(part, _members(programs, portable=portable))
 
 
-def link_runtime(programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ) -> RuntimePart:
-    """Link PROGRAMS into the APE OUTPUT, with and what lies beside the first: licence texts, web pages.
+def link_runtime(
+    programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ, portable: bool = True
+) -> RuntimePart:
+    """Link PROGRAMS into the APE OUTPUT, with what lies beside the first: licence texts, web pages.
+
+    Unless PORTABLE says no, what llamafile-build made comes with what Python needs to run models as well.
 
     Raises:
         ApepackError, RuntimeBuildError, ZipalignError: as link() does.
     """
     opening = _opening(programs)
-    pages = page_members(programs[0])
-    part = _with_pages(_part(link(programs, output, magic=magic, opening=opening), opening), pages)
-    if pages:
-        size = add_files(output, pages, level=_PAGES_LEVEL, alignment=1).file_size
+    members = _members(programs, portable=portable)
+    part = _with_members(_part(link(programs, output, magic=magic, opening=opening), opening), members)
+    if members:
+        size = add_files(output, members, level=_LEVEL, alignment=1).file_size
         if size != part.size:
-            raise LayoutError(f"{output} came to {size} bytes with its pages (expected {part.size})")
+            raise LayoutError(f"{output} came to {size} bytes with all its members (expected {part.size})")
     return part
 
 
@@ -111,34 +117,40 @@ def _opening(programs: Sequence[Path]) -> OpeningMember | None:
     return OpeningMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
 
 
+def _members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
+    """Return what the archive gets besides its first member; only where there are licences are there models to run."""
+    is_ours = programs[0].with_name(NOTICES_NAME).is_file()
+    return [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
+
+
 def _part(linked: Linked, opening: OpeningMember | None) -> RuntimePart:
     names = (NOTICES_NAME,) if opening else ()
     platforms = tuple(image.platform.name for image in linked.images)
     return RuntimePart(linked.size, platforms, names, sum(central_size(name.encode()) for name in names), linked)
 
 
-def _with_pages(part: RuntimePart, pages: Sequence[Member]) -> RuntimePart:
-    """Return PART with PAGES behind it, where and as long as zipalign.add_files() puts them."""
-    if not pages:
+def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
+    """Return PART with MEMBERS behind it, where and as long as zipalign.add_files() puts them."""
+    if not members:
         return part
     end = Mark(part.size).end
     directory_size = part.directory_size
-    for page in pages:
-        name = page.name.encode()
-        end = header_offset_for(end, name, 1) + header_size(name) + _deflated_size(page)
+    for member in members:
+        name = member.name.encode()
+        end = header_offset_for(end, name, 1) + header_size(name) + _deflated_size(member)
         directory_size += central_size(name)
-    names = (*part.members, *(page.name for page in pages))
+    names = (*part.members, *(member.name for member in members))
     return replace(part, size=end + directory_size + END_SIZE, members=names, directory_size=directory_size)
 
 
-def _deflated_size(page: Member) -> int:
-    data = page.source if isinstance(page.source, bytes) else page.source.read_bytes()
-    compressor = zlib.compressobj(_PAGES_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+def _deflated_size(member: Member) -> int:
+    data = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return len(compressor.compress(data)) + len(compressor.flush()) if data else 0
 
 
-def read_runtime(path: Path) -> RuntimePart:
-    """Return the facts of the llamafile PATH, which is to be put in front.
+def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
+    """Return the facts of the llamafile PATH, which is to be put in front, be it without what Python runs.
 
     Raises:
         InputError: it is not an APE.
@@ -156,11 +168,18 @@ def read_runtime(path: Path) -> RuntimePart:
         ) from error
     if archive is None:
         return RuntimePart(size, platforms, (), 0)
-    directory_size = sum(len(entry.record.pack()) for entry in archive.entries) + len(archive.comment)
-    return RuntimePart(size, platforms, tuple(entry.name for entry in archive.entries), directory_size)
+    left_out = [] if portable else portable_names(entry.name for entry in archive.entries)
+    kept = [entry for entry in archive.entries if entry.name not in left_out]
+    directory_size = sum(len(entry.record.pack()) for entry in kept) + len(archive.comment)
+    if left_out:
+        size = Mark(size).end + directory_size + END_SIZE  # as remove_entries() leaves it
+    return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
 
 
-def copy_runtime(source: Path, target: Path) -> None:
-    """Copy the llamafile SOURCE to TARGET, as a new executable."""
+def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
+    """Copy the llamafile SOURCE to TARGET, as a new executable, be it without what Python runs."""
     shutil.copyfile(source, target)
     target.chmod(0o777 & ~current_umask())
+    left_out = [] if portable else portable_names(read_runtime(target).members)
+    if left_out:
+        remove_entries(target, left_out)

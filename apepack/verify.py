@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.carried import carried_platforms, check_carried
 from apepack.errors import LayoutError, NotAnApeError, VerificationError
-from apepack.mapping import map_file
 from zipalign import ZipFormatError, read_archive
 from zipalign.inflate import entry_chunks
 from zipalign.layout import DEFAULT_ALIGNMENT
+from zipalign.mapping import map_file
 from zipalign.medium import opened
 
 if TYPE_CHECKING:

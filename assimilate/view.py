@@ -6,7 +6,7 @@ import mmap
 import sys
 from typing import TYPE_CHECKING, Final
 
-from apepack.mapping import map_file
+from zipalign.mapping import map_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,5 +1,11 @@
-"""`python -m runtime` is `llamafile-build`."""
+"""`python -m runtime FILE …` runs a model with Python and numpy; `llamafile-build` is `python -m runtime.cli`."""
 
-from runtime.cli import main
+import os
+import sys
 
-main()
+if os.name != "posix":  # files are mapped and read in ways that only these have
+    sys.exit("llamafile: the portable runtime needs a Unix system; on Windows, a llamafile is a program by itself")
+
+from runtime.portable.cli import main
+
+sys.exit(main())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from runtime import VERSION
 from runtime.artifacts import ENGINE_SDIST
 from runtime.cache import cache_root, cached, digest_of
 from runtime.compilation import jobs, run_tool
@@ -23,9 +24,8 @@ from runtime.toolchain import Toolchain, compiler_flags, find_toolchain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["VERSION", "Build", "build", "builds_in_cache"]
+__all__ = ["Build", "build", "builds_in_cache"]
 
-VERSION: Final = "0.1.0"  # the same as in pyproject.toml; a test compares them
 
 _SHIM: Final = Path(__file__).with_name("shim")
 _RECIPE: Final = Path(__file__).with_name("recipe")

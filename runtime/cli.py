@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
@@ -96,3 +97,8 @@ def _print_table() -> None:
 def main() -> NoReturn:
     """Run the command as this process."""
     console.main(command, (RuntimeBuildError,))
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "llamafile-build"
+    main()

@@ -36,6 +36,27 @@ EDITS: Final = (
         "registers once, when a program starts, not for every operation from inside the sandbox",
     ),
     Edit(
+        file="ggml/src/ggml-cpu/amx/common.h",
+        anchor="std::vector<std::thread> threads;",
+        replacement="""\
+struct Task { const func_t & function; int size; } task = { f, n };
+    llamafile_in_parallel(nth, &task, [](const void * of, int part, int parts) {
+        const Task & task = *static_cast<const Task *>(of);
+        int start, end;
+        balance211(task.size, parts, part, start, end);
+        task.function(start, end);
+    });
+#if 0
+    std::vector<std::thread> threads;""",
+        reason="templates of the standard library, compiled for new processors, could be taken by all of the program",
+    ),
+    Edit(
+        file="ggml/src/ggml-cpu/amx/common.h",
+        anchor="        t.join();\n    }",
+        replacement="        t.join();\n    }\n#endif",
+        reason="the end of what the edit before replaces",
+    ),
+    Edit(
         file="tools/server/server.cpp",
         anchor='uses_default_port |= string_ends_with(address, ":8080");',
         replacement="",

@@ -13,7 +13,13 @@ __all__ = [
     "ArtifactError",
     "CacheError",
     "CompileError",
+    "ContainerError",
+    "ContextFullError",
+    "GgufFormatError",
+    "ModelError",
+    "OptionError",
     "PagesError",
+    "PromptError",
     "RuntimeBuildError",
     "ToolchainError",
     "UnknownPlatformError",
@@ -73,6 +79,18 @@ class CompileError(RuntimeBuildError):
         super().__init__(f"{what} failed:\n{log}")
 
 
+class ContainerError(RuntimeBuildError):
+    """A file that is to hold weights holds none, or none that can be used where they lie.
+
+    Attributes:
+        path: the file, as it was named.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
+
+
 class PagesError(RuntimeBuildError):
     """The server's web page could not be built."""
 
@@ -86,3 +104,49 @@ class ArgumentsError(RuntimeBuildError, ValueError):
     def __init__(self, problem: str, line: int) -> None:
         self.line = line
         super().__init__(f".args: {problem} in line {line}")
+
+
+class GgufFormatError(RuntimeBuildError, ValueError):
+    """A GGUF file is cut off, or says something that the engine refuses.
+
+    Attributes:
+        field: the specification's name of what is wrong, or the key or tensor it is about.
+        offset: where in the file it stands, in bytes.
+    """
+
+    def __init__(self, reason: str, *, offset: int, field: str) -> None:
+        self.field = field
+        self.offset = offset
+        super().__init__(f"{reason} at offset {offset:#x}")
+
+
+class ModelError(RuntimeBuildError, ValueError):
+    """A sound GGUF file with a model that the portable runtime cannot run."""
+
+
+class ContextFullError(RuntimeBuildError):
+    """There are more tokens than the context has room for.
+
+    Attributes:
+        size: how many it has room for.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"the context is full: it has room for {size} tokens (-c)")
+
+
+class OptionError(RuntimeBuildError, ValueError):
+    """The portable runtime was started with options that make no sense, or that it does not have.
+
+    Attributes:
+        option: the one it is about, or a word that is none, as it was written.
+    """
+
+    def __init__(self, message: str, option: str) -> None:
+        self.option = option
+        super().__init__(message)
+
+
+class PromptError(RuntimeBuildError, ValueError):
+    """A prompt is empty, or too long for the context."""

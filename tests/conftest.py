@@ -43,6 +43,8 @@ PACKAGES = {
     "objdump": "binutils",
     "posh": "posh",
     "qemu-aarch64-static": "qemu-user-static",
+    "qemu-riscv64-static": "qemu-user-static",
+    "qemu-s390x-static": "qemu-user-static",
     "qemu-x86_64-static": "qemu-user-static",
     "readelf": "binutils",
     "strace": "strace",
@@ -57,6 +59,9 @@ PACKAGES = {
 # A job in the background, or under nohup, is started with these ignored, and so would be all that its tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# numpy's threads wait for each other actively, which on a busy machine takes several times as long as one of them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The commands under test are this environment's own, whether or not it was activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

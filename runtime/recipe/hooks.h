@@ -38,4 +38,7 @@ void llamafile_check_prompts(std::size_t count);
 // Whether there are matrix registers (AMX), and the engine shall use them (cpu_variant.cpp).
 bool llamafile_has_amx();
 
+// Runs RUN once for each of PARTS, each in a thread of its own, and waits for all (parallel.cpp).
+void llamafile_in_parallel(int parts, const void *task, void (*run)(const void *task, int part, int parts));
+
 #endif

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from apepack.portable_part import portable_members
 from tests.builders.elf import AARCH64, X86_64, exit_program
 from tests.conftest import run_module
 
@@ -60,7 +61,8 @@ def test_json_tells_the_layout(folder: Path) -> None:
 
     assert (facts["operation"], facts["dry_run"], facts["output"]) == ("link", False, "tool")
     assert [image["platform"] for image in facts["images"]] == facts["platforms"] == ["linux-amd64", "linux-arm64"]
-    assert (facts["profile"], facts["members"]) == ("default", ["NOTICES"])
+    members = ["NOTICES", *(member.name for member in portable_members())]
+    assert (facts["profile"], facts["members"]) == ("default", members)
     assert facts["size"] == (folder / "tool").stat().st_size
     (folder / "tool").unlink()
     assert json_of(apepack(folder, "-n", *arguments)) == {**facts, "dry_run": True}

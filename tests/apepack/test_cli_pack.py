@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     TinyModel().write(tmp_path / "tiny.gguf")
     (tmp_path / "program").write_bytes(exit_program(X86_64, status=5))
     (tmp_path / "NOTICES").write_text("licences")
-    assert apepack(tmp_path, "-o", "llamafile", "program").returncode == 0
+    assert apepack(tmp_path, "--no-portable", "-o", "llamafile", "program").returncode == 0
     for name in ("program", "NOTICES"):
         (tmp_path / name).unlink()
     return tmp_path

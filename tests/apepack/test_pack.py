@@ -19,6 +19,7 @@ from apepack.runtime_part import cached_programs
 from runtime.build import Build
 from runtime.errors import ArgumentsError
 from runtime.platforms import PLATFORMS
+from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import TinyModel
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
@@ -199,7 +200,7 @@ def test_builds_are_linked(model: Path, program: Path, tmp_path: Path) -> None:
     packed = pack(Contents(model), output)
     assert packed == planned
     assert packed.size == output.stat().st_size
-    assert [entry.name for entry in read_archive(output).entries] == ["NOTICES", "tiny.gguf", ".args"]
+    assert names_in(output) == ["NOTICES", "tiny.gguf", ".args"]
     assert check_archive(output).ok
     environment = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
     assert subprocess.run(["sh", output], check=False, env=environment).returncode == 5

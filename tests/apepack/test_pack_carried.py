@@ -9,7 +9,6 @@ import pytest
 
 from apepack.carried import carried_platforms, check_carried
 from apepack.errors import LayoutError, NotAnApeError
-from apepack.mapping import map_file
 from apepack.pack import Contents, pack
 from apepack.prologue import Magic
 from apepack.runtime_part import link_runtime, read_runtime
@@ -19,6 +18,7 @@ from tests.builders.gguf import TinyModel
 from tests.builders.macho import macho_program
 from tests.builders.pe import pe_program
 from zipalign.errors import InputFileError
+from zipalign.mapping import map_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,14 +12,14 @@ import apepack.pack
 from apepack.carried import carried_platforms, check_carried
 from apepack.errors import OutputError
 from apepack.lint import LintError, Severity
-from apepack.mapping import map_file
 from apepack.pack import Contents, Rules, pack
 from apepack.prologue import Magic
 from apepack.publish import publishing
+from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import Gguf, Info, TinyModel
 from tests.builders.pe import pe_program
-from zipalign import read_archive
+from zipalign.mapping import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_it_has_the_programs_and_no_weights(model: Path, builds: list[Path], out
     assert (packed.companion, made(output)) == (companion, ["my.exe", "my.llamafile"])
     assert carried_platforms(map_file(companion)) == ("linux-amd64", "windows-amd64")
     check_carried(map_file(companion))
-    assert [entry.name for entry in read_archive(companion).entries] == ["NOTICES"]
+    assert names_in(companion) == ["NOTICES"]
     assert companion.stat().st_size == packed.runtime.size < LIMIT <= output.stat().st_size
     assert companion.stat().st_mode == output.stat().st_mode
     (finding,) = packed.findings
@@ -119,7 +119,7 @@ def test_with_a_runtime_that_was_linked_before(model: Path, builds: list[Path], 
 def test_an_older_one_is_replaced(model: Path, builds: list[Path], output: Path) -> None:
     output.with_name("my.exe").write_bytes(Magic.MZ.value + b"\nolder")
     pack(Contents(model), output, rules=SMALL)
-    assert [entry.name for entry in read_archive(output.with_name("my.exe")).entries] == ["NOTICES"]
+    assert names_in(output.with_name("my.exe")) == ["NOTICES"]
 
 
 @pytest.mark.parametrize("kind", ["a program", "a folder", "a llamafile"])

@@ -23,6 +23,7 @@ from runtime.toolchain import compiler_flags, find_toolchain
 from tests.builders.elf import AARCH64, X86_64, exit_program, note, with_interpreter, with_notes
 from tests.builders.macho import AMD64, ARM64, macho_program
 from tests.builders.pe import pe_program
+from zipalign import read_archive
 
 __all__ = [
     "LINUX",
@@ -33,6 +34,7 @@ __all__ = [
     "in_private_mounts",
     "linked",
     "loader",
+    "names_in",
     "probe_output",
     "small_ape",
     "small_program",
@@ -106,6 +108,12 @@ def small_ape(*platforms: str, magic: Magic = Magic.MZ, notices: bytes = b"the l
         opening = OpeningMember.of("NOTICES", notices) if notices else None
         link([folder / name for name in platforms], folder / "ape", magic=magic, opening=opening)
         return (folder / "ape").read_bytes()
+
+
+def names_in(path: Path) -> list[str]:
+    """The members of a llamafile, but for what comes with every runtime: the page, and what Python runs."""
+    brought = ("pages/", "portable/", "__main__.py")
+    return [entry.name for entry in read_archive(path).entries if not entry.name.startswith(brought)]
 
 
 def loader(folder: Path, platform_name: str = "linux-amd64") -> Path:

@@ -17,6 +17,7 @@ import pytest
 from tests.builders.ape import in_private_mounts
 from tests.conftest import tool
 from tests.pipeline.conftest import run
+from zipalign import read_archive
 
 CHECKOUT: Final = Path(__file__).parents[2]
 SOURCES: Final = ("zipalign", "apepack", "assimilate", "runtime", "man")
@@ -168,6 +169,10 @@ assimilate --verify --check my.llamafile
     made = in_private_mounts(script, CHECKOUT, sys.prefix, prefix, tmp_path, HOME=bare["HOME"])
     assert (made.returncode, made.stderr) == (0, "")
     assert os.access(tmp_path / "my.llamafile", os.X_OK)
+    for name in ("my.llamafile", "packed.llamafile"):
+        assert {"__main__.py", "portable/runtime/portable/cli.py"} <= {
+            entry.name for entry in read_archive(tmp_path / name).entries
+        }
     assert (tmp_path / "loader").read_bytes()[:4] == b"\x7fELF"
     answers = {
         run(tmp_path / name, "-p", "hello", "-n", "4", "--temp", "0", env=bare).stdout

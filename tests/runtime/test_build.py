@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime import VERSION, engine, toolchain
 from runtime import build as build_module
-from runtime import engine, toolchain
-from runtime.build import VERSION, Build, build, builds_in_cache
+from runtime.build import Build, build, builds_in_cache
 from runtime.cache import digest_of
 from runtime.compilation import run_tool
 from runtime.engine import build_engine, engine_key, engine_source

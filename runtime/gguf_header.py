@@ -2,19 +2,19 @@
 
 Specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. What the engine's own reader refuses
 (ggml/src/gguf.cpp) is refused here, before it is packed. Every count is checked against the bytes that are there before
-anything is done that often, and arrays, such as vocabularies, are stepped over: time and memory stay small whatever the
-file says.
+anything is done that often; arrays, such as vocabularies, and long texts, such as chat templates, are stepped over and
+decoded when somebody asks: time and memory stay small whatever the file says.
 """
 
 from __future__ import annotations
 
 import math
-import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
-from apepack.errors import GgufFormatError
-from apepack.tensor_types import TENSOR_TYPES
+from runtime.errors import GgufFormatError
+from runtime.gguf_array import SCALARS, TEXT, GgufArray, Scalar
+from runtime.tensor_types import TENSOR_TYPES
 from zipalign.cursor import Cursor
 
 if TYPE_CHECKING:
@@ -39,23 +39,9 @@ _KEY_SIZE_MAX: Final = 65535
 _TENSOR_NAME_SIZE_MAX: Final = 63
 _DIMENSIONS_MAX: Final = 4
 _ELEMENTS_MAX: Final = (1 << 63) - 1
-_TEXT_KEPT_MAX: Final = 1024  # longer ones, such as chat templates, are stepped over
+_TEXT_KEPT_MAX: Final = 1024
+_TEXT_DECODED_MAX: Final = 1 << 24
 
-
-class _Scalar(NamedTuple):
-    """A type of value that has a fixed size."""
-
-    name: str
-    layout: struct.Struct
-
-
-_SCALARS: Final = {
-    number: _Scalar(name, struct.Struct(f"<{code}"))
-    for number, name, code in (
-        (0, "u8", "B"), (1, "i8", "b"), (2, "u16", "H"), (3, "i16", "h"), (4, "u32", "I"), (5, "i32", "i"),
-        (6, "f32", "f"), (7, "bool", "?"), (10, "u64", "Q"), (11, "i64", "q"), (12, "f64", "d"),
-    )
-}  # fmt: skip  # six to a line
 _U32: Final = 4
 _TEXT: Final = 8
 _ARRAY: Final = 9
@@ -78,6 +64,8 @@ class GgufHeader:
 
     version: int
     metadata: Mapping[str, int | float | str]  # without arrays and long texts
+    arrays: Mapping[str, GgufArray]
+    long_texts: Mapping[str, memoryview]  # of UTF-8
     alignment: int
     tensors: tuple[Tensor, ...]
     data_offset: int
@@ -101,11 +89,26 @@ class GgufHeader:
         version = _version(cursor)
         tensor_count = _count(cursor, "tensor_count", _TENSOR_SIZE_MIN, _TENSORS_MAX)
         pair_count = _count(cursor, "metadata_kv_count", _PAIR_SIZE_MIN, _PAIRS_MAX)
-        metadata, types = _pairs(cursor, pair_count)
-        alignment = _alignment(metadata, types, cursor.offset)
+        pairs = _Pairs.unpack(cursor, pair_count, memoryview(data))
+        alignment = _alignment(pairs.single, pairs.types, cursor.offset)
         tensors = _tensors(cursor, tensor_count, alignment)
         data_offset = -(-cursor.offset // alignment) * alignment if tensors else cursor.offset
-        return cls(version, metadata, alignment, tensors, data_offset)
+        return cls(version, pairs.single, pairs.arrays, pairs.long_texts, alignment, tensors, data_offset)
+
+    def text(self, key: str) -> str | None:
+        """Return the text KEY, whatever its length, or None where there is none.
+
+        Raises:
+            GgufFormatError: it is longer than any text that is meant to be read.
+        """
+        if key not in self.long_texts:
+            value = self.metadata.get(key)
+            return value if isinstance(value, str) else None
+        data = self.long_texts[key]
+        if len(data) > _TEXT_DECODED_MAX:
+            reason = f"{key}: a text of {len(data)} bytes (expected {_TEXT_DECODED_MAX} at most)"
+            raise GgufFormatError(reason, offset=self.data_offset, field=key)
+        return bytes(data).decode(errors="backslashreplace")
 
 
 def _damaged(reason: str, offset: int, field: str) -> GgufFormatError:
@@ -150,50 +153,67 @@ def _name(cursor: Cursor, field: str, size_max: int) -> str:
     return cursor.take(size, field).decode(errors="backslashreplace")
 
 
-def _pairs(cursor: Cursor, count: int) -> tuple[dict[str, int | float | str], dict[str, int]]:
-    """Return the metadata worth keeping, and the types of all."""
-    metadata: dict[str, int | float | str] = {}
-    types: dict[str, int] = {}
-    texts_left = _TEXTS_MAX
-    for _ in range(count):
-        at = cursor.offset
-        key = _name(cursor, "key", _KEY_SIZE_MAX)
-        if not key or key in types:
-            _refuse("a second time" if key else "got an empty one", f"key {key!r}", at)
-        types[key] = cursor.u32(key)
-        if types[key] == _ARRAY:
-            texts_left -= _skip_array(cursor, key, texts_left)
-        elif types[key] == _TEXT:
-            size = cursor.u64(key)
-            if size > _TEXT_KEPT_MAX:
-                _skip(cursor, size, key)
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The metadata, each pair where its value belongs, and the types of all."""
+
+    single: dict[str, int | float | str] = field(default_factory=dict)
+    arrays: dict[str, GgufArray] = field(default_factory=dict)
+    long_texts: dict[str, memoryview] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def unpack(cls, cursor: Cursor, count: int, data: memoryview) -> Self:
+        pairs = cls()
+        texts_left = _TEXTS_MAX
+        for _ in range(count):
+            at = cursor.offset
+            key = _name(cursor, "key", _KEY_SIZE_MAX)
+            if not key or key in pairs.types:
+                _refuse("a second time" if key else "got an empty one", f"key {key!r}", at)
+            pairs.types[key] = cursor.u32(key)
+            if pairs.types[key] == _ARRAY:
+                pairs.arrays[key] = found = _array(cursor, key, texts_left, data)
+                texts_left -= found.count * (found.element == TEXT)
+            elif pairs.types[key] == _TEXT:
+                pairs.unpack_text(cursor, key, data)
             else:
-                metadata[key] = cursor.take(size, key).decode(errors="backslashreplace")
+                pairs.single[key] = cursor.unpack(_scalar(pairs.types[key], key, at).layout, key)[0]
+        return pairs
+
+    def unpack_text(self, cursor: Cursor, key: str, data: memoryview) -> None:
+        size = cursor.u64(key)
+        if size > _TEXT_KEPT_MAX:
+            start = cursor.position
+            _skip(cursor, size, key)
+            self.long_texts[key] = data[start : cursor.position]
         else:
-            metadata[key] = cursor.unpack(_scalar(types[key], key, at).layout, key)[0]
-    return metadata, types
+            self.single[key] = cursor.take(size, key).decode(errors="backslashreplace")
 
 
-def _scalar(number: int, key: str, at: int) -> _Scalar:
-    if number not in _SCALARS:
+def _scalar(number: int, key: str, at: int) -> Scalar:
+    if number not in SCALARS:
         _refuse(f"a value of type {number}, which does not exist", key, at)
-    return _SCALARS[number]
+    return SCALARS[number]
 
 
-def _skip_array(cursor: Cursor, key: str, texts_max: int) -> int:
-    """Step over an array, and return how many texts there were in it."""
+def _array(cursor: Cursor, key: str, texts_max: int, data: memoryview) -> GgufArray:
+    """Step over an array, so that all of it is known to be there."""
     at = cursor.offset
     element = cursor.u32(key)
     if element == _ARRAY:
         _refuse("an array of arrays, which the engine does not read", key, at)
-    if element != _TEXT:
-        size = _scalar(element, key, at).layout.size
-        _skip(cursor, _count(cursor, key, size, cursor.remaining) * size, key)
-        return 0
-    count = _count(cursor, key, _TEXT_SIZE_MIN, texts_max)
-    for _ in range(count):
-        _skip(cursor, cursor.u64(key), key)
-    return count
+    if element == _TEXT:
+        count = _count(cursor, key, _TEXT_SIZE_MIN, texts_max)
+        start = cursor.position
+        for _ in range(count):
+            _skip(cursor, cursor.u64(key), key)
+        return GgufArray(key, TEXT, count, start, data[start : cursor.position])
+    scalar = _scalar(element, key, at)
+    count = _count(cursor, key, scalar.layout.size, cursor.remaining)
+    start = cursor.position
+    _skip(cursor, count * scalar.layout.size, key)
+    return GgufArray(key, scalar.name, count, start, data[start : cursor.position])
 
 
 def _alignment(metadata: Mapping[str, int | float | str], types: Mapping[str, int], at: int) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["map_file"]
 
 
-def map_file(path: Path) -> memoryview:
+def map_file(path: Path | str) -> memoryview:
     """Return the bytes of the file PATH.
 
     Raises:

@@ -1,0 +1,171 @@
+"""The command of the portable runtime: `python -m runtime FILE …`, and `python3 my.llamafile …`.
+
+It says and writes what the native program does, and where that cannot be, one sentence says so. Without packages beside
+numpy and gguf, and not even those for --help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from runtime import VERSION
+from runtime.args import parse_arguments
+from runtime.errors import OptionError, RuntimeBuildError
+from runtime.portable.container import open_container
+from runtime.portable.output import Output
+from runtime.portable.prompt import Prompt, unescaped
+from runtime.portable.settings import Settings, merged_arguments, settings_of
+from zipalign.errors import ZipalignError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.portable.container import Container
+
+__all__ = ["main"]
+
+_USAGE: Final = """\
+usage: python3 -m runtime FILE -p TEXT [OPTION...]
+       python3 FILE -p TEXT [OPTION...]          a llamafile, with Python 3.13 or later
+
+Continues a text with the model in FILE: a llamafile, ARCHIVE@MEMBER, or a GGUF file. It needs Python and numpy and no
+program for this machine; where there is one, that is many times faster, serves a page, and knows more options.
+
+Model:
+  -m, --model FILE      weights (GGUF): a file, or a member of FILE
+  -c, --ctx-size N      context in tokens, 8k is 8192; 0: all the model has
+  --cache-weights       keep weights in memory as they are computed with: faster, but 32 bits each
+  -t, --threads N       threads to compute with
+
+Text:
+  -p, --prompt TEXT     what to continue
+  -f, --file FILE       the same, from a file; -bf, --binary-file keeps the newline at its end
+  --random-prompt       a prompt for those who have none
+  -e, --escape          \\n, \\t and the like in prompts mean what they mean in C
+  -n, --predict N       at most N tokens
+  -r, --reverse-prompt TEXT
+                        stop where the model writes TEXT; may be given again
+  --no-display-prompt   print what the model adds, not the prompt
+  --temp X              sampling temperature (default: 0.8); 0 always takes the likeliest token
+  --top-k N             of the N likeliest tokens (default: 40)
+  --top-p X             that together have this probability (default: 0.95)
+  --min-p X             and each this much of the likeliest one's (default: 0.05)
+  -s, --seed N          the same seed gives the same text, but not the one that it gives the native program
+
+  --version             print the version and exit
+  -h, -help, --help, --usage
+                        print this text and exit
+
+Arguments in the archive member .args, one a line, come before those of the command line,
+or around them where it has a line of three dots. In long options, _ is the same as -.
+Other options of the native program are accepted without effect, or are errors where the text would not be what
+was asked for.
+"""
+
+_UNTIL_FULL: Final = -2  # tokens, as the engine counts them
+_SENTENCE_MAX: Final = 1200  # characters: keys in damaged files may be as long as a book
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: the file and the options; None stands for those of this process.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run([os.fsencode(argument).decode(errors="surrogateescape") for argument in given])
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the text has gone; nothing is to be said, and nothing to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (RuntimeBuildError, ZipalignError, OSError, MemoryError, ModuleNotFoundError) as error:
+        _complain(_sentence(error))
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    with contextlib.suppress(OptionError):  # with the default arguments, it may be none
+        if _answers(settings_of(arguments)):
+            return 0
+    if name is None:
+        raise OptionError("the file comes first: a llamafile or a GGUF file; --help says what may follow", "")
+    container = open_container(name)
+    settings = settings_of(merged_arguments(parse_arguments(container.args or b""), arguments))
+    if not _answers(settings):
+        _complete(container, settings)
+    return 0
+
+
+def _answers(settings: Settings) -> bool:
+    """Print what needs no model, and return whether that was asked for."""
+    if settings.wants_help:
+        sys.stdout.write(_USAGE)
+    elif settings.wants_version:
+        python = ".".join(map(str, sys.version_info[:3]))
+        sys.stdout.write(f"llamafile {VERSION} (portable runtime, {sys.implementation.name} {python})\n")
+    return settings.wants_help or settings.wants_version
+
+
+def _complete(container: Container, settings: Settings) -> None:
+    if settings.words:
+        word = settings.words[0]
+        raise OptionError(f"'{word}' belongs to no option; a prompt is given with -p, a model with -m", word)
+    if settings.without_effect:
+        named = ", ".join(f"'{name}'" for name in dict.fromkeys(settings.without_effect))
+        _complain(f"without effect in the portable runtime: {named}")
+    completes = settings.completes if settings.completes is not None else settings.prompt is not None
+    if not completes:
+        raise OptionError("the portable runtime continues a text, -p TEXT; page and API are the native program's", "-p")
+    if sys.stdout is None:
+        raise OSError("cannot write the text to standard output: it is closed")
+    prompt = (settings.prompt or Prompt()).read(container)
+    _write(container, settings, unescaped(prompt) if settings.has_escapes else prompt)
+
+
+def _write(container: Container, settings: Settings, prompt: bytes) -> None:
+    if settings.threads > 0:
+        os.environ.update(dict.fromkeys(_THREADS, str(settings.threads)))  # which counts until numpy is imported
+    from runtime.portable.completion import completion_of  # noqa: PLC0415  # here it is
+
+    completion = completion_of(container.weights(settings.model), prompt, settings)
+    output = Output(sys.stdout.buffer)
+    try:
+        if settings.shows_prompt:
+            output.write(prompt)
+        for piece in completion.pieces(settings.count):
+            output.write(piece)
+    except (RuntimeBuildError, MemoryError):
+        output.finish()  # or what is wrong would continue the text's last line
+        raise
+    output.finish()
+    if completion.is_full and settings.count != _UNTIL_FULL:
+        _complain("the context is full; give a larger one with -c")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "memory ran out; a smaller context takes less, -c 2048, and so does going without --cache-weights"
+    if isinstance(error, ModuleNotFoundError):
+        if error.name not in {"numpy", "gguf"}:
+            raise error
+        return f"there is no package {error.name} for this Python: {sys.executable} -m pip install numpy gguf"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return str(error)
+
+
+def _complain(sentence: str) -> None:
+    """Say SENTENCE, in which nothing that others wrote can do anything to a terminal, or fill it."""
+    if sys.stderr is not None:
+        if len(sentence) > _SENTENCE_MAX:
+            sentence = f"{sentence[: _SENTENCE_MAX // 2]} … {sentence[-_SENTENCE_MAX // 2 :]}"
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in sentence)
+        sys.stderr.write(f"llamafile: {text}\n")

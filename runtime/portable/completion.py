@@ -1,0 +1,55 @@
+"""A completion: weights, tokenizer and chance, put together as was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runtime.portable.generation import Generation
+from runtime.portable.hyperparameters import hyperparameters_of
+from runtime.portable.prompt import unescaped
+from runtime.portable.sampling import Sampler
+from runtime.portable.tokenizer import tokenizer_of
+from runtime.portable.transformer import Transformer
+from runtime.portable.weights import Weights
+
+if TYPE_CHECKING:
+    from runtime.gguf_header import GgufHeader
+    from runtime.portable.settings import Settings
+
+__all__ = ["completion_of", "sampler_of"]
+
+_PREFIX: Final = "general.sampling."  # of what a model's publisher recommends
+
+
+def completion_of(data: memoryview, prompt: bytes, settings: Settings) -> Generation:
+    """Return the text that begins with PROMPT, yet to be written, by the model whose GGUF file is DATA.
+
+    Raises:
+        GgufFormatError: the file is damaged.
+        ModelError: it is sound, but cannot be run here.
+        PromptError: the prompt is empty, or longer than the context.
+    """
+    weights = Weights(data, cache=settings.keeps_weights)
+    model = Transformer(weights, settings.context or hyperparameters_of(weights).context)
+    tokenizer = tokenizer_of(weights.header)
+    stops = [stop.encode(errors="surrogateescape") for stop in settings.stops]
+    if settings.has_escapes:
+        stops = [unescaped(stop) for stop in stops]
+    text = prompt.decode(errors="surrogateescape")
+    return Generation(model, tokenizer, sampler_of(settings, weights.header), text, stops)
+
+
+def sampler_of(settings: Settings, header: GgufHeader) -> Sampler:
+    """Return how tokens are chosen: as SETTINGS say, else as the file recommends, else as the engine does."""
+
+    def chosen(given: float | None, key: str, default: float) -> float:
+        recommended = header.metadata.get(f"{_PREFIX}{key}", default)
+        return given if given is not None else recommended if isinstance(recommended, int | float) else default
+
+    return Sampler(
+        chosen(settings.temperature, "temp", 0.8),
+        int(chosen(settings.top_k, "top_k", 40)),
+        chosen(settings.top_p, "top_p", 0.95),
+        chosen(settings.min_p, "min_p", 0.05),
+        seed=settings.seed,
+    )

@@ -1,0 +1,283 @@
+"""The file that weights come from: a llamafile, an assimilated one, any other ZIP archive, or a GGUF file by itself.
+
+A name means what it means to the native program (shim/reference.cpp, shim/names.cpp): a file on disk, else a member of
+the archive; `/zip/NAME` the member in any case, `ARCHIVE@MEMBER` one of another archive. Files are mapped, and weights
+are views of them: nothing is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.args import MEMBER_NAME as ARGS_NAME
+from runtime.args import parse_arguments
+from runtime.errors import ContainerError
+from runtime.gguf_header import MAGIC, GgufHeader
+from zipalign.errors import NotAnArchiveError, ZipalignError
+from zipalign.mapping import map_file
+from zipalign.reader import read_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zipalign.reader import Archive, Entry
+
+__all__ = ["Container", "open_container"]
+
+_ARCHIVE_PREFIX: Final = "/zip/"
+_SEPARATOR: Final = "@"
+_SUFFIX: Final = ".gguf"
+_MODEL_OPTIONS: Final = ("-m", "--model")
+_SPLIT_NAME: Final = re.compile(r".*-(?P<number>\d{5})-of-\d{5}\.gguf", re.IGNORECASE | re.DOTALL)
+_SPLIT_COUNT: Final = "split.count"
+_TENSOR_ALIGNMENT: Final = 32  # what the engine demands of tensors in memory: a file that one program runs, both do
+_TEXT_SIZE_MAX: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A file that weights come from.
+
+    Attributes:
+        path: the file, as it was named.
+        data: all of it, mapped.
+        archive: the archive at its end; None where it is a GGUF file by itself.
+        member: the weights that were named together with it, as ARCHIVE@MEMBER.
+    """
+
+    path: str
+    data: memoryview
+    archive: Archive | None = None
+    member: Entry | None = None
+
+    @property
+    def args(self) -> bytes | None:
+        """The default arguments it brings; None where there are none, or where one of its members was named.
+
+        Raises:
+            ContainerError: they cannot be read where they lie.
+        """
+        entry = None if self.member else self.find(ARGS_NAME)
+        return self.text_of(entry) if entry else None
+
+    def weights(self, name: str | None = None) -> memoryview:
+        """Return the GGUF file NAME, or without a name the only one there is.
+
+        Raises:
+            ContainerError: there is no such file, several may be meant, or it cannot be used where it lies.
+        """
+        if name is None:
+            return self.only_weights()
+        if _is_on_disk(name):
+            return _open(name).weights_meant()
+        if entry := self.find(name):
+            return self.weights_of(entry)
+        for archive, member in _archives_in(name):
+            if entry := archive.find(member):
+                return archive.weights_of(entry)
+        archives = [archive for archive, _ in _archives_in(name)]
+        raise _absence(name, archives[0] if archives else self)
+
+    def text(self, name: str) -> bytes:
+        """Return what the file or member NAME holds.
+
+        Raises:
+            ContainerError: there is none, it is too large, or it cannot be read.
+        """
+        if _is_on_disk(name):
+            return _text(_start_of(name, _TEXT_SIZE_MAX + 1), f"'{name}'", name)
+        if entry := self.find(name):
+            return self.text_of(entry)
+        for archive, member in _archives_in(name):
+            if entry := archive.find(member):
+                return archive.text_of(entry)
+        where = f", and no such member in {self.path}" if self.archive else ""
+        raise ContainerError(f"there is no file '{name}'{where}", path=name)
+
+    def find(self, name: str) -> Entry | None:
+        """Return the member that NAME means, `/zip/NAME` and `./NAME` being other spellings."""
+        wanted = name.removeprefix(_ARCHIVE_PREFIX)
+        while wanted.startswith("./"):
+            wanted = wanted.removeprefix("./")
+        return self.archive.entry(wanted) if self.archive else None
+
+    def weights_names(self) -> list[str]:
+        """Return the names of the members that are weights; of split ones, that of the first file."""
+        names = [entry.name for entry in self.archive.entries] if self.archive else []
+        return [name for name in names if name.lower().endswith(_SUFFIX) and not _is_continuation(name)]
+
+    def only_weights(self) -> memoryview:
+        """Return the weights without which nobody would have named this file as the program.
+
+        Raises:
+            ContainerError: as weights() does.
+        """
+        if self.archive is None:
+            return self.data
+        names = self.weights_names()
+        entry = self.member or (self.find(names[0]) if len(names) == 1 else None)
+        if entry is None and not names:
+            raise ContainerError(f"{self.path} holds no weights; name a model with -m FILE.gguf", path=self.path)
+        if entry is None:
+            choices = _listed(names)
+            raise ContainerError(f"{self.path} holds more than one model; choose with -m: {choices}", path=self.path)
+        return self.weights_of(entry)
+
+    def weights_meant(self) -> memoryview:
+        """Return the weights that somebody means who names this file as the weights: those it would run itself.
+
+        Raises:
+            ContainerError: as weights() does.
+        """
+        names = self.weights_names()
+        if self.archive is None or len(names) == 1:
+            return self.only_weights()
+        if not names:
+            reason = f"'{self.path}' holds no weights, and is none: it begins like no GGUF file"
+            raise ContainerError(reason, path=self.path)
+        defaults = pairwise(parse_arguments(self.args or b""))
+        named = [value for option, value in defaults if option in _MODEL_OPTIONS]
+        entry = self.find(named[-1]) if named else None
+        if entry is None:
+            choices = _listed([f"{self.path}{_SEPARATOR}{name}" for name in names])
+            reason = f"'{self.path}' holds more than one GGUF file, and its .args do not say which is meant"
+            raise ContainerError(f"{reason}; choose with -m: {choices}", path=self.path)
+        return self.weights_of(entry)
+
+    def weights_of(self, entry: Entry) -> memoryview:
+        """Return the member ENTRY, which is to be weights.
+
+        Raises:
+            ContainerError: it is none, or cannot be used where it lies.
+        """
+        what = f"'{entry.name}' in {self.path}"
+        data = self._data_of(entry)
+        if entry.data_offset % _TENSOR_ALIGNMENT:
+            place = f"begins at offset {entry.data_offset}, which is no multiple of {_TENSOR_ALIGNMENT}"
+            reason = f"{what} {place}, and cannot be mapped; add it again with: zipalign -j0"
+            raise ContainerError(reason, path=self.path)
+        return _weights(data, what, entry.name)
+
+    def text_of(self, entry: Entry) -> bytes:
+        """Return the member ENTRY, which is to be a text.
+
+        Raises:
+            ContainerError: it is too large, or cannot be read where it lies.
+        """
+        return _text(self._data_of(entry), f"'{entry.name}' in {self.path}", self.path)
+
+    def _data_of(self, entry: Entry) -> memoryview:
+        if not entry.is_stored:
+            reason = f"'{entry.name}' is compressed in {self.path} and cannot be mapped"
+            raise ContainerError(f"{reason}; add it again with: zipalign -j0", path=self.path)
+        return self.data[entry.data_offset : entry.data_end]
+
+
+def open_container(name: str) -> Container:
+    """Return the file NAME: a llamafile, another archive, a GGUF file, or ARCHIVE@MEMBER.
+
+    Raises:
+        ContainerError: there is no such file, or it is none of these.
+    """
+    if _is_on_disk(name):
+        return _open(name)
+    archives = list(_archives_in(name))
+    for archive, member in archives:
+        if entry := archive.find(member):
+            return replace(archive, member=entry)
+    raise _absence(name, archives[0][0] if archives else None)
+
+
+def _open(path: str) -> Container:
+    data = _mapped(path)
+    if bytes(data[: len(MAGIC)]) == MAGIC:
+        return Container(path, _weights(data, f"'{path}'", path))
+    archive = _archive_at(path)
+    if archive is None:
+        reason = f"'{path}' is no GGUF file, and does not end with an archive"
+        raise ContainerError(f"{reason}: it is incomplete, or something else; fetch it again", path=path)
+    return Container(path, data, archive)
+
+
+def _archive_at(path: str) -> Archive | None:
+    try:
+        return read_archive(path)
+    except NotAnArchiveError:
+        return None
+    except ZipalignError as error:
+        raise ContainerError(f"the archive in {path} is damaged: {error}", path=path) from error
+
+
+def _archives_in(name: str) -> Iterator[tuple[Container, str]]:
+    """Yield what may be ARCHIVE and MEMBER in NAME, as both parts may have the separator in them."""
+    if name.startswith(_ARCHIVE_PREFIX):
+        return
+    for found in re.finditer(_SEPARATOR, name):
+        path, member = name[: found.start()], name[found.end() :]
+        if os.path.isfile(path) and (archive := _archive_at(path)):  # noqa: PTH113  # pathlib would drop a "./"
+            yield Container(path, _mapped(path), archive), member
+
+
+def _mapped(path: str) -> memoryview:
+    try:
+        return map_file(path)
+    except OSError as error:
+        raise ContainerError(f"cannot open '{path}': {error.strerror or error}", path=path) from error
+    except ZipalignError as error:
+        raise ContainerError(str(error), path=path) from error
+
+
+def _start_of(path: str, size: int) -> bytes:
+    """Return SIZE bytes of a file at most, which may be a pipe, such as `<(command)` of a shell."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise ContainerError(f"cannot open '{path}': {error.strerror or error}", path=path) from error
+
+
+def _is_on_disk(name: str) -> bool:
+    return not name.startswith(_ARCHIVE_PREFIX) and os.path.exists(name)  # noqa: PTH110  # as above
+
+
+def _weights(data: memoryview, what: str, name: str) -> memoryview:
+    """Return DATA, which is called WHAT in sentences, if it is a whole GGUF file."""
+    begins = bytes(data[: len(MAGIC)])
+    if begins != MAGIC:
+        reason = f"is not a GGUF file: it begins with '{repr(begins)[2:-1]}' (expected 'GGUF')"
+        raise ContainerError(f"{what} {reason if begins else 'is empty'}", path=name)
+    if _SPLIT_NAME.fullmatch(name) and (count := GgufHeader.unpack(data).metadata.get(_SPLIT_COUNT, 1)) != 1:
+        reason = f"{what} is one of {count} files that make a model, and only one that is whole is read here"
+        raise ContainerError(f"{reason}; join them with: llama-gguf-split --merge", path=name)
+    return data
+
+
+def _text(data: memoryview | bytes, what: str, path: str) -> bytes:
+    if len(data) > _TEXT_SIZE_MAX:
+        raise ContainerError(f"{what} is larger than 16 MiB", path=path)
+    return bytes(data)
+
+
+def _is_continuation(name: str) -> bool:
+    match = _SPLIT_NAME.fullmatch(name)
+    return match is not None and match["number"] != "00001"
+
+
+def _absence(name: str, expected_in: Container | None) -> ContainerError:
+    problem = f"there is no file '{name}'"
+    if expected_in is None or expected_in.archive is None:
+        return ContainerError(problem, path=name)
+    names = expected_in.weights_names()
+    if not names:
+        return ContainerError(f"{problem}, and {expected_in.path} holds no weights", path=name)
+    held = f"no such member in {expected_in.path} (it holds {_listed(names)})"
+    return ContainerError(f"{problem}, and {held}", path=name)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,164 @@
+"""What a command line asks of the portable runtime: the native program's options, as far as they mean something here.
+
+argparse is not used, because it takes a value that begins with a hyphen for an option: `-p '- milk'`, `-r '--'`. As in
+the native program, what follows an option that has a value is its value, whatever it looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from runtime.args import PLACEHOLDER
+from runtime.errors import OptionError
+from runtime.portable.native_options import REFUSED, native_value_count
+from runtime.portable.prompt import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Settings", "merged_arguments", "settings_of"]
+
+_RANDOM_PROMPT: Final = "Once upon a time"
+_SEED_MAX: Final = (1 << 32) - 2  # the next one, which is -1 too, stands for chance
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for, the last of several each time, but for `stops`; None where nobody asked.
+
+    Attributes:
+        words: arguments that belong to no option.
+        completes: whether a text is to be continued, and nothing to be served.
+        without_effect: options of the native program that were given, and mean nothing here.
+    """
+
+    words: tuple[str, ...] = ()
+    prompt: Prompt | None = None
+    completes: bool | None = None
+    has_escapes: bool = False
+    shows_prompt: bool = True
+    stops: tuple[str, ...] = ()
+    count: int = -1
+    context: int = 0
+    threads: int = 0
+    model: str | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    keeps_weights: bool = False
+    is_quiet: bool = False
+    wants_help: bool = False
+    wants_version: bool = False
+    without_effect: tuple[str, ...] = ()
+
+
+def _size(text: str) -> int:
+    kibi = re.fullmatch(r"(\d{1,5})[kK]", text)
+    return int(kibi[1]) * 1024 if kibi else max(int(text), 0)
+
+
+def _seed(text: str) -> int | None:
+    number = int(text)
+    return number if 0 <= number <= _SEED_MAX else None
+
+
+_WITH_VALUE: Final = {
+    "-p --prompt": ("prompt", Prompt),
+    "-f --file": ("prompt", Prompt.of_text_file),
+    "-bf --binary-file": ("prompt", Prompt.of_binary_file),
+    "-r --reverse-prompt": ("stops", str),
+    "-n --predict --n-predict": ("count", int),
+    "-c --ctx-size": ("context", _size),
+    "-t --threads": ("threads", int),
+    "-m --model": ("model", str),
+    "--temp --temperature": ("temperature", float),
+    "--top-k": ("top_k", int),
+    "--top-p": ("top_p", float),
+    "--min-p": ("min_p", float),
+    "-s --seed": ("seed", _seed),
+}
+_SWITCHES: Final = {
+    "--random-prompt": ("prompt", Prompt(_RANDOM_PROMPT)),
+    "-e --escape": ("has_escapes", True),
+    "--no-escape": ("has_escapes", False),
+    "--display-prompt": ("shows_prompt", True),
+    "--no-display-prompt --silent-prompt": ("shows_prompt", False),
+    "--cache-weights": ("keeps_weights", True),
+    "--cli": ("completes", True),
+    "--server --v2 --chat": ("completes", False),
+    "--log-disable": ("is_quiet", True),
+    "-h --help -help --usage --help-engine": ("wants_help", True),
+    "--version": ("wants_version", True),
+}
+_CONVERTERS: Final[dict[str, tuple[str, Any]]] = {
+    name: to for names, to in _WITH_VALUE.items() for name in names.split()
+}
+_CONSTANTS: Final[dict[str, tuple[str, Any]]] = {name: to for names, to in _SWITCHES.items() for name in names.split()}
+
+
+_SEVERAL: Final = ("words", "stops", "without_effect")
+
+
+def merged_arguments(defaults: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return GIVEN where DEFAULTS, the content of `.args`, have the placeholder for them, or else behind them."""
+    at = defaults.index(PLACEHOLDER) if PLACEHOLDER in defaults else len(defaults)
+    return [*defaults[:at], *given, *defaults[at + 1 :]]
+
+
+def settings_of(arguments: Sequence[str]) -> Settings:
+    """Return what ARGUMENTS ask for.
+
+    Raises:
+        OptionError: there is no such option here, or it has no value, or one that it cannot have.
+    """
+    found: dict[str, Any] = dict.fromkeys(_SEVERAL, ())
+    for name, values in _options(arguments):
+        if name in REFUSED:
+            raise OptionError(f"'{name}' is beyond the portable runtime; the native program can do it", name)
+        field, value = _meaning(name, values)
+        found[field] = (*found[field], value) if field in _SEVERAL else value
+    return Settings(**found)
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each option and its values; a word that belongs to none as the value of an option without a name."""
+    at = 0
+    while at < len(arguments):
+        name = arguments[at]
+        if len(name) < 2 or not name.startswith("-"):
+            yield "", [name]
+            at += 1
+            continue
+        if name.startswith("--"):
+            name = name.replace("_", "-")
+        end = at + 1 + _value_count(name, arguments[at + 1 :])
+        if end > len(arguments):
+            raise OptionError(f"'{name}' needs a value", name)
+        yield name, arguments[at + 1 : end]
+        at = end
+
+
+def _value_count(name: str, rest: Sequence[str]) -> int:
+    if name in _CONSTANTS or name in _CONVERTERS:
+        return int(name in _CONVERTERS)
+    count = native_value_count(name, rest)
+    if count is None:
+        raise OptionError(f"there is no option '{name}'; --help lists those of the portable runtime", name)
+    return count
+
+
+def _meaning(name: str, values: Sequence[str]) -> tuple[str, Any]:
+    """Return which of the settings an option is about, and what it makes of that."""
+    if name in _CONSTANTS:
+        return _CONSTANTS[name]
+    if name not in _CONVERTERS:
+        return ("without_effect", name) if name else ("words", values[0])
+    field, converter = _CONVERTERS[name]
+    try:
+        return field, converter(values[0])
+    except ValueError:
+        raise OptionError(f"'{name}' takes a number, not '{values[0]}'", name) from None

@@ -1,0 +1,82 @@
+"""The weights of a model, by name and shape: everything that it has learned.
+
+Shapes are numpy's: a matrix of (outputs, inputs).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime.errors import ModelError
+
+if TYPE_CHECKING:
+    from runtime.portable.hyperparameters import Hyperparameters
+    from runtime.portable.weights import Weights
+
+__all__ = ["check_tensors"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def check_tensors(weights: Weights, shape: Hyperparameters) -> None:
+    """See that the weights are those of a model of this SHAPE, and no others.
+
+    Raises:
+        ModelError: one is missing, of another shape, of an unknown type, or of unknown purpose.
+    """
+    required, optional = _outer(shape)
+    for layer in range(shape.layers):
+        layer_required, layer_optional = _of_layer(shape, f"blk.{layer}")
+        required |= layer_required
+        optional |= layer_optional
+    for name, expected in (required | optional).items():
+        if name in weights:
+            _check(weights, name, expected)
+        elif name in required:
+            raise ModelError(f"the model has no tensor {name!r}")
+    unknown = sorted(weights.names - required.keys() - optional.keys())
+    if unknown:
+        raise ModelError(f"the model has a tensor {unknown[0]!r}, whose purpose the portable runtime does not know")
+
+
+def _check(weights: Weights, name: str, expected: tuple[int, ...]) -> None:
+    found = weights.shape(name)
+    if found != expected:
+        raise ModelError(f"tensor {name!r} has the shape {list(found)} (expected {list(expected)})")
+    weights.check_type(name)
+
+
+def _outer(shape: Hyperparameters) -> tuple[Shapes, Shapes]:
+    """Return what stands before and behind the layers: required, and optional."""
+    required: Shapes = {
+        "token_embd.weight": (shape.vocabulary, shape.embedding),
+        "output_norm.weight": (shape.embedding,),
+    }
+    optional: Shapes = {
+        "output.weight": (shape.vocabulary, shape.embedding),  # without it, the embeddings serve
+        "output.bias": (shape.vocabulary,),
+    }
+    if shape.architecture.rope_factors:
+        optional["rope_freqs.weight"] = (shape.rope.size // 2,)
+    return required, optional
+
+
+def _of_layer(shape: Hyperparameters, layer: str) -> tuple[Shapes, Shapes]:
+    """Return what a layer has: required, and optional."""
+    linear = {
+        f"{layer}.attn_q": (shape.heads * shape.head, shape.embedding),
+        f"{layer}.attn_k": (shape.kv_heads * shape.head, shape.embedding),
+        f"{layer}.attn_v": (shape.kv_heads * shape.head, shape.embedding),
+        f"{layer}.attn_output": (shape.embedding, shape.heads * shape.head),
+        f"{layer}.ffn_gate": (shape.feed_forward, shape.embedding),
+        f"{layer}.ffn_up": (shape.feed_forward, shape.embedding),
+        f"{layer}.ffn_down": (shape.embedding, shape.feed_forward),
+    }
+    norms = {f"{layer}.attn_norm": shape.embedding, f"{layer}.ffn_norm": shape.embedding}
+    if shape.architecture.head_norms:
+        norms |= {f"{layer}.attn_q_norm": shape.head, f"{layer}.attn_k_norm": shape.head}
+    if shape.architecture.post_norms:
+        norms |= {f"{layer}.post_attention_norm": shape.embedding, f"{layer}.post_ffw_norm": shape.embedding}
+    required: Shapes = {f"{name}.weight": size for name, size in linear.items()}
+    required |= {f"{name}.weight": (size,) for name, size in norms.items()}
+    return required, {f"{name}.bias": (size[0],) for name, size in linear.items()}

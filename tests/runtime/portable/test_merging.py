@@ -1,0 +1,37 @@
+"""Neighbours are merged, the best pair first."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.portable.merging import merged
+
+RANKS = {"a b": 0, "b c": 1, "ab c": 2, "c d": 3, "x x": 4, "xx xx": 5}
+
+
+def rank(left: str, right: str) -> int | None:
+    return RANKS.get(f"{left} {right}")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "expected"),
+    [
+        ("", []),
+        ("z", ["z"]),
+        ("zy", ["z", "y"]),
+        ("ab", ["ab"]),
+        ("abc", ["abc"]),  # not a, bc: the earlier rank wins
+        ("bcd", ["bc", "d"]),
+        ("abcd", ["abc", "d"]),  # c was taken before it could be merged with d
+        ("xxx", ["xx", "x"]),  # of equal pairs, the leftmost
+        ("xxxxx", ["xxxx", "x"]),
+        ("abzab", ["ab", "z", "ab"]),
+    ],
+)
+def test_pairs(symbols: str, expected: list[str]) -> None:
+    assert merged(list(symbols), rank) == expected
+
+
+def test_a_long_run() -> None:
+    """With a list that is searched again for each merge, this would take hours."""
+    assert merged(["x"] * 200_000, rank) == ["xxxx"] * 50_000
