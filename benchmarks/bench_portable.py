@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from apepack.portable_part import portable_members
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
+from benchmarks.record import commit
 from runtime.artifacts import demo_model
 from runtime.build import build
 from runtime.gguf_header import GgufHeader
@@ -238,7 +239,7 @@ def main() -> None:
 Written by `benchmarks/bench_portable.py`: {model.stem}, {PROMPT_TOKENS} tokens read and then some more written, the
 best of {ROUNDS} runs in turns; one thread each (`-t 1`).
 
-Machine: {where}.
+Measured at commit {commit()}. Machine: {where}.
 
 {load_sentence(before)}
 {tables}""")

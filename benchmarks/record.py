@@ -18,7 +18,7 @@ from benchmarks.measure import load_sentence, machine
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["OURS", "Cell", "Record", "workplace"]
+__all__ = ["OURS", "Cell", "Record", "commit", "workplace"]
 
 OURS: Final = "llamafile"
 _HERE: Final = Path(__file__).parent
@@ -76,7 +76,7 @@ class Record:
     def write(self, directory: Path, others: Sequence[str], rivals: Sequence[str], notes: str) -> None:
         """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY."""
         facts = {
-            "commit": _commit(),
+            "commit": commit(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "machine": machine(directory),
             "versions": dict(self.versions),
@@ -122,6 +122,7 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
         return f"{median} ({least} to {most})"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit that is measured, and whether the checkout differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     return subprocess.run(command, cwd=_HERE, capture_output=True, text=True, check=True).stdout.strip()
