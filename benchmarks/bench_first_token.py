@@ -44,10 +44,6 @@ the others read it from a file of its own. `llama-completion` warms up unless to
 `--no-repack` computes with weights as they are stored; else those that the processor computes faster with in another
 order are copied.
 """
-NOTE: Final = """\
-F16: for AMX, weights are copied, by clang's build as well; gcc's has no AMX here, and copies none. In F16 nothing is
-gained by it (ARCHITECTURE.md, "Decisions worth knowing"); it is the one goal that is missed.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +136,7 @@ def main() -> None:
             shutil.rmtree(folder / str(number))
         others = [one.name for one in everybody[1:]]
         natives = [other for other in others if other not in {ASSIMILATED, AS_STORED}]
-        record.write(folder, others, natives, f"{verdicts(limits(record, natives))}\n{NOTE}")
+        record.write(folder, others, natives, verdicts(limits(record, natives)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

@@ -40,9 +40,6 @@ Written by `benchmarks/bench_server.py`. SmolLM2 135M Q4_1, two threads, as many
 {GENERATED} tokens after a prompt of {WORDS} words of its own, {REQUESTS} times, and reads them as they come.
 Tokens of all clients per second of all; the time to the first token is the median of all requests of a round.
 """
-NOTE: Final = """\
-One client's time to the first token is within the spread of its three rounds.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ def main() -> None:
                 for one in everybody[:: -1 if number % 2 else 1]:
                     for measured, value in zip((RATE, FIRST), one.measure(clients), strict=True):
                         record.cell(clients=str(clients), measured=measured).add(one.name, value)
-        record.write(folder, others, others, f"{verdicts(limits(record, others))}\n{NOTE}")
+        record.write(folder, others, others, verdicts(limits(record, others)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

@@ -50,11 +50,6 @@ for tokens, calls in (({PROMPT}, 1), ({PROMPT}, 1), (1, 1), (1, {GENERATED})):
     seconds.append(time.perf_counter() - start)
 print(json.dumps([{PROMPT} / seconds[1], {GENERATED} / seconds[3]]))
 """
-NOTE: Final = """\
-Of prompts below 1, one cause is known: `-O3` instead of `-O2` for the files that compute with matrix registers. In one
-run on one thread, Q4_K_M took 232 tokens/s of a prompt with `-O2`, 222 with `-O3`, and 221 by clang's build, and
-generated 19.6, 21.6 and 21.4. Beside gcc, F16 gains nothing by AMX. Nothing was profiled further.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ def main() -> None:
         others = [one.name for one in everybody[1:]]
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
         measure(record, everybody, models)
-        record.write(folder, others, others, f"{verdicts(limits(record, others))}\n{NOTE}")
+        record.write(folder, others, others, verdicts(limits(record, others)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

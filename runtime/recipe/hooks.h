@@ -41,4 +41,7 @@ bool llamafile_has_amx();
 // Runs RUN once for each of PARTS, each in a thread of its own, and waits for all (parallel.cpp).
 void llamafile_in_parallel(int parts, const void *task, void (*run)(const void *task, int part, int parts));
 
+// All of MEMORY, SIZE bytes, will be used, and read over and over (huge_pages.cpp).
+void llamafile_prefer_huge_pages(void *memory, std::size_t size);
+
 #endif

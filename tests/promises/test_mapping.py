@@ -58,7 +58,7 @@ def serving(*command: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]
 
 
 def completion(port: int) -> str:
-    body = json.dumps({"prompt": "hello", "n_predict": 4, "cache_prompt": False}).encode()
+    body = json.dumps({"prompt": "hello", "n_predict": 4, "temperature": 0, "cache_prompt": False}).encode()
     with urlopen(Request(f"http://127.0.0.1:{port}/completion", body), timeout=60) as answer:  # our own address
         return str(json.load(answer)["content"])
 
@@ -85,6 +85,42 @@ def test_d7_weights_in_another_llamafile_are_mapped_where_they_lie(
     ((start, end),) = ranges
     assert entry.data_offset <= start < end <= -(-entry.data_end // page) * page
     assert end - start > entry.size // 2  # the engine lets go of the header with the vocabulary
+
+
+def private_memory(process: int) -> int:
+    """Bytes that PROCESS has for itself."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    (size,) = re.findall(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(size) * 1024
+
+
+def test_half_precision_is_computed_with_as_it_lies(engine: Path, tmp_path: Path) -> None:
+    """Other types may be copied into the order that the processor computes fastest with; here that gains nothing."""
+    single = TinyModel(embedding=1024, heads=16, feed_forward=4096, layers=2).write(tmp_path / "F32.gguf")
+    model = tmp_path / "F16.gguf"
+    quantize = Path(shutil.copy(engine, tmp_path / "llamafile-quantize"))
+    subprocess.run([quantize, single, model, "F16"], capture_output=True, check=True, timeout=60)
+    used, answers = [], []
+    for options in ([], ["--no-repack"]):
+        with serving(engine, "-m", model, *options) as (server, port):
+            answers.append(completion(port))
+            used.append(private_memory(server.pid))
+    assert used[0] - used[1] < model.stat().st_size // 2
+    assert answers[0] == answers[1]
+
+
+def test_large_pages_are_asked_for_what_is_all_used(engine: Path, tmp_path: Path) -> None:
+    """Many systems give them only so. Intermediate results, of which a part is used, would take more memory."""
+    model = TinyModel(context=4096, layers=8).write(tmp_path / "model.gguf")
+    trace = tmp_path / "trace"
+    tracing = [tool("strace"), "-f", "-qq", "-e", "trace=madvise", "-o", str(trace)]
+    command = [*tracing, str(engine), "-m", str(model), "-c", "4096", *PROMPT]
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    asked = re.findall(r"madvise\(0x\w+, (\d+), MADV_HUGEPAGE\)", trace.read_text(encoding="utf-8"))
+    cache = 2 * 4096 * 32 * 2 * 8  # keys and values, of half precision, in each layer
+    page = os.sysconf("SC_PAGESIZE")
+    assert [size for size in map(int, asked) if size > cache + page] == []
+    assert [size for size in map(int, asked) if size > cache - 2 * page] != []
 
 
 def test_e6_address_spaces_of_39_bits(tiny_model: Path, tmp_path: Path) -> None:
