@@ -123,6 +123,12 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
 
 
 def commit() -> str:
-    """Return the commit that is measured, and whether the checkout differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """Return the commit that is measured, and whether the checkout differs from it in more than measurements."""
+    results = [f":(exclude,top)benchmarks/*.{suffix}" for suffix in ("md", "json", "svg")]
+    name = _git("rev-parse", "--short=12", "HEAD")
+    return f"{name}-dirty" if _git("diff", "--name-only", "HEAD", "--", ":/", *results) else name
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
     return subprocess.run(command, cwd=_HERE, capture_output=True, text=True, check=True).stdout.strip()
