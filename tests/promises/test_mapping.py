@@ -87,6 +87,15 @@ def test_d7_weights_in_another_llamafile_are_mapped_where_they_lie(
     assert end - start > entry.size // 2  # the engine lets go of the header with the vocabulary
 
 
+def test_weights_begin_where_large_pages_can(engine: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Linux maps 2 MiB at once only where addresses and offsets in the file have the same remainder."""
+    program = far_away(engine, tiny_model, tmp_path / "x", 5 << 30)
+    with serving(program) as (server, _):
+        text = Path(f"/proc/{server.pid}/maps").read_text(encoding="utf-8")
+    found = re.findall(rf"^(\w+)-\w+ r--s (\w+) .* {re.escape(str(program))}$", text, re.MULTILINE)
+    assert [(int(start, 16) - int(offset, 16)) % (2 << 20) for start, offset in found] == [0]
+
+
 def private_memory(process: int) -> int:
     """Bytes that PROCESS has for itself."""
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
