@@ -50,16 +50,6 @@ for tokens, calls in (({PROMPT}, 1), ({PROMPT}, 1), (1, 1), (1, {GENERATED})):
     seconds.append(time.perf_counter() - start)
 print(json.dumps([{PROMPT} / seconds[1], {GENERATED} / seconds[3]]))
 """
-NOTE: Final = """\
-F16 is the one type here that is computed with where it lies in the file, and was read from the archive through tables
-of 4 KiB pages, from a file of its own through those of 2 MiB (`FilePmdMapped` in `/proc/PID/smaps`: 0 and 1.1 GiB).
-That was mended after this run; in one run of 2 rounds, prompts and generation before and after it were 85.5 / 8.99 and
-87.5 / 9.31 tokens/s on one thread, 158.9 / 17.4 and 160.8 / 17.7 on two, beside gcc's 86.4 / 9.55 and 158.8 / 16.7,
-and clang's, which copies all of it into memory first, 88.2 / 9.77 and 170.8 / 18.9. What is left: the function that
-computes one token from six rows at a time is a twentieth faster than gcc's on two threads and as much slower on one,
-and prompts do not use it, although on two threads clang's build gains by it. Q8_0's prompt on one thread is within
-the spread.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,7 @@ def main() -> None:
         others = [one.name for one in everybody[1:]]
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
         measure(record, everybody, models)
-        record.write(folder, others, others, f"{verdicts(limits(record, others))}\n{NOTE}")
+        record.write(folder, others, others, verdicts(limits(record, others)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 
 

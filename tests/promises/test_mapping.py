@@ -63,11 +63,16 @@ def completion(port: int) -> str:
         return str(json.load(answer)["content"])
 
 
-def mapped_ranges(process: int, file: Path) -> list[tuple[int, int]]:
-    """Where in FILE the memory lies that PROCESS shares with it."""
+def shared_memory(process: int, file: Path) -> list[tuple[int, int, int]]:
+    """The memory that PROCESS shares with FILE: where it begins and ends, and where it lies in the file."""
     text = Path(f"/proc/{process}/maps").read_text(encoding="utf-8")
     found = re.findall(rf"^(\w+)-(\w+) r--s (\w+) .* {re.escape(str(file))}$", text, re.MULTILINE)
-    return [(int(offset, 16), int(offset, 16) + int(end, 16) - int(start, 16)) for start, end, offset in found]
+    return [(int(start, 16), int(end, 16), int(offset, 16)) for start, end, offset in found]
+
+
+def mapped_ranges(process: int, file: Path) -> list[tuple[int, int]]:
+    """Where in FILE the memory lies that PROCESS shares with it."""
+    return [(offset, offset + end - start) for start, end, offset in shared_memory(process, file)]
 
 
 def test_d7_weights_in_another_llamafile_are_mapped_where_they_lie(
@@ -91,9 +96,8 @@ def test_weights_begin_where_large_pages_can(engine: Path, tiny_model: Path, tmp
     """Linux maps 2 MiB at once only where addresses and offsets in the file have the same remainder."""
     program = far_away(engine, tiny_model, tmp_path / "x", 5 << 30)
     with serving(program) as (server, _):
-        text = Path(f"/proc/{server.pid}/maps").read_text(encoding="utf-8")
-    found = re.findall(rf"^(\w+)-\w+ r--s (\w+) .* {re.escape(str(program))}$", text, re.MULTILINE)
-    assert [(int(start, 16) - int(offset, 16)) % (2 << 20) for start, offset in found] == [0]
+        found = shared_memory(server.pid, program)
+    assert [(start - offset) % (2 << 20) for start, _, offset in found] == [0]
 
 
 def private_memory(process: int) -> int:
