@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import Limit, verdicts
+from benchmarks.measure import Limit, read_again, verdicts
 from benchmarks.models import bench_models
 from benchmarks.native import native_build, native_compilers, peers_python
 from benchmarks.program import Program
@@ -33,7 +33,8 @@ ABOUT: Final = f"""\
 Written by `benchmarks/bench_speed.py`. Everybody has the same source of the engine. The others were compiled on this
 machine for its own processor, `-O3 -march=native`; the llamafile is what `make` gives to everybody, started by a shell,
 with the models in its archive. {PROMPT} tokens of a prompt, then {GENERATED} generated, by the engine's own
-`llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python.
+`llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python. Before each
+round, all files are read into memory again: where they lie in it makes a difference, if weights are not copied.
 """
 # What llama-bench does: once to warm up, then the tokens of a prompt in one call, and token after token.
 ASK_PYTHON: Final = f"""
@@ -85,9 +86,11 @@ def contestants(program: Program) -> list[Contestant]:
     ]
 
 
-def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path]) -> None:
-    """Run everything ROUNDS times, everybody in turns."""
+def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
+    """Run everything ROUNDS times, everybody in turns; ours has the MODELS in ARCHIVE."""
     for number in range(ROUNDS):
+        for file in (archive, *models.values()):
+            read_again(file)
         for name, path in models.items():
             for threads in (1, 2):
                 for one in everybody[:: -1 if number % 2 else 1]:
@@ -112,7 +115,7 @@ def main() -> None:
         everybody = contestants(program)
         others = [one.name for one in everybody[1:]]
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
-        measure(record, everybody, models)
+        measure(record, everybody, models, program.path)
         record.write(folder, others, others, verdicts(limits(record, others)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
 

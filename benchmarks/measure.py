@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "verdicts"]
+__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "read_again", "verdicts"]
 
 _FORWARDS, _BACKWARDS = 1, -1
 _QUARTERS: Final = 4
+_PIECE: Final = 4 << 20
 
 
 @dataclass
@@ -64,6 +65,18 @@ def in_turns(rows: Sequence[Measured], rounds: int, run: Callable[[Measured], No
     for number in range(rounds):
         for row in rows[:: _BACKWARDS if number % 2 else _FORWARDS]:
             run(row)
+
+
+def read_again(file: Path) -> None:
+    """Have FILE in memory, but in other pages of it than before.
+
+    What is computed with where it lies depends on which these are, by up to a fifth in a virtual machine.
+    """
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while stream.read(_PIECE):
+            pass
 
 
 def verdicts(limits: Sequence[Limit]) -> str:

@@ -54,14 +54,15 @@ class ArtifactError(RuntimeBuildError):
 
 
 class AnchorError(RuntimeBuildError):
-    """An edit of the engine's source found its anchor absent or more than once."""
+    """An edit of the engine's source found its anchor less or more often than it should."""
 
-    def __init__(self, file: str, anchor: str, found: int) -> None:
+    def __init__(self, file: str, anchor: str, found: int, expected: int) -> None:
         self.file = file
         self.anchor = anchor
         self.found = found
+        self.expected = expected
         super().__init__(
-            f"cannot edit the engine's {file}: the anchor {anchor!r} stands there {found} times (expected once);"
+            f"cannot edit the engine's {file}: the anchor {anchor!r} stands there {found} times (expected {expected});"
             " the edits in runtime/edits.py are made for another version of the engine"
         )
 

@@ -1,5 +1,6 @@
 // Force-included into the two files of the engine that measure and map model files, so that a model inside an archive
-// looks to them like a file that ends where the member ends. The functions live in the shim (member_file.cpp).
+// looks to them like a file that ends where the member ends. The functions live in the shim: for mapping in
+// member_mapping.cpp, the others in member_file.cpp.
 
 #ifndef LLAMAFILE_MEMBER_FILE_H
 #define LLAMAFILE_MEMBER_FILE_H

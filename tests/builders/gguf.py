@@ -30,6 +30,7 @@ class TinyModel:
 
     embedding: int = 32
     heads: int = 2
+    heads_per_key: int = 1  # how many heads share one of keys and values
     feed_forward: int = 64
     layers: int = 1
     context: int = 256
@@ -61,7 +62,7 @@ class TinyModel:
         writer.add_block_count(self.layers)
         writer.add_feed_forward_length(self.feed_forward)
         writer.add_head_count(self.heads)
-        writer.add_head_count_kv(self.heads)
+        writer.add_head_count_kv(self.heads // self.heads_per_key)
         writer.add_rope_dimension_count(self.embedding // self.heads)
         writer.add_layer_norm_rms_eps(1e-5)
 
@@ -88,8 +89,8 @@ class TinyModel:
         for layer in range(self.layers):
             block = f"blk.{layer}"
             add(f"{block}.attn_norm.weight", self.embedding)
-            for part in ("q", "k", "v", "output"):
-                add(f"{block}.attn_{part}.weight", self.embedding, self.embedding)
+            for part, shared in (("q", 1), ("k", self.heads_per_key), ("v", self.heads_per_key), ("output", 1)):
+                add(f"{block}.attn_{part}.weight", self.embedding // shared, self.embedding)
             add(f"{block}.ffn_norm.weight", self.embedding)
             add(f"{block}.ffn_gate.weight", self.feed_forward, self.embedding)
             add(f"{block}.ffn_up.weight", self.feed_forward, self.embedding)

@@ -9,16 +9,20 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Server", "free_port", "serving", "wait_until_healthy"]
+__all__ = ["ARE_CONFINED", "ARE_FREE", "Server", "confinement", "free_port", "serving", "wait_until_healthy"]
+
+# What confinement() says of threads that are inside the sandbox, and of others.
+ARE_CONFINED: Final = {("2", "1")}
+ARE_FREE: Final = {("0", "0")}
 
 
 def free_port() -> int:
@@ -71,6 +75,11 @@ class Server:
             {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
             for text in [(task / "status").read_text() for task in tasks]
         ]
+
+
+def confinement(threads: Iterable[Mapping[str, str]]) -> set[tuple[str, str]]:
+    """What the status of THREADS says of seccomp, and of rights that a program can give them no more."""
+    return {(status["Seccomp"], status["NoNewPrivs"]) for status in threads}
 
 
 @contextmanager

@@ -100,6 +100,22 @@ def test_weights_begin_where_large_pages_can(engine: Path, tiny_model: Path, tmp
     assert [(start - offset) % (2 << 20) for start, _, offset in found] == [0]
 
 
+@pytest.mark.parametrize("is_old", [False, True], ids=["Linux", "Linux before 5.14"])
+def test_weights_are_read_in_large_pages(engine: Path, tiny_model: Path, tmp_path: Path, *, is_old: bool) -> None:
+    """A file that is not in memory yet is read 2 MiB at once, or, where Linux cannot, as the engine does it."""
+    program = far_away(engine, tiny_model, tmp_path / "x", GIB)
+    trace = tmp_path / "trace"
+    tracing = [tool("strace"), "-f", "-qq", "-e", "trace=mmap,madvise", "-o", str(trace)]
+    refusing = ["-e", "inject=madvise:error=EINVAL"] if is_old else []
+    result = subprocess.run([*tracing, *refusing, program, *PROMPT], capture_output=True, check=True, timeout=60)
+    assert result.stdout == subprocess.run([program, *PROMPT], capture_output=True, check=True, timeout=60).stdout
+    calls = trace.read_text(encoding="utf-8")
+    (asked,) = re.findall(r"madvise\((0x\w+, \d+), MADV_HUGEPAGE\) .*\n.* madvise\(\1, MADV_POPULATE_READ\)", calls)
+    address, size = asked.split(", ")
+    again = re.search(rf"mmap\({address}, {size}, PROT_READ, MAP_SHARED\|MAP_FIXED\|MAP_POPULATE, ", calls)
+    assert (again is not None) == is_old
+
+
 def private_memory(process: int) -> int:
     """Bytes that PROCESS has for itself."""
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")

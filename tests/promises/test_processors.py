@@ -12,6 +12,7 @@ import pytest
 from runtime.build import build
 from runtime.platforms import platform_named
 from runtime.variants import BASELINE, variants_of
+from tests.builders.gguf import TinyModel
 from tests.builders.hosts import under_wine
 from tests.conftest import tool
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 AMD64, ARM64 = "qemu-x86_64-static", "qemu-aarch64-static"
 WITH_AMX = "sapphirerapids"
 PROMPT = "The capital of France is"
+# The last one is zen4 with matrix registers; that zen4 does without is shown where there are some: to use them, a
+# program must ask Linux first.
+NAMES = [BASELINE, *(variant.name for variant in variants_of(platform_named("linux-amd64"))), WITH_AMX]
 # The best that each emulated processor can run. Emulation knows no AVX-512 and no AVX-VNNI.
 PROCESSORS = [
     ("core2duo", BASELINE),
@@ -87,11 +91,7 @@ def test_f8_processors_of_arm(arm64: Path, tiny_model: Path, processor: str, nam
     assert output_of(*emulated, *arguments).startswith("hello")
 
 
-# The last one is zen4 with matrix registers; that zen4 does without is shown where there are some: to use them, a
-# program must ask Linux first.
-@pytest.mark.parametrize(
-    "name", [BASELINE, *(variant.name for variant in variants_of(platform_named("linux-amd64"))), WITH_AMX]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_f7_each_variant_knows_the_capital(amd64: Path, smollm2: Path, name: str) -> None:
     if not can_run(amd64, name):
         assert variant_of(tool(AMD64), "-cpu", "max", amd64, LLAMAFILE_CPU=name) != name
@@ -99,6 +99,20 @@ def test_f7_each_variant_knows_the_capital(amd64: Path, smollm2: Path, name: str
     model = f"{smollm2}@SmolLM2-135M-Instruct.Q4_1.gguf"
     answer = output_of(amd64, "-m", model, "-p", PROMPT, "-n", "2", "--temp", "0", LLAMAFILE_CPU=name)
     assert answer == f"{PROMPT} Paris.\n"
+
+
+@pytest.mark.parametrize("heads_per_key", [1, 2, 4])
+def test_f7_variants_agree_on_any_attention(amd64: Path, tmp_path: Path, heads_per_key: int) -> None:
+    """Each multiplies matrices by functions of its own, and keys are such, shared by one head, some, or all."""
+    model = TinyModel(embedding=256, heads=4, heads_per_key=heads_per_key, layers=2).write(tmp_path / "model.gguf")
+    arguments = ["-m", model, "-p", "hello world how are you", "-n", "16", "--temp", "0"]
+    answers = {
+        output_of(amd64, *arguments, "--flash-attn", attention, LLAMAFILE_CPU=name)
+        for name in NAMES
+        if can_run(amd64, name)
+        for attention in ("off", "on")
+    }
+    assert len(answers) == 1, answers
 
 
 def test_f7_windows_chooses_as_linux_does(amd64: Path) -> None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def edit(anchor: str) -> Edit:
-    return Edit(file="a/file.cpp", anchor=anchor, replacement="new", reason="a test")
+def edit(anchor: str, count: int = 1) -> Edit:
+    return Edit(file="a/file.cpp", anchor=anchor, replacement="new", reason="a test", count=count)
 
 
 @pytest.fixture
@@ -27,10 +27,19 @@ def test_the_anchor_is_replaced(source: Path) -> None:
     assert (source / "a" / "file.cpp").read_text() == "one two two new"
 
 
-@pytest.mark.parametrize(("anchor", "found"), [("four", 0), ("two", 2)], ids=["absent", "twice"])
-def test_an_anchor_must_stand_exactly_once(source: Path, anchor: str, found: int) -> None:
-    with pytest.raises(AnchorError, match="expected once") as caught:
-        apply_edits(source, (edit(anchor),))
+def test_an_anchor_is_replaced_wherever_it_stands(source: Path) -> None:
+    apply_edits(source, (edit("two", count=2),))
+    assert (source / "a" / "file.cpp").read_text() == "one new new three"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "found", "count"),
+    [("four", 0, 1), ("two", 2, 1), ("two", 2, 3)],
+    ids=["absent", "twice", "not often enough"],
+)
+def test_an_anchor_must_stand_as_often_as_the_edit_says(source: Path, anchor: str, found: int, count: int) -> None:
+    with pytest.raises(AnchorError, match=f"expected {count}") as caught:
+        apply_edits(source, (edit(anchor, count),))
     assert (caught.value.file, caught.value.anchor, caught.value.found) == ("a/file.cpp", anchor, found)
     assert (source / "a" / "file.cpp").read_text() == "one two two three"
 
