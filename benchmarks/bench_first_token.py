@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assimilate.conversion import assimilate
-from benchmarks.measure import Limit, read_again, verdicts
+from benchmarks.measure import Limit, verdicts
 from benchmarks.models import bench_models
 from benchmarks.native import WITHOUT_AMX, native_build, native_compilers, peers_python
 from benchmarks.program import Program
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 ROUNDS: Final = 11
 MEMORY_ROUNDS: Final = 3
 MODELS: Final = ("SmolLM2 135M Q4_1", "0.6B Q4_0", "0.6B F16")
-PACKED: Final = "model.llamafile"
-NATIVE: Final = "assimilated"
 ASSIMILATED: Final = "llamafile, assimilated"
 AS_STORED: Final = "llamafile --no-repack"
 NATIVE_NO_WARMUP: Final = ", --no-warmup"
@@ -44,7 +42,7 @@ Written by `benchmarks/bench_first_token.py`. Milliseconds from exec to the firs
 and the most anonymous memory until then, in MiB. The llamafile, started by a shell, has its model in its archive;
 the others read it from a file of its own. `llama-completion` warms up unless told not to; a llamafile does not.
 `--no-repack` computes with weights as they are stored; else those that the processor computes faster with in another
-order are copied. Before each round, all files are read into memory again: it makes a difference where they lie there.
+order are copied.
 """
 
 
@@ -86,10 +84,10 @@ def _anonymous_kib(pid: int) -> int:
 
 
 def contestants(folder: Path, model: Path) -> list[Contestant]:
-    """Return everybody, us first; our files are PACKED and NATIVE in FOLDER."""
+    """Return everybody, us first."""
     folder.mkdir()
-    program = Program.pack(folder / PACKED, [model], ["-m", model.name])
-    native = folder / NATIVE
+    program = Program.pack(folder / "model.llamafile", [model], ["-m", model.name])
+    native = folder / "assimilated"
     shutil.copy(program.path, native)
     assimilate(native, host_platform())
     found = [
@@ -104,13 +102,11 @@ def contestants(folder: Path, model: Path) -> list[Contestant]:
     return found
 
 
-def measure(record: Record, model: str, everybody: Sequence[Contestant], files: Sequence[Path]) -> None:
-    """Run everything, everybody in turns; FILES are those with weights."""
+def measure(record: Record, model: str, everybody: Sequence[Contestant]) -> None:
+    """Run everything, everybody in turns."""
     for one in everybody:
         one.milliseconds()  # fills the caches
     for number in range(ROUNDS):
-        for file in files:
-            read_again(file)
         for one in everybody[:: -1 if number % 2 else 1]:
             record.cell(model=model, measured="ms").add(one.name, one.milliseconds())
             if number < MEMORY_ROUNDS:
@@ -135,10 +131,9 @@ def main() -> None:
         models = bench_models(bare.command("llamafile-quantize"))
         record = Record("first_token", TITLE, ABOUT, "", ROUNDS, bare.versions())
         for number, model in enumerate(MODELS):
-            place = folder / str(number)
-            everybody = contestants(place, models[model])
-            measure(record, model, everybody, [place / PACKED, place / NATIVE, models[model]])
-            shutil.rmtree(place)
+            everybody = contestants(folder / str(number), models[model])
+            measure(record, model, everybody)
+            shutil.rmtree(folder / str(number))
         others = [one.name for one in everybody[1:]]
         natives = [other for other in others if other not in {ASSIMILATED, AS_STORED}]
         record.write(folder, others, natives, verdicts(limits(record, natives)))

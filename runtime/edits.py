@@ -70,22 +70,22 @@ struct Task { const func_t & function; int size; } task = { f, n };
     ggml::cpu::tensor_traits * get_tensor_traits(const struct ggml_tensor * op) override {
         const auto * weights = op->src[0];
         if (op->op == GGML_OP_MUL_MAT && weights->type == GGML_TYPE_F16 && op->src[1]->type == GGML_TYPE_F32 &&
-            op->ne[0] % 2 == 0 && weights->ne[0] % 16 == 0 && op->ne[2] == 1 && op->ne[3] == 1 &&
+            (op->ne[1] <= 4 || op->ne[1] > 128) && op->ne[2] == 1 && op->ne[3] == 1 &&
+            op->ne[0] % 2 == 0 && weights->ne[0] % 16 == 0 &&
             ggml_is_contiguous(weights) && ggml_is_contiguous(op->src[1]) &&
             weights->buffer && ggml_backend_buft_is_host(weights->buffer->buft)) {
             return ggml::cpu::amx::get_tensor_traits(nullptr, nullptr);
         }
 """,
         reason="the same: its function computes with weights that were not copied, if they have the shape that it is "
-        "made for; one matrix at a time, as it takes where the next one begins for a number of elements, not bytes",
+        "made for; one matrix at a time, as it takes where the next one begins for a number of elements, not bytes; "
+        "and not with 5 to 128 tokens: it reads all weights again for every four, and others take less time",
     ),
     Edit(
         file="ggml/src/ggml-cpu/amx/mmq.cpp",
         anchor="vb[col] =  _mm512_cvtph_ps(",
         replacement="""\
-if constexpr (ROWS == 1) {
-                    _mm_prefetch(reinterpret_cast<const char *>(B + (COLS + col) * K + k), _MM_HINT_T0);
-                }
+_mm_prefetch(reinterpret_cast<const char *>(B + (COLS + col) * K + k), _MM_HINT_T0);
                 vb[col] =  _mm512_cvtph_ps(""",
         reason="six rows are read at once, too many for a processor that guesses what is read next: the next six are "
         "asked for meanwhile; answers take a quarter less time",

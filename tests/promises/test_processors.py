@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,6 @@ from runtime.variants import BASELINE, variants_of
 from tests.builders.gguf import TinyModel
 from tests.builders.hosts import under_wine
 from tests.conftest import tool
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AMD64, ARM64 = "qemu-x86_64-static", "qemu-aarch64-static"
 WITH_AMX = "sapphirerapids"
@@ -74,6 +72,11 @@ def can_run(program: Path, name: str) -> bool:
     return variant_of(program, LLAMAFILE_CPU=name) == name
 
 
+def answers_of_all(program: Path, *arguments: object) -> set[str]:
+    """What comes of ARGUMENTS with each variant that this processor can run."""
+    return {output_of(program, *arguments, LLAMAFILE_CPU=name) for name in NAMES if can_run(program, name)}
+
+
 @pytest.mark.parametrize(("processor", "name"), PROCESSORS)
 def test_d1_old_and_new_processors(amd64: Path, tiny_model: Path, processor: str, name: str) -> None:
     """The best variant is chosen, and computes what it computes on this machine, to the last digit."""
@@ -106,12 +109,18 @@ def test_f7_variants_agree_on_any_attention(amd64: Path, tmp_path: Path, heads_p
     """Each multiplies matrices by functions of its own, and keys are such, shared by one head, some, or all."""
     model = TinyModel(embedding=256, heads=4, heads_per_key=heads_per_key, layers=2).write(tmp_path / "model.gguf")
     arguments = ["-m", model, "-p", "hello world how are you", "-n", "16", "--temp", "0"]
-    answers = {
-        output_of(amd64, *arguments, "--flash-attn", attention, LLAMAFILE_CPU=name)
-        for name in NAMES
-        if can_run(amd64, name)
-        for attention in ("off", "on")
-    }
+    without, with_ = (answers_of_all(amd64, *arguments, "--flash-attn", attention) for attention in ("off", "on"))
+    assert without == with_
+    assert len(with_) == 1, with_
+
+
+@pytest.mark.parametrize("prompt", ["a", "abc", "hello world how are you", "hello " * 40], ids=len)
+def test_f7_variants_agree_on_half_precision(amd64: Path, tmp_path: Path, prompt: str) -> None:
+    """The best function for it depends on how many tokens there are at once."""
+    single = TinyModel(embedding=256, heads=4, layers=2).write(tmp_path / "F32.gguf")
+    quantize = Path(shutil.copy(amd64, tmp_path / "llamafile-quantize"))
+    output_of(quantize, single, tmp_path / "F16.gguf", "F16")
+    answers = answers_of_all(amd64, "-m", tmp_path / "F16.gguf", "-p", prompt, "-n", "8", "--temp", "0")
     assert len(answers) == 1, answers
 
 
