@@ -1,7 +1,8 @@
 """Measure tokens per second beside native builds of the same engine, and write benchmarks/speed.{md,json,svg}.
 
 Everybody runs the engine's own measuring loop, but for llama-cpp-python, which is asked through its own interface.
-Takes half an hour on two cores; the first run also compiles whom we are compared with, which takes as long.
+Takes three quarters of an hour on two cores; the first run also compiles whom it is compared with, which takes as
+long.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import Limit, read_again, verdicts
 from benchmarks.models import bench_models
-from benchmarks.native import native_build, native_compilers, peers_python
+from benchmarks.native import WITHOUT_AMX, has_amx, native_build, native_compilers, peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
 from runtime.artifacts import ENGINE_SDIST
@@ -28,6 +29,10 @@ GENERATED: Final = 128
 TESTS: Final = (f"prompt {PROMPT}", f"generate {GENERATED}")
 PYTHON: Final = ENGINE_SDIST.distribution
 GOAL: Final = 0.98
+# What each row is about: the instructions of the processor that may be used.
+ALL: Final = "all"
+NO_AMX: Final = WITHOUT_AMX.strip()
+NEXT_BEST: Final = "zen4"
 TITLE: Final = "Tokens per second, beside native builds"
 ABOUT: Final = f"""\
 Written by `benchmarks/bench_speed.py`. Everybody has the same source of the engine. The others were compiled on this
@@ -35,6 +40,8 @@ machine for its own processor, `-O3 -march=native`; the llamafile is what `make`
 with the models in its archive. {PROMPT} tokens of a prompt, then {GENERATED} generated, by the engine's own
 `llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python. Before each
 round, all files are read into memory again: where they lie in it makes a difference, if weights are not copied.
+On a processor with AMX, everything is also measured as on one that is the same without: the llamafile is told by
+`LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled so.
 """
 # What llama-bench does: once to warm up, then the tokens of a prompt in one call, and token after token.
 ASK_PYTHON: Final = f"""
@@ -59,6 +66,7 @@ class Contestant:
 
     name: str
     command: Sequence[str]  # in front of the arguments
+    rows: Sequence[str] = (ALL,)
     is_python: bool = False
 
     def measure(self, model: str, threads: int) -> tuple[float, float]:
@@ -78,12 +86,24 @@ def _output(command: Sequence[str]) -> str:
 
 def contestants(program: Program) -> list[Contestant]:
     """Return everybody, us first."""
-    natives = [native_build(name, compilers) for name, compilers in native_compilers().items()]
-    return [
-        Contestant(OURS, program.command("llamafile-bench")),
-        *(Contestant(native.name, [native.program("llama-bench")]) for native in natives),
-        Contestant(PYTHON, [str(peers_python())], is_python=True),
-    ]
+    ours = program.command("llamafile-bench")
+    everybody = [Contestant(OURS, ours)]
+    if has_amx():
+        everybody.append(Contestant(OURS, ["env", f"LLAMAFILE_CPU={NEXT_BEST}", *ours], (NO_AMX,)))
+    natives = [one for name, compilers in native_compilers().items() for one in _natives(name, compilers)]
+    # pip compiles with the first of them, and leaves out what it does.
+    return [*everybody, *natives, Contestant(PYTHON, [str(peers_python())], natives[0].rows, is_python=True)]
+
+
+def _natives(name: str, compilers: tuple[str, str]) -> list[Contestant]:
+    native = native_build(name, compilers)
+    command = [native.program("llama-bench")]
+    if not has_amx():
+        return [Contestant(native.name, command)]
+    if native.name.endswith(WITHOUT_AMX):
+        return [Contestant(native.name, command, (ALL, NO_AMX))]
+    other = native_build(name, compilers, amx=False)
+    return [Contestant(name, command), Contestant(name, [other.program("llama-bench")], (NO_AMX,))]
 
 
 def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
@@ -95,14 +115,16 @@ def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, P
             for threads in (1, 2):
                 for one in everybody[:: -1 if number % 2 else 1]:
                     where = f"/zip/{path.name}" if one.name == OURS else str(path)
-                    labels = {"model": name, "threads": str(threads)}
-                    for test, rate in zip(TESTS, one.measure(where, threads), strict=True):
-                        record.cell(**labels, test=test).add(one.name, rate)
+                    rates = one.measure(where, threads)
+                    for row in one.rows:
+                        labels = {"model": name, "threads": str(threads), "instructions": row}
+                        for test, rate in zip(TESTS, rates, strict=True):
+                            record.cell(**labels, test=test).add(one.name, rate)
 
 
 def limits(record: Record, others: Sequence[str]) -> list[Limit]:
     """Return the goal for each of the others."""
-    worst = {other: min(cell.ratio(other) for cell in record.cells) for other in others}
+    worst = {other: min(cell.ratio(other) for cell in record.cells if other in cell.samples) for other in others}
     return [Limit(f"the worst cell beside {other}", ratio, GOAL, at_least=True) for other, ratio in worst.items()]
 
 
@@ -113,7 +135,7 @@ def main() -> None:
         models = bench_models(bare.command("llamafile-quantize"))
         program = Program.pack(folder / "all.llamafile", models.values())
         everybody = contestants(program)
-        others = [one.name for one in everybody[1:]]
+        others = list(dict.fromkeys(one.name for one in everybody if one.name != OURS))
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
         measure(record, everybody, models, program.path)
         record.write(folder, others, others, verdicts(limits(record, others)))

@@ -22,7 +22,7 @@ from runtime.cache import cached, digest_of
 from runtime.compilation import jobs, run_tool
 from runtime.toolchain import find_toolchain
 
-__all__ = ["PEERS", "WITHOUT_AMX", "Native", "native_build", "native_compilers", "peers_python"]
+__all__ = ["PEERS", "WITHOUT_AMX", "Native", "has_amx", "native_build", "native_compilers", "peers_python"]
 
 # What is installed as its users do, and what draws.
 PEERS: Final = (f"{ENGINE_SDIST.distribution}=={ENGINE_SDIST.version}", "matplotlib==3.11.2")
@@ -72,10 +72,18 @@ def native_compilers() -> dict[str, tuple[str, str]]:
     return found
 
 
-def native_build(name: str, compilers: tuple[str, str]) -> Native:
-    """Return the engine built by COMPILERS, compiled if the cache does not hold it, which takes some ten minutes."""
+def has_amx() -> bool:
+    """Return whether the processor of this machine multiplies matrices."""
+    return " amx_int8" in _processor()
+
+
+def native_build(name: str, compilers: tuple[str, str], *, amx: bool = True) -> Native:
+    """Return the engine built by COMPILERS, compiled if the cache does not hold it, which takes some ten minutes.
+
+    Without AMX where the compiler cannot, or where it is not wanted.
+    """
     tools = find_toolchain()
-    flags = _flags(name)
+    flags = _flags(name) if amx else _NO_AMX
     key = digest_of([ENGINE_SDIST.sha256, name, flags, *_OPTIONS, *TARGETS, tools.identity, _processor()])
 
     def compile_into(folder: Path) -> None:

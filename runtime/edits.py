@@ -28,6 +28,16 @@ class Edit:
     count: int = 1
 
 
+# Not in all files: where the converted number is multiplied into a sum that goes on, as in quants.c, LLVM loads it over
+# the register of the sum (vpinsrw), so that each block waits for the one before: answers took more than twice the time.
+_HALVES_ARE_CONVERTED: Final = """\
+#include "simd-mappings.h"
+#ifdef __F16C__
+#undef GGML_CPU_FP16_TO_FP32
+#define GGML_CPU_FP16_TO_FP32(x) GGML_CPU_COMPUTE_FP16_TO_FP32(x)
+#endif
+"""
+
 EDITS: Final = (
     Edit(
         file="ggml/src/ggml-cpu/amx/amx.cpp",
@@ -106,11 +116,28 @@ const char * b_ptr = B + PACKED_INDEX(col, i, KB, TILE_SIZE);
         anchor="#define GGML_CPU_COMPUTE_FP32_TO_FP16(x) _cvtss_sh(x, 0)\n",
         replacement="""\
 #define GGML_CPU_COMPUTE_FP32_TO_FP16(x) _cvtss_sh(x, 0)
-        #define GGML_CPU_FP16_TO_FP32(x) GGML_CPU_COMPUTE_FP16_TO_FP32(x)
         #define GGML_CPU_FP32_TO_FP16(x) GGML_CPU_COMPUTE_FP32_TO_FP16(x)
 """,
+        reason="the engine's own way takes a dozen instructions; prompts take up to a twentieth less time",
+    ),
+    Edit(
+        file="ggml/src/ggml-cpu/ops.cpp",
+        anchor='#include "ops.h"\n',
+        replacement='#include "ops.h"\n' + _HALVES_ARE_CONVERTED,
         reason="attention looked every number up in a table of 256 KiB, although the processor converts it; "
         "prompts take up to a tenth less time",
+    ),
+    Edit(
+        file="ggml/src/ggml-cpu/amx/mmq.cpp",
+        anchor='#include "simd-mappings.h"\n',
+        replacement=_HALVES_ARE_CONVERTED,
+        reason="the same for the scales of what is multiplied",
+    ),
+    Edit(
+        file="ggml/src/ggml-cpu/arch/x86/repack.cpp",
+        anchor='#include "simd-mappings.h"\n',
+        replacement=_HALVES_ARE_CONVERTED,
+        reason="the same for the copies that other processors want; Q4_0's answers take up to a seventh less time",
     ),
     Edit(
         file="ggml/src/ggml-cpu/amx/amx.cpp",
