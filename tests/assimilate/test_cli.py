@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
-import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
 
 from apepack.link import link
 from assimilate.cli import command
 from runtime.platforms import PLATFORMS, Launch
-from tests.builders.ape import foreign_ape, small_ape, small_program
-from tests.builders.elf import AARCH64, X86_64, exit_program
-from tests.builders.genuine import genuine_ape
+from tests.assimilate.conftest import MACOS_SIZE, assimilate
+from tests.builders.ape import small_ape, small_program
+from tests.builders.elf import AARCH64, X86_64
 from tests.builders.pe import pe_program
-from tests.conftest import run_module
-from zipalign.lock import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-SCHEMA = json.loads(importlib.resources.files("assimilate").joinpath("assimilate.schema.json").read_text())
-MACOS_SIZE = len(small_program("macos-arm64"))
 UNPACKED = [platform.name for platform in PLATFORMS if platform.launch == Launch.UNPACKED]
-
-
-def assimilate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_module("assimilate", *arguments, cwd=folder)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "amd64").write_bytes(exit_program(X86_64, status=5))
-    (tmp_path / "arm64").write_bytes(exit_program(AARCH64, status=5))
-    link([tmp_path / "amd64", tmp_path / "arm64"], tmp_path / "ape")
-    (tmp_path / "foreign").write_bytes(foreign_ape(exit_program(X86_64, status=5)))
-    (tmp_path / "foreign").chmod(0o755)
-    (tmp_path / "genuine").write_bytes(genuine_ape("2023-10", (X86_64, AARCH64)))
-    (tmp_path / "all").write_bytes(small_ape("freebsd-amd64", "macos-arm64"))
-    return tmp_path
 
 
 def machine(path: Path) -> int:
@@ -175,135 +151,6 @@ def test_a_dry_run_changes_nothing(folder: Path) -> None:
     assert assimilate(folder, "-n", "-o", "copy", "ape").returncode == 0
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-def answer(folder: Path, *arguments: str) -> dict[str, Any]:
-    """What --json prints, which is all that is printed."""
-    result = assimilate(folder, "--json", *arguments)
-    assert result.stderr == ""
-    facts: dict[str, Any] = json.loads(result.stdout)
-    jsonschema.validate(facts, SCHEMA)
-    assert (facts["version"], facts["tool"]) == (1, "assimilate")
-    return facts
-
-
-class TestJson:
-    def test_assimilate_and_restore(self, folder: Path) -> None:
-        facts = answer(folder, "-x", "foreign", "nothing")
-
-        assert (facts["operation"], facts["dry_run"]) == ("assimilate", False)
-        done, failed = facts["files"]
-        assert done == {
-            "path": "foreign", "platform": "linux-amd64", "output": "foreign", "changed": True,
-            "backup": "foreign.ape-head",
-        }  # fmt: skip  # one fact after the other
-        assert failed == {
-            "path": "nothing",
-            "error": {
-                "kind": "file-not-found", "message": "nothing: No such file or directory", "path": "nothing",
-            },
-        }  # fmt: skip  # as above
-        assert answer(folder, "--restore", "-n", "foreign") == {
-            "version": 1, "tool": "assimilate", "operation": "restore", "dry_run": True,
-            "files": [{"path": "foreign", "output": "foreign", "changed": True, "backup": None}],
-        }  # fmt: skip  # as above
-
-    def test_errors_carry_what_single_ones_do(self, folder: Path) -> None:
-        (folder / "cut").write_bytes((folder / "ape").read_bytes()[:0x11000])
-        with locked(folder / "genuine"):
-            facts = answer(folder, "-x", "cut", "genuine", "amd64")
-
-        cut, busy, native = (result["error"] for result in facts["files"])
-        assert (cut["kind"], cut["path"], cut["field"]) == ("foreign-file", "cut", "p_offset")
-        assert cut["offset"] > 0x10000
-        assert (busy["kind"], busy["path"]) == ("archive-busy", "genuine")
-        assert (native["kind"], native["path"]) == ("already", "amd64")
-
-    def test_check(self, folder: Path) -> None:
-        facts = answer(folder, "--check", "all", "ape", "nothing")
-
-        everything, ape, nothing = facts["files"]
-        assert (everything["kind"], everything["ok"], everything["members"]) == ("ape", True, 1)
-        assert everything["programs"][1] == {
-            "platform": "macos-arm64", "form": "unpacked", "offset": 0x11000, "size": 4096, "unpacked_size": MACOS_SIZE,
-            "signature": "ad-hoc",
-        }  # fmt: skip  # as above
-        assert (ape["keeps_head"], ape["members"], ape["faults"]) == (True, None, [])
-        assert nothing["error"]["kind"] == "file-not-found"
-
-    def test_a_command_line_that_is_wrong(self, folder: Path) -> None:
-        assert answer(folder, "-t", "linux-mips", "ape")["error"]["kind"] == "unknown-platform"
-        assert answer(folder, "-o", "x", "ape", "foreign")["error"]["kind"] == "usage"
-
-    def test_the_schema_is_a_schema(self) -> None:
-        jsonschema.Draft202012Validator.check_schema(SCHEMA)
-        for wrong in (
-            {"version": 1, "tool": "assimilate"},
-            {"version": 1, "tool": "assimilate", "operation": "check", "dry_run": False, "files": []},
-            {"version": 2, "tool": "assimilate", "error": {"kind": "x", "message": "x"}},
-        ):
-            with pytest.raises(jsonschema.ValidationError):
-                jsonschema.validate(wrong, SCHEMA)
-
-
-# Letters, the file, and the platform of what it becomes; None where it cannot.
-MATRIX: list[tuple[list[str], str, str | None]] = [
-    (["-e"], "genuine", "linux-{host}"),
-    (["-e", "-x"], "genuine", "linux-amd64"),
-    (["-ea"], "genuine", "linux-arm64"),
-    (["-m", "-x"], "genuine", "macos-amd64"),
-    (["-mx"], "genuine", "macos-amd64"),
-    (["-ma"], "genuine", None),
-    (["-m", "-a"], "all", "macos-arm64"),
-    (["-mx"], "all", None),
-    (["-m", "-e", "-x"], "genuine", "linux-amd64"),
-    (["-e", "-m", "-x"], "genuine", "macos-amd64"),
-    (["-x", "-a"], "genuine", "linux-arm64"),
-    (["-t", "freebsd-amd64"], "all", "freebsd-amd64"),
-    (["-t", "freebsd-amd64"], "ape", None),
-    (["--target=macos-arm64"], "all", "macos-arm64"),
-    (["--macho", "--aarch64"], "all", "macos-arm64"),
-    (["--elf", "--x86-64"], "ape", "linux-amd64"),
-    (["-t", "host"], "ape", "linux-{host}"),
-    (["--pe"], "genuine", None),
-]
-
-
-@pytest.mark.parametrize("row", MATRIX, ids=lambda row: " ".join([*row[0], row[1]]))
-@pytest.mark.parametrize("others", [[], ["-c"], ["-b"], ["-cbf"], ["-o", "copy"], ["-n"], ["--verify"]], ids=str)
-def test_flag_matrix(  # in this process: these are many
-    folder: Path,
-    row: tuple[list[str], str, str | None],
-    others: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def run(*arguments: str) -> dict[str, Any]:
-        command.main(["--json", *arguments], standalone_mode=False)
-        facts = json.loads(capsys.readouterr().out)
-        jsonschema.validate(facts, SCHEMA)
-        result: dict[str, Any] = facts["files"][0]
-        return result
-
-    monkeypatch.chdir(folder)
-    letters, name, platform = row
-    expected = platform and platform.format(host="arm64" if os.uname().machine == "aarch64" else "amd64")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    facts = run(*letters, *others, name)
-
-    after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    changed = {changed for changed in after if after[changed] != before.get(changed)}
-    if expected is None:
-        assert facts["error"]["kind"] == "foreign-file"
-        assert not changed
-        return
-    assert facts["platform"] == expected
-    backups = set() if name == "ape" or others in (["-c"], ["-cbf"]) else {f"{name}.ape-head"}
-    assert changed == {"-n": set(), "-o": {"copy"}}.get("".join(others[:1]), {name} | backups)
-    if others != ["-n"]:
-        (program,) = run("--check", "copy" if "copy" in others else name)["programs"]
-        assert (program["platform"], program["form"]) == (expected, "native")
 
 
 @pytest.mark.parametrize("name", UNPACKED)
