@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ ROUNDS: Final = 3
 ROUNDS_MORE: Final = 4  # where a goal is missed
 PROMPT: Final = 512
 GENERATED: Final = 128
+THREADS: Final = (1, 2)
 TESTS: Final = (f"prompt {PROMPT}", f"generate {GENERATED}")
 PYTHON: Final = ENGINE_SDIST.distribution
 GOAL: Final = 0.98
@@ -110,40 +112,33 @@ def _natives(name: str, compilers: tuple[str, str]) -> list[Contestant]:
 
 def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
     """Run everything ROUNDS times, everybody in turns, what misses the goal some more; ours has MODELS in ARCHIVE."""
-    rows = {(name, threads, row) for name in models for threads in (1, 2) for one in everybody for row in one.rows}
-    run_rounds(record, everybody, models, archive, rows, ROUNDS)
-    run_rounds(record, everybody, models, archive, missed(record), ROUNDS_MORE)
+    rows = {(name, threads, row) for name in models for threads in THREADS for one in everybody for row in one.rows}
+    for number in range(ROUNDS + ROUNDS_MORE):
+        if number == ROUNDS:
+            rows = missed(record)
+        if not rows:
+            break
+        for file in (archive, *models.values()):
+            read_again(file)
+        run_round(record, everybody[:: -1 if number % 2 else 1], models, rows)
+
+
+def run_round(
+    record: Record, everybody: Sequence[Contestant], models: dict[str, Path], rows: set[tuple[str, int, str]]
+) -> None:
+    """Run what ROWS name (model, threads, instructions) once."""
+    for (name, path), threads, one in product(models.items(), THREADS, everybody):
+        wanted = [row for row in one.rows if (name, threads, row) in rows]
+        if wanted:
+            rates = one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads)
+            for row, (test, rate) in product(wanted, zip(TESTS, rates, strict=True)):
+                record.cell(model=name, threads=str(threads), instructions=row, test=test).add(one.name, rate)
 
 
 def missed(record: Record) -> set[tuple[str, int, str]]:
     """Return model, threads and instructions of the cells that are below the goal."""
     below = [cell for cell in record.cells if any(cell.ratio(other) < GOAL for other in cell.samples)]
     return {(cell.labels["model"], int(cell.labels["threads"]), cell.labels["instructions"]) for cell in below}
-
-
-def run_rounds(
-    record: Record,
-    everybody: Sequence[Contestant],
-    models: dict[str, Path],
-    archive: Path,
-    rows: set[tuple[str, int, str]],
-    rounds: int,
-) -> None:
-    """Run what ROWS name ROUNDS times."""
-    for number in range(rounds if rows else 0):
-        for file in (archive, *models.values()):
-            read_again(file)
-        for name, path in models.items():
-            for threads in (1, 2):
-                for one in everybody[:: -1 if number % 2 else 1]:
-                    wanted = [row for row in one.rows if (name, threads, row) in rows]
-                    rates = (
-                        one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads) if wanted else ()
-                    )
-                    for row in wanted:
-                        labels = {"model": name, "threads": str(threads), "instructions": row}
-                        for test, rate in zip(TESTS, rates, strict=True):
-                            record.cell(**labels, test=test).add(one.name, rate)
 
 
 def limits(record: Record, others: Sequence[str]) -> list[Limit]:
