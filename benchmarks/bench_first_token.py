@@ -36,19 +36,19 @@ ASK: Final = ("-p", PROMPT, "-n", "1", "--temp", "0", "-t", "2", "--no-display-p
 POLL_SECONDS: Final = 0.002
 RATIO_MAX: Final = 1.02
 ABOVE_MAX: Final = 0.010  # seconds
-TITLE: Final = "Exec to first token, and the memory for it"
+TITLE: Final = "Time and memory to the first token"
 ABOUT: Final = """\
 Written by `benchmarks/bench_first_token.py`. Milliseconds from exec to the first byte of the answer to five words,
-and the most anonymous memory until then, in MiB. The llamafile, started by a shell, has its model in its archive;
-the others read it from a file of its own. `llama-completion` warms up unless told not to; a llamafile does not.
-`--no-repack` computes with weights as they are stored; else those that the processor computes faster with in another
-order are copied.
+and the peak of anonymous memory until then, in MiB. The llamafile, started by a shell, has its model in its archive;
+the others read it from a separate file. `llama-completion` warms up unless `--no-warmup` is given; a llamafile does
+not. `--no-repack` computes with weights as they are stored; otherwise, weights are copied where the processor computes
+faster with another order.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Somebody who answers, and how he is asked to."""
+    """One of the programs that are compared, and its command."""
 
     name: str
     command: Sequence[str]
@@ -84,7 +84,7 @@ def _anonymous_kib(pid: int) -> int:
 
 
 def contestants(folder: Path, model: Path) -> list[Contestant]:
-    """Return everybody, us first."""
+    """Return all contestants, ours first."""
     folder.mkdir()
     program = Program.pack(folder / "model.llamafile", [model], ["-m", model.name])
     native = folder / "assimilated"
@@ -102,19 +102,19 @@ def contestants(folder: Path, model: Path) -> list[Contestant]:
     return found
 
 
-def measure(record: Record, model: str, everybody: Sequence[Contestant]) -> None:
-    """Run everything, everybody in turns."""
-    for one in everybody:
+def measure(record: Record, model: str, entrants: Sequence[Contestant]) -> None:
+    """Run all contestants in turns."""
+    for one in entrants:
         one.milliseconds()  # fills the caches
     for number in range(ROUNDS):
-        for one in everybody[:: -1 if number % 2 else 1]:
+        for one in entrants[:: -1 if number % 2 else 1]:
             record.cell(model=model, measured="ms").add(one.name, one.milliseconds())
             if number < MEMORY_ROUNDS:
                 record.cell(model=model, measured="MiB").add(one.name, one.mebibytes())
 
 
 def limits(record: Record, natives: Sequence[str]) -> list[Limit]:
-    """Return what is promised, beside the best of the natives; of memory, beside those that compute as we do."""
+    """Return the targets: compared with the best native build; of memory, with those that copy the same weights."""
     found = []
     for cell in record.cells:
         is_time = cell.labels["measured"] == "ms"
@@ -125,16 +125,16 @@ def limits(record: Record, natives: Sequence[str]) -> list[Limit]:
 
 
 def main() -> None:
-    """Measure, and write what was measured."""
+    """Measure, and write the results."""
     with workplace() as folder:
         bare = Program.pack(folder / "bare")
         models = bench_models(bare.command("llamafile-quantize"))
         record = Record("first_token", TITLE, ABOUT, "", ROUNDS, bare.versions())
         for number, model in enumerate(MODELS):
-            everybody = contestants(folder / str(number), models[model])
-            measure(record, model, everybody)
+            entrants = contestants(folder / str(number), models[model])
+            measure(record, model, entrants)
             shutil.rmtree(folder / str(number))
-        others = [one.name for one in everybody[1:]]
+        others = [one.name for one in entrants[1:]]
         natives = [other for other in others if other not in {ASSIMILATED, AS_STORED}]
         record.write(folder, others, natives, verdicts(limits(record, natives)))
     subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)

@@ -90,14 +90,14 @@ def measured(path: Path, way: str) -> Speed:
 
 
 def watch_memory(pid: int, peak: dict[str, int]) -> None:
-    """Raise each number of PEAK to what the process has at any time, until it ends."""
+    """Raise each number of PEAK to the process's current one, again and again until it ends."""
     while True:
         try:
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             return
         facts = dict(line.split(":", 1) for line in lines)
-        if "VmRSS" not in facts:  # it has ended, and nobody has asked how
+        if "VmRSS" not in facts:  # a zombie: it has ended
             return
         peak.update({name: max(most, int(facts[name].split()[0]) * 1024) for name, most in peak.items()})
         time.sleep(WATCH_SECONDS)
@@ -180,20 +180,20 @@ def speed_table(ways: list[Speed]) -> str:
 
 
 def memory(ways: list[Speed], model: Path) -> str:
-    """Return what the portable runtime took at most, and whether that keeps its promise, as Markdown."""
+    """Return the peak memory of the portable runtime and its target, as Markdown."""
     stored, largest = sizes(model)
     rows = [
         f"| {NAMES[way.name]} | {way.resident / MIB:.0f} MiB | {way.anonymous / MIB:.0f} MiB |"
         for way in ways
         if way.resident
     ]
-    table = "\n".join(["| | resident | of which not mapped from files |", "|---|---:|---:|", *rows])
+    table = "\n".join(["| | resident | of it not mapped from files |", "|---|---:|---:|", *rows])
     plain = next(way for way in ways if way.name == "plain")
-    text = "MiB resident: the weights as stored, and the largest of them as 32-bit numbers"
+    text = "MiB resident: the weights as stored, and the largest tensor as 32-bit numbers"
     promise = Limit(text, plain.resident / MIB, round((stored + largest) / MIB))
     return f"""\
-The weights are {stored / MIB:.0f} MiB as stored; the largest of them, that of the vocabulary, would be
-{largest / MIB:.0f} MiB as 32-bit numbers. Python itself, numpy, gguf, and what was read so far count as well.
+The weights are {stored / MIB:.0f} MiB as stored; the largest tensor, that of the vocabulary, would be
+{largest / MIB:.0f} MiB as 32-bit numbers. Python itself, numpy, gguf, and all pages read so far count as well.
 
 {table}
 
@@ -230,14 +230,14 @@ def main() -> None:
 {memory(ways, model)}
 ## Start
 
-{STARTS} of each in turns, the weights in memory already.
+{STARTS} starts of each in turns, with the weights in the page cache.
 
 {start_table(starts(folder, model))}"""
         where = machine(folder)
-    (HERE / "portable.md").write_text(f"""# What the portable runtime takes, beside the native one
+    (HERE / "portable.md").write_text(f"""# The portable runtime compared with the native one
 
-Written by `benchmarks/bench_portable.py`: {model.stem}, {PROMPT_TOKENS} tokens read and then some more written, the
-best of {ROUNDS} runs in turns; one thread each (`-t 1`).
+Written by `benchmarks/bench_portable.py`: {model.stem}, {PROMPT_TOKENS} tokens of a prompt, then some more generated;
+the best of {ROUNDS} runs in turns, with one thread each (`-t 1`).
 
 Measured at commit {commit()}. Machine: {where}.
 

@@ -1,4 +1,4 @@
-"""Measure what the size of an archive costs where it is not read, and write benchmarks/scaling.{md,json,svg}.
+"""Measure the cost of an archive's size for operations on it, and write benchmarks/scaling.{md,json,svg}.
 
 The archives have a member of up to 40 GB, which is a hole and takes no space on the disk, and behind it a small model.
 Adding a large file needs all of it read and written: that is measured up to 4 GB.
@@ -30,19 +30,20 @@ GB: Final = 10**9
 SIZES: Final = (GB // 10, GB, 4 * GB, 10 * GB, 40 * GB)
 WRITTEN_SIZE_MAX: Final = 4 * GB
 WRITTEN_ROUNDS: Final = 3
-FLAT: Final = 1.1  # times what it takes with the smallest archive
+FLAT: Final = 1.1  # times the smallest archive's time
 NAME: Final = b"large.bin"
 ADDING: Final = "adding that much"
-TITLE: Final = "What the size of an archive costs"
+TITLE: Final = "Cost of the archive's size"
 ABOUT: Final = """\
-Written by `benchmarks/bench_scaling.py`. Milliseconds, by the size of the largest member, which is a hole. The first
-token is that of SmolLM2 135M, which lies behind it. Only adding a large file reads and writes all of it.
+Written by `benchmarks/bench_scaling.py`. Milliseconds, by the size of the largest member, which is a hole in a
+sparse file. The first token is that of SmolLM2 135M, which lies behind that member. Only adding a large file reads and
+writes all of it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that is done to an archive, and whatever puts it back as it was."""
+    """An operation on an archive, and the command that undoes it."""
 
     name: str
     command: Sequence[str]
@@ -74,7 +75,7 @@ def add_hole(path: Path, size: int) -> None:
 
 
 def operations(folder: Path, size: int) -> list[Operation]:
-    """Return what is done to an archive of about SIZE."""
+    """Return the operations on an archive of about SIZE."""
     folder.mkdir()
     program = Program.pack(folder / "model.llamafile")
     add_hole(program.path, size)
@@ -116,7 +117,7 @@ def measure(record: Record, folder: Path) -> None:
 
 
 def limits(record: Record) -> list[Limit]:
-    """Return what is promised: nothing but adding grows."""
+    """Return the targets: only adding grows."""
     smallest, largest = record.cells[0], record.cells[-1]
     names = [name for name in smallest.samples if name != ADDING]
     text = f"{largest.labels['size']} / {smallest.labels['size']}"
@@ -124,7 +125,7 @@ def limits(record: Record) -> list[Limit]:
 
 
 def main() -> None:
-    """Measure, and write what was measured."""
+    """Measure, and write the results."""
     with workplace() as folder:
         bare = Program.pack(folder / "bare")
         record = Record("scaling", TITLE, ABOUT, "", ROUNDS, bare.versions())

@@ -1,6 +1,6 @@
 """Measure a server under load beside native builds of the same one, and write benchmarks/server.{md,json,svg}.
 
-One, four and sixteen clients at once, each of which asks again as soon as it was answered. Everybody gets the same
+One, four and sixteen clients at once, each of which sends the next request after an answer. All servers get the same
 arguments; the clients share the processors with the server.
 """
 
@@ -35,18 +35,18 @@ GENERATED: Final = 64
 START_SECONDS_MAX: Final = 60
 GOAL: Final = 0.98
 RATE, FIRST = "tokens/s", "ms to first token"
-TITLE: Final = "A server under load, beside native builds"
+TITLE: Final = "A server under load, compared with native builds"
 ABOUT: Final = f"""\
 Written by `benchmarks/bench_server.py`. SmolLM2 135M Q4_1, two threads, as many slots as clients. Each client asks for
 {GENERATED} tokens after a prompt of {WORDS} words of its own, {REQUESTS} times (one alone {REQUESTS_MIN} times),
 and reads them as they come.
-Tokens of all clients per second of all; the time to the first token is the median of all requests of a round.
+The rate counts the tokens of all clients; the time to the first token is the median of all requests of a round.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Somebody who serves, and how he is started."""
+    """One of the servers that are compared, and its command."""
 
     name: str
     command: Sequence[str]
@@ -107,7 +107,7 @@ def _ask(port: int, number: int) -> float:
 
 
 def contestants(program: Program) -> list[Contestant]:
-    """Return everybody, us first."""
+    """Return all contestants, ours first."""
     natives = [native_build(name, compilers) for name, compilers in native_compilers().items()]
     model = ["-m", str(demo_model())]
     return [
@@ -117,7 +117,7 @@ def contestants(program: Program) -> list[Contestant]:
 
 
 def limits(record: Record, others: Sequence[str]) -> list[Limit]:
-    """Return what is promised beside each of the others."""
+    """Return the targets compared with each of the others."""
     found = []
     for cell in record.cells:
         for other in others:
@@ -128,15 +128,15 @@ def limits(record: Record, others: Sequence[str]) -> list[Limit]:
 
 
 def main() -> None:
-    """Measure, and write what was measured."""
+    """Measure, and write the results."""
     with workplace() as folder:
         program = Program.pack(folder / "smollm2.llamafile", [demo_model()], ["-m", demo_model().name])
-        everybody = contestants(program)
-        others = [one.name for one in everybody[1:]]
+        entrants = contestants(program)
+        others = [one.name for one in entrants[1:]]
         record = Record("server", TITLE, ABOUT, "", ROUNDS, program.versions())
         for number in range(ROUNDS):
             for clients in CLIENTS:
-                for one in everybody[:: -1 if number % 2 else 1]:
+                for one in entrants[:: -1 if number % 2 else 1]:
                     for measured, value in zip((RATE, FIRST), one.measure(clients), strict=True):
                         record.cell(clients=str(clients), measured=measured).add(one.name, value)
         record.write(folder, others, others, verdicts(limits(record, others)))

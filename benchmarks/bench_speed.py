@@ -1,8 +1,7 @@
 """Measure tokens per second beside native builds of the same engine, and write benchmarks/speed.{md,json,svg}.
 
-Everybody runs the engine's own measuring loop, but for llama-cpp-python, which is asked through its own interface.
-Takes three quarters of an hour on two cores; the first run also compiles whom it is compared with, which takes as
-long.
+All contestants run the engine's own measuring loop, except llama-cpp-python, which is called through its own interface.
+Takes three quarters of an hour on two cores; the first run also compiles the other contestants, which takes as long.
 """
 
 from __future__ import annotations
@@ -32,22 +31,22 @@ THREADS: Final = (1, 2)
 TESTS: Final = (f"prompt {PROMPT}", f"generate {GENERATED}")
 PYTHON: Final = ENGINE_SDIST.distribution
 GOAL: Final = 0.98
-# What each row is about: the instructions of the processor that may be used.
+# The rows: the processor instructions that may be used.
 ALL: Final = "all"
 NO_AMX: Final = WITHOUT_AMX.strip()
 NEXT_BEST: Final = "zen4"
-TITLE: Final = "Tokens per second, beside native builds"
+TITLE: Final = "Tokens per second, compared with native builds"
 ABOUT: Final = f"""\
-Written by `benchmarks/bench_speed.py`. Everybody has the same source of the engine. The others were compiled on this
-machine for its own processor, `-O3 -march=native`; the llamafile is what `make` gives to everybody, started by a shell,
+Written by `benchmarks/bench_speed.py`. All contestants have the same engine source. The others were compiled on this
+machine for its own processor, `-O3 -march=native`; the llamafile is the ordinary result of `make`, started by a shell,
 with the models in its archive. {PROMPT} tokens of a prompt, then {GENERATED} generated, by the engine's own
 `llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python. Before each
-round, all files are read into memory again: where they lie in it makes a difference, if weights are not copied.
-On a processor with AMX, everything is also measured as on one that is the same without: the llamafile is told by
-`LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled so.
-What is below the goal gets {ROUNDS_MORE} more rounds, and all of them count: single numbers vary by a tenth.
+round, all files are read into memory again: their place in memory makes a difference if weights are not copied.
+On a processor with AMX, everything is also measured without AMX: the llamafile is started with
+`LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled without it.
+Results below the goal get {ROUNDS_MORE} more rounds, and all of them count: single results vary by a tenth.
 """
-# What llama-bench does: once to warm up, then the tokens of a prompt in one call, and token after token.
+# The same as llama-bench: one warm-up, then the tokens of a prompt in one call, and token after token.
 ASK_PYTHON: Final = f"""
 import json, sys, time
 from llama_cpp import Llama
@@ -66,7 +65,7 @@ print(json.dumps([{PROMPT} / seconds[1], {GENERATED} / seconds[3]]))
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Somebody who computes tokens, and how he is asked to."""
+    """One of the programs that are compared, and its command."""
 
     name: str
     command: Sequence[str]  # in front of the arguments
@@ -89,14 +88,14 @@ def _output(command: Sequence[str]) -> str:
 
 
 def contestants(program: Program) -> list[Contestant]:
-    """Return everybody, us first."""
+    """Return all contestants, ours first."""
     ours = program.command("llamafile-bench")
-    everybody = [Contestant(OURS, ours)]
+    entrants = [Contestant(OURS, ours)]
     if has_amx():
-        everybody.append(Contestant(OURS, ["env", f"LLAMAFILE_CPU={NEXT_BEST}", *ours], (NO_AMX,)))
+        entrants.append(Contestant(OURS, ["env", f"LLAMAFILE_CPU={NEXT_BEST}", *ours], (NO_AMX,)))
     natives = [one for name, compilers in native_compilers().items() for one in _natives(name, compilers)]
-    # pip compiles with the first of them, and leaves out what it does.
-    return [*everybody, *natives, Contestant(PYTHON, [str(peers_python())], natives[0].rows, is_python=True)]
+    # pip compiles with the first of them, and its build has the same instructions.
+    return [*entrants, *natives, Contestant(PYTHON, [str(peers_python())], natives[0].rows, is_python=True)]
 
 
 def _natives(name: str, compilers: tuple[str, str]) -> list[Contestant]:
@@ -110,9 +109,9 @@ def _natives(name: str, compilers: tuple[str, str]) -> list[Contestant]:
     return [Contestant(name, command), Contestant(name, [other.program("llama-bench")], (NO_AMX,))]
 
 
-def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
-    """Run everything ROUNDS times, everybody in turns, what misses the goal some more; ours has MODELS in ARCHIVE."""
-    rows = {(name, threads, row) for name in models for threads in THREADS for one in everybody for row in one.rows}
+def measure(record: Record, entrants: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
+    """Run ROUNDS rounds, and more for results below the goal; ours has MODELS in ARCHIVE."""
+    rows = {(name, threads, row) for name in models for threads in THREADS for one in entrants for row in one.rows}
     for number in range(ROUNDS + ROUNDS_MORE):
         if number == ROUNDS:
             rows = missed(record)
@@ -120,14 +119,14 @@ def measure(record: Record, everybody: Sequence[Contestant], models: dict[str, P
             break
         for file in (archive, *models.values()):
             read_again(file)
-        run_round(record, everybody[:: -1 if number % 2 else 1], models, rows)
+        run_round(record, entrants[:: -1 if number % 2 else 1], models, rows)
 
 
 def run_round(
-    record: Record, everybody: Sequence[Contestant], models: dict[str, Path], rows: set[tuple[str, int, str]]
+    record: Record, entrants: Sequence[Contestant], models: dict[str, Path], rows: set[tuple[str, int, str]]
 ) -> None:
-    """Run what ROWS name (model, threads, instructions) once."""
-    for (name, path), threads, one in product(models.items(), THREADS, everybody):
+    """Run the tests that ROWS name (model, threads, instructions) once."""
+    for (name, path), threads, one in product(models.items(), THREADS, entrants):
         wanted = [row for row in one.rows if (name, threads, row) in rows]
         if wanted:
             rates = one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads)
@@ -144,21 +143,25 @@ def missed(record: Record) -> set[tuple[str, int, str]]:
 def limits(record: Record, others: Sequence[str]) -> list[Limit]:
     """Return the goal for each of the others."""
     worst = {other: min(cell.ratio(other) for cell in record.cells if other in cell.samples) for other in others}
-    return [Limit(f"the worst cell beside {other}", ratio, GOAL, at_least=True) for other, ratio in worst.items()]
+    return [
+        Limit(f"the worst cell compared with {other}", ratio, GOAL, at_least=True) for other, ratio in worst.items()
+    ]
 
 
 def main() -> None:
-    """Measure, and write what was measured."""
+    """Measure, and write the results."""
     with workplace() as folder:
         bare = Program.pack(folder / "bare")
         models = bench_models(bare.command("llamafile-quantize"))
         program = Program.pack(folder / "all.llamafile", models.values())
-        everybody = contestants(program)
-        others = list(dict.fromkeys(one.name for one in everybody if one.name != OURS))
+        entrants = contestants(program)
+        others = list(dict.fromkeys(one.name for one in entrants if one.name != OURS))
         record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
-        measure(record, everybody, models, program.path)
+        measure(record, entrants, models, program.path)
         record.write(folder, others, others, verdicts(limits(record, others)))
-    subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *others], check=True)
+    clang = next(other for other in others if other.startswith("clang"))
+    for arguments in (others, ["--summary", clang]):
+        subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Measure what it costs to start a program from an APE, and write the table benchmarks/start.md.
+"""Measure the cost of starting a program from an APE, and write the table benchmarks/start.md.
 
 The same small program for every platform is linked into one file and started in each way there is, beside itself as a
-plain ELF program, and beside what others make of the same program in Python: one file each by PyInstaller and by shiv,
+plain ELF program, and beside the same program in Python, packed into one file each by PyInstaller and by shiv,
 which are installed for this by pip. All in one run and in turns, which takes a minute; other work waits where this may
 have priority.
 """
@@ -36,7 +36,7 @@ PYTHON: Final = ("python", "shiv", "shiv cold", "pyinstaller")
 PEERS: Final = (
     "pyinstaller==6.22.3", "pyinstaller-hooks-contrib==2026.9", "altgraph==0.17.5", "packaging==26.3",
     "setuptools==84.2.1", "shiv==1.0.8", "click==8.5.1", "pip==26.3",
-)  # fmt: skip  # two, and what they need
+)  # fmt: skip  # two, and their dependencies
 # A binfmt_misc that this process and its children have for themselves (Linux 6.7).
 PRIVATE: Final = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$@"'
 REGISTER: Final = Path("/proc/sys/fs/binfmt_misc/register")
@@ -53,12 +53,12 @@ class Bench:
 
     @property
     def temporary(self) -> Path:
-        """What TMPDIR says."""
+        """The value of TMPDIR."""
         return self.directory / "temporary"
 
     @property
     def environment(self) -> dict[str, str]:
-        """A user's environment, but for what is kept from one start to the next."""
+        """A user's environment, with separate folders for files that are kept from one start to the next."""
         return {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "LOGNAME": "bench",
             "TMPDIR": str(self.temporary), "SHIV_ROOT": str(self.directory / "shiv"),
@@ -145,12 +145,12 @@ def rows(bench: Bench) -> dict[str, Measured]:
 
 
 def limits(ways: dict[str, Measured], linked: Linked) -> list[Limit]:
-    """Return what is promised of a start, and of the size of what makes it possible."""
+    """Return the targets for a start, and for the size of the parts that make it possible."""
     above = {name: (ways[name].median - ways["elf"].median) * 1000 for name in ("warm", "binfmt", "assimilated")}
     loaders = sum(image.loader.size for image in linked.images)
     return [
         *(Limit(f"{ways[name].name}: ms above the ELF program", above[name], ABOVE_MAX) for name in above),
-        Limit("the script, its headers and what they are padded to, in KiB", PROLOGUE_SIZE / 1024, PROLOGUE_MAX),
+        Limit("the script with its headers and padding, in KiB", PROLOGUE_SIZE / 1024, PROLOGUE_MAX),
         Limit("loaders for two machines, in KiB", loaders / 1024, LOADERS_MAX),
         Limit("everything before the first program, in KiB", linked.images[0].span.offset / 1024, PROLOGUE_MAX),
     ]
@@ -168,7 +168,7 @@ def table(ways: dict[str, Measured]) -> str:
 
 
 def measure(bench: Bench) -> str:
-    """Start everything and return what that took."""
+    """Start everything and return the times."""
     bench.register()
     ways = rows(bench)
     for row in ways.values():  # fills the caches
@@ -177,13 +177,13 @@ def measure(bench: Bench) -> str:
     in_turns([row for name, row in ways.items() if name not in PYTHON], ROUNDS, bench.run)
     in_turns([ways[name] for name in PYTHON], PYTHON_ROUNDS, bench.run)
     linked = plan([bench.directory / platform.name for platform in PLATFORMS])
-    return f"## Promises\n\n{verdicts(limits(ways, linked))}\n## Starts\n\n{table(ways)}"
+    return f"## Targets\n\n{verdicts(limits(ways, linked))}\n## Starts\n\n{table(ways)}"
 
 
 def measured_apart(bench: Bench) -> str:
-    """Measure where this process may tell the kernel about APE programs, and nobody else notices.
+    """Measure in a namespace where this process may register APE programs without affecting others.
 
-    Other work waits where root asks for it: most starts are shorter than what a busy processor lets one wait for.
+    As root, with real-time priority: most starts are shorter than a busy processor's scheduling delay.
     """
     command = ["unshare", "-Urm", "sh", "-c", PRIVATE, "sh", sys.executable, "-m", "benchmarks.bench_start"]
     with contextlib.suppress(PermissionError):
@@ -210,11 +210,11 @@ def main() -> None:
     finally:
         shutil.rmtree(bench.directory)
     peers = " and ".join(name.replace("==", " ") for name in PEERS if name.startswith(("pyinstaller=", "shiv")))
-    (HERE / "start.md").write_text(f"""# What starting a program from one file costs
+    (HERE / "start.md").write_text(f"""# Cost of starting a program from one file
 
-Written by `benchmarks/bench_start.py`; all in one run and in turns; {ROUNDS} starts each, of Python {PYTHON_ROUNDS}.
-The program prints one line. The one file has it for {len(PLATFORMS)} platforms.
-In Python it is packed by {peers}.
+Written by `benchmarks/bench_start.py`; all in one run and in turns; {ROUNDS} starts each, {PYTHON_ROUNDS} of Python.
+The program prints one line. The single file holds it for {len(PLATFORMS)} platforms.
+The Python version is packed by {peers}.
 
 Machine: {where}.
 

@@ -1,7 +1,7 @@
 """Measure zipalign beside cp, zip and 7z, all in one run, and write the table benchmarks/zipalign.md.
 
-Every command runs once in each of five rounds, so that what else the machine does hits all alike; what was written
-before is on the disk before a clock starts. Needs 13 GiB in $TMPDIR (or /var/tmp) and 12 GiB of memory, and takes some
+Every command runs once in each of five rounds, so that other work of the machine affects all alike; all earlier writes
+are on the disk before a clock starts. Needs 13 GiB in $TMPDIR (or /var/tmp) and 12 GiB of memory, and takes some
 minutes.
 """
 
@@ -28,8 +28,8 @@ GIB: Final = 1 << 30
 HERE: Final = Path(__file__).parent
 ZIPALIGN: Final = [sys.executable, "-m", "zipalign"]
 NOTE: Final = """\
-`zip` is about 10 times slower than `cp` here (see below), so 15 times faster than `zip` would be half as long again
-faster than `cp`. Writing from one buffer, without reading or summing anything, takes 0.19 s a GiB.
+`zip` is about 10 times slower than `cp` here (see below), so 15 times faster than `zip` would be 1.5 times as fast as
+`cp`. Writing from one buffer, without reading or checksums, takes 0.19 s per GiB.
 """
 FETCHED_SIZE: Final = 10 * GIB
 FETCH: Final = """import mmap, sys
@@ -55,7 +55,7 @@ def environment(directory: Path) -> dict[str, str]:
 def memory_fetched() -> Iterator[None]:
     """Keep a virtual machine from handing its free memory back to the host while commands are measured.
 
-    It would have to fetch every page again, at up to 2 s a GiB for whoever comes first. Only whole blocks of 2 MiB are
+    The first command would have to fetch every page again, at up to 2 s per GiB. Only whole blocks of 2 MiB are
     handed back, so a process that keeps one page of each MiB and frees the others leaves memory that stays.
     """
     command = [sys.executable, "-c", FETCH, str(FETCHED_SIZE)]
@@ -145,7 +145,7 @@ def starts(directory: Path) -> tuple[list[Measured], list[Limit]]:
         Measured("zipalign --help", [*ZIPALIGN, "--help"]),
         Measured("zipalign ZIP, nothing to do", [*ZIPALIGN, "small.zip"]),
     ]
-    for row in rows:  # compiles what is not compiled yet
+    for row in rows:  # compiles byte code
         run(row, directory, settle=False)
         row.seconds.clear()
     in_turns(rows, QUICK_ROUNDS, lambda row: run(row, directory, settle=False))
@@ -163,7 +163,7 @@ def table(rows: list[Measured]) -> str:
 
 
 def checksum() -> str:
-    """Name what computes CRC-32 here."""
+    """Name the library that computes CRC-32."""
     try:
         import isal  # noqa: F401, PLC0415 -- only whether it is there
     except ImportError:
@@ -195,7 +195,7 @@ def main() -> None:
                 limits += promised
     finally:
         shutil.rmtree(directory)
-    head = f"""# zipalign beside its peers
+    head = f"""# zipalign compared with its peers
 
 Written by `benchmarks/bench_zipalign.py`; all commands in one run and in turns; median of {ROUNDS} runs, of
 {QUICK_ROUNDS} for the short ones.
@@ -203,7 +203,7 @@ Written by `benchmarks/bench_zipalign.py`; all commands in one run and in turns;
 Machine: {where}.
 
 {load_sentence(before)}"""
-    (HERE / "zipalign.md").write_text(f"{head}\n## Promises\n\n{verdicts(limits)}\n{NOTE}{text}")
+    (HERE / "zipalign.md").write_text(f"{head}\n## Targets\n\n{verdicts(limits)}\n{NOTE}{text}")
     print(f"wrote {HERE / 'zipalign.md'}")  # noqa: T201 -- a program, not a library
 
 

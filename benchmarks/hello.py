@@ -1,4 +1,4 @@
-"""What hello.c does, in Python, for what starting it costs when it is packed into one file by others."""
+"""hello.c in Python, for the cost of starting it when other tools pack it into one file."""
 
 
 def main() -> None:

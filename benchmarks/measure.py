@@ -1,4 +1,4 @@
-"""Measurements: commands that are run in turns, what they took, and whether that keeps a promise."""
+"""Measurements: commands that run in turns, their times, and targets for them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Limit:
-    """A promise: one number may be at most so large, or must be at least so large."""
+    """A target: one number may be at most so large, or must be at least so large."""
 
     text: str
     value: float
@@ -58,9 +58,9 @@ class Limit:
 
 
 def in_turns(rows: Sequence[Measured], rounds: int, run: Callable[[Measured], None]) -> None:
-    """Run each row once in each round, so that what else the machine does hits all alike.
+    """Run each row once in each round, so that other work of the machine affects all alike.
 
-    In turns forwards and backwards: a machine may still be busy with what the one before left.
+    In turns forwards and backwards: a machine may still be busy with the effects of the command before.
     """
     for number in range(rounds):
         for row in rows[:: _BACKWARDS if number % 2 else _FORWARDS]:
@@ -70,7 +70,7 @@ def in_turns(rows: Sequence[Measured], rounds: int, run: Callable[[Measured], No
 def read_again(file: Path) -> None:
     """Have FILE in memory, but in other pages of it than before.
 
-    What is computed with where it lies depends on which these are, by up to a fifth in a virtual machine.
+    The speed of computing with mapped weights depends on these pages, by up to a fifth in a virtual machine.
     """
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -80,8 +80,8 @@ def read_again(file: Path) -> None:
 
 
 def verdicts(limits: Sequence[Limit]) -> str:
-    """Return promises and whether this run keeps them as a table in Markdown."""
-    lines = ["| promise | measured | limit | |", "|---|---:|---:|---|"]
+    """Return targets and results as a table in Markdown."""
+    lines = ["| target | measured | limit | |", "|---|---:|---:|---|"]
     for limit in limits:
         bound = f"{'≥' if limit.at_least else '≤'} {limit.limit:g}"
         lines.append(f"| {limit.text} | {limit.value:.2f} | {bound} | {'kept' if limit.kept else '**missed**'} |")
@@ -89,7 +89,7 @@ def verdicts(limits: Sequence[Limit]) -> str:
 
 
 def machine(directory: Path) -> str:
-    """Say what this is measured on; commands read and write in DIRECTORY."""
+    """Describe the machine; commands read and write in DIRECTORY."""
     processor = Path("/proc/cpuinfo").read_text()
     names = [line.partition(":")[2].strip() for line in processor.splitlines() if line.startswith("model name")]
     model = names[0] if names else platform.machine()
@@ -102,6 +102,6 @@ def machine(directory: Path) -> str:
 def load_sentence(before: float) -> str:
     """Say how busy the machine was, BEFORE being the load average at the start."""
     return f"""\
-Load average: {before:.1f} before, {os.getloadavg()[0]:.1f} after. Where it is well above 1, other work was running than
-this and the kernel writing behind it, and the spread shows it.
+Load average: {before:.1f} before, {os.getloadavg()[0]:.1f} after. Well above 1, the machine had other work than this
+benchmark and the kernel's write-back, which widens the spread.
 """

@@ -1,6 +1,6 @@
 """The models that speed is measured with: one that is real, and a larger one of random weights in the usual types.
 
-What a model says does not matter to how fast it says it; its shape and the type of its weights do.
+The speed of a model depends on its shape and the type of its weights, not on the text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What our file is compared with: the same engine source, built by a compiler of the system for this very processor.
+"""Native builds to compare with: the same engine source, built by a compiler of the system for this very processor.
 
 Configured as its own README says, with the system's gcc or clang: `-O3` (CMake's Release) and `-march=native` (the
 engine's default), OpenMP where the compiler has it. And llama-cpp-python, installed by pip as its users do, which
@@ -24,7 +24,7 @@ from runtime.toolchain import find_toolchain
 
 __all__ = ["PEERS", "WITHOUT_AMX", "Native", "has_amx", "native_build", "native_compilers", "peers_python"]
 
-# What is installed as its users do, and what draws.
+# Installed as by its users, and the library that draws plots.
 PEERS: Final = (f"{ENGINE_SDIST.distribution}=={ENGINE_SDIST.version}", "matplotlib==3.11.2")
 TARGETS: Final = ("llama-bench", "llama-completion", "llama-server")
 # The newest clang that there is: Debian numbers them.
@@ -51,7 +51,7 @@ _NO_AMX: Final = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 class Native:
     """The engine's own programs, built for the processor of this machine."""
 
-    name: str  # of the compiler, with what it had to leave out
+    name: str  # of the compiler, with the instructions that it lacks
     folder: Path
 
     def program(self, name: str) -> str:
@@ -60,7 +60,7 @@ class Native:
 
 
 def native_compilers() -> dict[str, tuple[str, str]]:
-    """Return the compilers of C and C++ that this machine has, by what they call themselves."""
+    """Return the compilers of C and C++ on this machine, by their own names."""
     found = {}
     clang = next((name for name in _CLANGS if shutil.which(name)), "clang")
     for c, cxx in (("gcc", "g++"), (clang, clang.replace("clang", "clang++"))):
@@ -125,6 +125,6 @@ def _flags(compiler: str) -> str:
 
 
 def _processor() -> str:
-    """Return what `-march=native` depends on."""
+    """Return the processor features that `-march=native` depends on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return " ".join(line for line in lines if line.startswith(("model name", "flags"))) or platform.processor()

@@ -1,7 +1,8 @@
 """Draw benchmarks/NAME.svg from benchmarks/NAME.json.
 
-Run by the Python that has matplotlib (benchmarks/native.py): `plot.py NAME OTHER…` draws how many times as much as each
-of the others we have, cell by cell; `plot.py NAME` how all that was measured grows with the size.
+Run by the Python that has matplotlib (benchmarks/native.py). `plot.py NAME OTHER…` draws our result as a multiple of
+each of the others', cell by cell; `plot.py NAME` draws each measurement over the size; `plot.py NAME --summary OTHER`
+draws NAME-summary.svg, the picture of the README: two threads, one bar per test.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ HERE = Path(__file__).parent
 OURS = "llamafile"
 ROW_INCHES = 0.28
 COUNTED = ("threads", "clients")
+SUMMARY = {"prompt 512": "reading a prompt", "generate 128": "generating"}
 
 
 def draw_growth(record: dict[str, Any]) -> Figure:
@@ -54,6 +56,29 @@ def draw_ratios(record: dict[str, Any], others: list[str]) -> Figure:
     return figure
 
 
+def draw_summary(record: dict[str, Any], other: str) -> Figure:
+    """Draw our rate as a multiple of OTHER's: for each model, with two threads and all instructions."""
+    cells = [cell for cell in record["cells"] if (cell["threads"], cell["instructions"]) == ("2", "all")]
+    models = list(dict.fromkeys(cell["model"] for cell in cells))[::-1]  # the first one is drawn on top
+    figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")
+    height = 0.8 / len(SUMMARY)
+    for number, (test, label) in enumerate(SUMMARY.items()):
+        medians = {
+            cell["model"]: [statistics.median(cell["samples"][name]) for name in (OURS, other)]
+            for cell in cells
+            if cell["test"] == test
+        }
+        places = [row + 0.4 - height * (number + 0.5) for row in range(len(models))]
+        bars = axes.barh(places, [medians[name][0] / medians[name][1] for name in models], height, label=label)
+        axes.bar_label(bars, [f"{medians[name][0]:,.0f} tokens/s" for name in models], padding=3)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, 1.8)
+    axes.set_yticks(range(len(models)), models)
+    axes.set_xlabel(f"times as fast as {other} -march=native")
+    figure.legend(loc="outside upper right", ncols=len(SUMMARY))
+    return figure
+
+
 def _title(record: dict[str, Any]) -> str:
     return f"{record['title']} ({record['commit']})"
 
@@ -64,12 +89,15 @@ def _label(cell: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Draw what the arguments name."""
+    """Draw the plot that the arguments name."""
     name, *others = sys.argv[1:]
-    plt.rcParams["svg.hashsalt"] = name  # the same names of parts each time
+    plt.rcParams["svg.hashsalt"] = name  # reproducible element ids
     record = json.loads((HERE / f"{name}.json").read_text())
-    figure = draw_ratios(record, others) if others else draw_growth(record)
-    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+    if others[:1] == ["--summary"]:
+        figure, path = draw_summary(record, others[1]), HERE / f"{name}-summary.svg"
+    else:
+        figure, path = draw_ratios(record, others) if others else draw_growth(record), HERE / f"{name}.svg"
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

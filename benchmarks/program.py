@@ -1,4 +1,4 @@
-"""What is measured: the llamafile that `make` builds, in one file with its models, as users have it."""
+"""The measured program: the llamafile that `make` builds, in one file with its models, as users have it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Program:
         return [shutil.which("sh") or "/bin/sh", str(alias)]
 
     def versions(self) -> dict[str, str]:
-        """Return what it says of itself, for a table."""
+        """Return the versions that it prints, for a table."""
         said = subprocess.run([*self.command(), "--version"], check=True, capture_output=True, text=True).stdout
         version, variant = said.splitlines()[:2]
         return {"of the llamafile": version.removeprefix("llamafile "), "which": variant}

@@ -1,4 +1,4 @@
-"""What was measured, cell by cell, and how it is written down: as a table in Markdown, and in JSON."""
+"""Results, cell by cell, and their output as a table in Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def workplace() -> Iterator[Path]:
 
 @dataclass
 class Cell:
-    """One thing that everybody was measured at, several times each."""
+    """One test, with several results of each contestant."""
 
     labels: dict[str, str]
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -90,10 +90,10 @@ class Record:
 
 {self.about}
 
-Measured at commit {facts["commit"]} on {facts["date"]}; {self.rounds} rounds, everybody in turns in each; medians,
-and the least and the most of all rounds. The same numbers are in [{self.name}.json]({self.name}.json).
+Measured at commit {facts["commit"]} on {facts["date"]}; {self.rounds} rounds, in each of them all contestants; medians,
+with the minimum and maximum of all rounds. The same numbers are in [{self.name}.json]({self.name}.json).
 
-![the same as a picture]({self.name}.svg)
+![the same numbers as a plot]({self.name}.svg)
 
 Machine: {facts["machine"]}.
 Versions: {", ".join(f"{name} {version}" for name, version in self.versions.items())}.
