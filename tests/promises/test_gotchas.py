@@ -1,6 +1,6 @@
-"""Rows A13, E1 to E7, F5, I5, K6 and K8 of the promises: what may go wrong, and what the README says to do then.
+"""Rows A13, E1 to E7, F5, I5, K6 and K8 of the promises: common problems, and the solutions in the documentation.
 
-What it says to do is done here wherever this machine allows it; E4, E6 and E8 are tested where their matter is.
+Each solution is tried here where this machine permits it; E4, E6 and E8 are tested with their subjects.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.builders.programs import everywhere, everywhere_ape
 from tests.conftest import tool
 from tests.pipeline.conftest import run
 from tests.promises.packing import packed
-from tests.promises.readme import COMMANDS, commands, gotcha, section
+from tests.promises.readme import COMMANDS, PAGES, commands, page, problem, section
 from zipalign import read_archive
 
 if TYPE_CHECKING:
@@ -57,21 +57,43 @@ def options_of(name: str) -> set[str]:
     return {option for parameter in group[name].params for option in [*parameter.opts, *parameter.secondary_opts]}
 
 
-@pytest.mark.parametrize("title", ["Gotchas", "Trust"])
-def test_a13_what_the_readme_says_to_run_exists(title: str) -> None:
-    """And the section itself does, and is referred to."""
-    found = commands(section(title))
-    assert found
-    for name, *arguments in found:
-        assert name in COMMANDS
-        if COMMANDS[name] == "this project":
-            given = {argument for argument in arguments if argument.startswith("-")}
-            assert given <= options_of(name), f"{name} {arguments}"
-    assert "[Gotchas](#gotchas)" in section("Try it")
+def unbundled(program: str, argument: str) -> list[str]:
+    """The options in an argument; zipalign takes several short ones in one."""
+    is_bundle = program == "zipalign" and re.fullmatch(r"-\w{2,}", argument)
+    return [f"-{letter}" for letter in argument[1:]] if is_bundle else [argument]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a13_commands_in_the_documentation_exist(name: str) -> None:
+    for program, *arguments in commands(page(name)):
+        assert program in COMMANDS
+        if COMMANDS[program] == "this project":
+            own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+            given = {option for argument in own if argument.startswith("-") for option in unbundled(program, argument)}
+            assert given <= options_of(program), f"{program} {arguments}"
+
+
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("README.md", "apepack"),
+        ("SECURITY.md", "zipalign"),
+        ("docs/making-llamafiles.md", "zipalign"),
+        ("docs/publishing.md", "llamafile"),
+        ("docs/running.md", "assimilate"),
+        ("docs/troubleshooting.md", "systemctl"),
+    ],
+)
+def test_a13_commands_in_the_documentation_are_found(name: str, program: str) -> None:
+    assert program in [words[0] for words in commands(page(name))]
+
+
+def test_a13_the_readme_refers_to_common_problems() -> None:
+    assert "[Troubleshooting](docs/troubleshooting.md)" in section("README.md", "Pack and run")
 
 
 def test_a13_options_that_it_names_alone_exist() -> None:
-    named = {code.split()[0] for code in re.findall(r"`(-[^`]+)`", section("Gotchas"))}
+    named = {code.split()[0] for code in re.findall(r"`(-[^`]+)`", page("docs/troubleshooting.md"))}
     assert {"-ngl", "--gpu", "--nobrowser", "--api-key", "-c"} <= named
     assert named <= options_of("llamafile")
 
@@ -93,7 +115,7 @@ def test_e1_a_mac_needs_nothing_installed(tmp_path: Path) -> None:
     data = everywhere(platform_named("macos-arm64")).read_bytes()
     assert kept.read_bytes() == data
     assert check_code_signature(data, read_macho(data)).is_adhoc
-    assert "neither Xcode" in gotcha("Macs")
+    assert "neither Xcode" in problem("macOS")
 
 
 @pytest.mark.parametrize("way", ["sh FILE", "sh -c ./FILE", "subprocess with a shell", "execve when assimilated"])
@@ -115,12 +137,12 @@ def test_e2_what_does_not_know_its_format_has_other_ways(tiny: Path, bare: dict[
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout.startswith(b"hello")
     assert {"sh ./my.llamafile", "assimilate -o my my.llamafile"} <= {
-        code.strip() for code in gotcha("Exec format error").splitlines()
+        code.strip() for code in problem("Exec format error").splitlines()
     }
 
 
 def test_e3_registered_it_is_no_program_for_wine(tiny: Path, tmp_path: Path) -> None:
-    """With the lines that the README says to register, behind one that gives all of MZ to somebody else."""
+    """With the registration in the documentation, behind one that gives all of MZ to somebody else."""
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho other\n")
     other.chmod(0o755)
@@ -140,20 +162,20 @@ def test_e3_registered_it_is_no_program_for_wine(tiny: Path, tmp_path: Path) -> 
     assert result.stdout.startswith("llamafile ")
     by_shell = host.run("sh", *command[3:], registrations=[foreign], TMPDIR=str(tmp_path), LOGNAME="me")
     assert by_shell.stdout == result.stdout
-    said = gotcha("run-detectors")
+    said = problem("run-detectors")
     assert "apepack --print-binfmt | sudo tee /etc/binfmt.d/" in said
     assert "apepack --loader host" in said
 
 
 def test_e5_the_windows_subsystem_for_linux() -> None:
-    said = gotcha("WSL")
+    said = problem("WSL")
     for word in ("sh ./my.llamafile", "/proc/sys/fs/binfmt_misc/WSLInterop", "/etc/wsl.conf", "enabled=false"):
         assert word in said
     assert "[interop]" in said
 
 
 def test_e7_endpoint_protection() -> None:
-    said = gotcha("killed at once")
+    said = problem("Killed immediately")
     assert "CrowdStrike" in said
     assert "sha256sum my.llamafile" in said
 
@@ -179,7 +201,7 @@ def test_f5_a_small_loader_is_kept_for_its_user_alone(tiny: Path, tmp_path: Path
     (loader,) = (tmp_path / base / ".ape-me").iterdir()
     assert stat.S_IMODE(loader.stat().st_mode) == stat.S_IMODE(loader.parent.stat().st_mode) == 0o700
     assert loader.stat().st_size <= 8192
-    said = gotcha("no directory to run a program from")
+    said = problem("no directory to run a program from")
     assert ".ape-$USER" in said
     assert said.index("$TMPDIR") < said.index("~/.cache") < said.index("/tmp`")  # noqa: S108  # a text about it
 
@@ -201,23 +223,24 @@ def test_i5_what_is_in_a_file_can_be_told_and_checked(tiny: Path, tmp_path: Path
     assert damaged.returncode == 1
     assert "tiny.gguf" in damaged.stdout + damaged.stderr
     for word in ("Hugging Face", "commit message", "revision", "--version", "zipalign --check"):
-        assert word in section("Trust")
+        assert word in section("docs/publishing.md", "Provenance")
 
 
 def test_k6_it_confines_itself_and_files_that_are_not_trusted_need_more() -> None:
-    assert "A llamafile confines itself" in section("Trust")
-    assert "for files that you do not trust, use a virtual machine" in section("Trust")
+    said = section("SECURITY.md", "The sandbox")
+    assert "a llamafile confines itself" in said
+    assert "for files that you do not trust, use a virtual machine" in said
 
 
 def test_k8_that_a_model_is_named_is_no_recommendation() -> None:
-    assert "That a model is named here is no recommendation" in section("Trust")
+    assert "Naming a model here is not a recommendation" in section("SECURITY.md", "Models")
 
 
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
         ("Windows does not start a large file", ("4 GiB", "my.exe", "llamafile.exe -m model.gguf")),
-        ("the antivirus takes the file away", ("Get-FileHash", "Run anyway", "--no-windows")),
+        ("the antivirus quarantines the file", ("Get-FileHash", "Run anyway", "--no-windows")),
         ("Raspberry Pi", ("39 bits", "uname -m", "aarch64")),
         ("GPUs", ("-ngl 999", "--gpu nvidia", "several makers")),
         ("No browser opens", ("ssh -L 8080:127.0.0.1:8080", "--nobrowser", "--host 0.0.0.0")),
@@ -225,5 +248,5 @@ def test_k8_that_a_model_is_named_is_no_recommendation() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a13_the_other_entries_say_what_to_do(entry: str, words: tuple[str, ...]) -> None:
-    said = gotcha(entry)
+    said = problem(entry)
     assert [word for word in words if word not in said] == []

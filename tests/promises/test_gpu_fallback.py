@@ -17,7 +17,7 @@ from tests.builders.hosts import under_wine
 from tests.conftest import tool
 from tests.pipeline.conftest import run
 from tests.promises.packing import added, packed, words
-from tests.promises.readme import gotcha, section
+from tests.promises.readme import problem, section
 from tests.promises.servers import serving
 from zipalign import read_archive
 
@@ -68,8 +68,8 @@ def test_g1_each_brand_is_known_and_none_is_there(
     sentence = words(run(tiny, "--gpu", brand, "-ngl", "999", "-p", "hello", env=equipped))
     assert sentence.startswith(f"llamafile: --gpu {brand} was asked for, but there is no such GPU")
     assert called(tmp_path) == []
-    assert "There is no GPU support yet: the CPU computes." in section("Platforms")
-    assert f"--gpu {brand}" in gotcha("GPUs")
+    assert "There is no GPU support yet: the CPU computes." in section("docs/platforms.md", "Processors")
+    assert f"--gpu {brand}" in problem("GPUs")
 
 
 @pytest.mark.parametrize("options", [("-ngl", "0"), ("--gpu", "disable"), ("--gpu", "DISABLED"), ("--gpu", "auto")])
@@ -104,7 +104,7 @@ def test_g4_compilers_that_are_there_are_not_run(
     assert result.returncode == 0
     assert remark("-ngl") in result.stderr
     assert called(tmp_path) == []
-    assert "No driver, SDK or compiler is looked for." in gotcha("GPUs")
+    assert "A llamafile looks for no driver, SDK or compiler." in problem("GPUs")
 
 
 def test_g5_so_it_is_on_windows(tiny: Path) -> None:
@@ -156,4 +156,4 @@ def test_g7_nothing_is_there_to_be_compiled_and_nobody_who_would(
     home = Path(equipped["HOME"])
     foreign = [path for path in executed if Path(path).name not in STARTERS and home not in Path(path).parents]
     assert foreign == []
-    assert "Nothing is compiled on the machine that runs a llamafile." in section("Trust")
+    assert "Nothing is compiled on the machine that runs a llamafile." in section("SECURITY.md", "Starting")

@@ -1,28 +1,31 @@
-"""What README shows of a terminal is what a terminal shows."""
+"""The transcripts and examples in the documentation are true."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.conftest import tool
+from tests.promises.readme import PAGES, page
+from tests.promises.servers import serving
 from tests.promises.terminal import Terminal, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT: Final = Path(__file__).parents[2]
-README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT: Final = "".join(map(page, PAGES))
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and what stands below it."""
+    """A command, and its output below it."""
 
     command: str
     shown: str
@@ -34,30 +37,35 @@ class Step:
 
     @property
     def typed(self) -> list[str]:
-        """What its user says, as the chat shows it."""
+        """The user's lines, as the chat shows them."""
         return re.findall(r"^> (.*)$", self.shown, re.MULTILINE)
 
     def is_seen_in(self, output: str) -> bool:
-        """Whether OUTPUT is what README shows, where … stands for anything."""
+        """Whether OUTPUT is shown in the documentation, where … stands for anything."""
         pattern = ".*".join(map(re.escape, self.shown.split("…"))) + r"(\n.*)?" * self.goes_on
         return re.fullmatch(pattern, output.rstrip(), re.DOTALL) is not None
 
 
 def transcripts() -> list[list[Step]]:
     """The steps of each code block that begins with a dollar sign and a command."""
-    blocks = re.findall(r"(?:^    \$ .*\n)(?:^    .*\n|^\n(?=    ))*", README, re.MULTILINE)
+    blocks = re.findall(r"(?:^    \$ .*\n)(?:^    .*\n|^\n(?=    ))*", TEXT, re.MULTILINE)
     texts = [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks]
     steps = [re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE) for text in texts]
     return [[Step(command, shown.rstrip()) for command, shown in found] for found in steps]
 
 
 @pytest.fixture
-def desk(smollm2: Path, tmp_path: Path, bare: dict[str, str]) -> Iterator[Terminal]:
-    """A terminal in a folder that has what README takes for granted there."""
+def desk(smollm2: Path, llamafile: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]) -> Iterator[Terminal]:
+    """A terminal in a folder with the files that the documentation names."""
     tool("curl")
-    (tmp_path / "build").mkdir()
+    for folder in ("build", "www"):
+        (tmp_path / folder).mkdir()
     for name in ("build/smollm2.llamafile", "my.llamafile"):
         (tmp_path / name).symlink_to(smollm2)
+    (tmp_path / "model.gguf").symlink_to(tiny_model)
+    (tmp_path / "build" / "llamafile").hardlink_to(llamafile)
+    llamafile.rename(tmp_path / "cat.llamafile")
+    (tmp_path / "www" / "index.html").write_text("<!doctype html><title>cats</title>")
     browser = tmp_path / "xdg-open"  # one that opens nothing
     browser.touch(mode=0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
@@ -66,13 +74,7 @@ def desk(smollm2: Path, tmp_path: Path, bare: dict[str, str]) -> Iterator[Termin
 
 
 def test_no_transcript_is_overlooked() -> None:
-    assert sum(map(len, transcripts())) == len(re.findall(r"^ +\$ ", README, re.MULTILINE)) > 0
-
-
-def test_what_readme_points_to_is_there() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert "docs/chat.webp" in links
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+    assert sum(map(len, transcripts())) == len(re.findall(r"^ +\$ ", TEXT, re.MULTILINE)) > 0
 
 
 @pytest.mark.slow
@@ -84,3 +86,11 @@ def test_a_transcript_can_be_repeated(desk: Terminal, transcript: list[Step]) ->
         else:
             output = desk.run(step.command, step.typed)
         assert step.is_seen_in(output), output
+
+
+def test_the_python_example_answers(smollm2: Path, bare: dict[str, str], tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    with serving(["/bin/sh", smollm2, "--nobrowser"], tmp_path / "log", bare) as server:
+        code = example.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (result.stdout, result.stderr) == ("The capital of France is Paris.\n", "")

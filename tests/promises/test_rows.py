@@ -1,4 +1,4 @@
-"""That each row of the promises has a test named after it, here, or a reason why it has none."""
+"""Each row of docs/promises.md has a test named after it, here, or a reason for having none."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ GROUPS: Final = {"A": 13, "B": 7, "C": 15, "D": 11, "E": 8, "F": 8, "G": 7, "H":
 ROWS: Final = [f"{group}{number}" for group, count in GROUPS.items() for number in range(1, count + 1)]
 
 WITHOUT_TEST: Final = {
-    "J5": "the number of lines of another project's zipalign: no promise to anybody who uses this one",
+    "J5": "the number of lines of another project's zipalign: no promise to users of this one",
     "J8": "how another project loads GPU code: not visible to users, and there is none here",
 }
 
 
-def rows_with_tests() -> set[str]:
-    """The rows in the names of tests; test_c7_c8_… is one of both."""
-    rows: set[str] = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+DOCUMENTED: Final = re.findall(
+    r"^\| ([A-K]\d+) \| .+ \|(.*)\|$",
+    (Path(__file__).parents[2] / "docs" / "promises.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def files_by_row() -> dict[str, set[str]]:
+    """The test files of each row that the name of a test has; test_c7_c8_… is one of both rows."""
+    files: dict[str, set[str]] = {}
+    for path in Path(__file__).parent.rglob("test_*.py"):
         for name in re.findall(r"^def test_(\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             found = re.match(r"(?:[a-k]\d+_)+", name)
-            rows.update(found[0].upper().strip("_").split("_") if found else ())
-    return rows
+            for row in found[0].upper().strip("_").split("_") if found else ():
+                files.setdefault(row, set()).add(path.name)
+    return files
+
+
+def rows_with_tests() -> set[str]:
+    return set(files_by_row())
 
 
 def test_each_row_has_a_test_or_a_reason() -> None:
@@ -37,3 +49,13 @@ def test_what_has_a_test_needs_no_reason() -> None:
 
 def test_no_test_is_named_after_a_row_that_does_not_exist() -> None:
     assert rows_with_tests() - set(ROWS) == set()
+
+
+def test_the_documented_rows_are_these() -> None:
+    assert [row for row, _ in DOCUMENTED] == ROWS
+
+
+def test_the_documented_files_have_the_tests() -> None:
+    files = files_by_row()
+    for row, cell in DOCUMENTED:
+        assert re.findall(r"`(\w+\.py)`", cell) == sorted(files.get(row, ())), row

@@ -1,11 +1,12 @@
 """Rows F1 to F8 (F5: test_gotchas.py), A2, D5 and E6 of the promises: the systems and processors that it runs on.
 
 Of systems that are not here, files say what they need: the small program that tests compile for every platform, by the
-same toolchain with the same targets as the runtime, and what the README says of them.
+same toolchain with the same targets as the runtime, and the claims of docs/platforms.md.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from runtime.platforms import PLATFORMS, Launch, Proof, platform_named
 from tests.builders.programs import everywhere, everywhere_ape
 from tests.conftest import tool
 from tests.pipeline.conftest import QEMU
-from tests.promises.readme import platform_rows
+from tests.promises.readme import platform_rows, section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ def test_e6_an_address_space_of_39_bits(arm64: Path, tiny_model: Path) -> None:
     assert result.stdout.startswith("hello")
 
 
-# What the README says of each, in the order of the columns: how it starts, and what was run of it.
+# The words of docs/platforms.md, in the order of its columns: how it starts, and what the tests run.
 STARTS = {
     Launch.MAPPED: "mapped where it lies in the file",
     Launch.PE: "the file itself is the program",
@@ -110,7 +111,7 @@ RUN = {
 
 
 def rows_by_platform() -> dict[str, list[str]]:
-    """The rows of the README's table; `freebsd-, netbsd-, openbsd-amd64` are three of them."""
+    """The rows of the table in docs/platforms.md; `freebsd-, netbsd-, openbsd-amd64` are three of them."""
     rows = {}
     for names, *cells in platform_rows():
         ending = names.rpartition("-")[2]
@@ -128,6 +129,22 @@ def test_a2_the_readme_says_where_it_runs_and_how_that_is_known() -> None:
         assert starts == STARTS[platform.launch]
         assert RUN[platform.proof] in was_run
         assert ("nothing of" in was_run) is (platform.proof is Proof.STRUCTURE)
+
+
+def test_a2_the_readme_has_the_same_evidence_in_short() -> None:
+    rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \|$", section("README.md", "Platforms"), re.MULTILINE)
+    shown = {
+        (system, processor): evidence
+        for systems, processors, evidence in rows
+        for system in re.findall("Linux|Windows|macOS|FreeBSD|NetBSD|OpenBSD", systems)
+        for processor in processors.split(", ")
+    }
+    words = {Proof.NATIVE: "natively", Proof.QEMU: "qemu-user", Proof.WINE: "Wine", Proof.STRUCTURE: "never run"}
+    for platform in PLATFORMS:
+        system, _, processor = platform.name.partition("-")
+        (evidence,) = [value for key, value in shown.items() if (key[0].lower(), key[1]) == (system, processor)]
+        assert words[platform.proof] in evidence
+    assert len(shown) == len(PLATFORMS)
 
 
 def test_d5_one_file_for_six_systems() -> None:

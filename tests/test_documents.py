@@ -1,0 +1,84 @@
+"""The documentation is consistent: its links lead somewhere, and the files that it names exist."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
+# Clauses that CONTRIBUTING.md asks to avoid.
+VAGUE: Final = re.compile(r"\b(whoever|whomever|whom|nobody|somebody|everybody|anybody|of old)\b", re.IGNORECASE)
+
+
+@cache
+def text_of(page: str) -> str:
+    """The text of a page without its code blocks."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$|^ {4,}[^\n]*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def links_of(page: str) -> list[str]:
+    """The targets of the links and pictures in a page, except those to other sites."""
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)) if not link.startswith("http")]
+
+
+def anchors_of(page: str) -> set[str]:
+    """The anchors of the headings of a page, as Markdown renderers make them."""
+    titles = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in links_of(page):
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors_of(str(target.resolve().relative_to(ROOT))), link
+
+
+def test_the_readme_shows_the_page() -> None:
+    assert "docs/chat.webp" in links_of("README.md")
+
+
+def test_every_page_is_linked() -> None:
+    linked = {
+        (ROOT / page).parent.joinpath(link.partition("#")[0]).resolve() for page in PAGES for link in links_of(page)
+    }
+    assert [page for page in PAGES if page != "README.md" and ROOT / page not in linked] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prose_names_its_agents(page: str) -> None:
+    assert VAGUE.findall(text_of(page)) == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+FOLDERS: Final = ("apepack", "assimilate", "benchmarks", "docs", "man", "runtime", "tests", "tools", "zipalign", ".ci")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_files_in_code_style_exist(page: str) -> None:
+    """Paths below the root; a name with `*` has to match a file, a module may be named without `.py`."""
+    for code in re.findall(r"`([\w./*-]+)`", text_of(page)):
+        if code.partition("/")[0] in FOLDERS and "/" in code:
+            assert any(ROOT.glob(code.rstrip("/"))) or (ROOT / f"{code}.py").is_file(), code
+
+
+def test_the_changelog_has_the_version_of_the_package() -> None:
+    versions = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[:2] == ["Unreleased", metadata.version("llamafile-toolchain")]
