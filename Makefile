@@ -49,7 +49,7 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo test check format bench install uninstall pdf clean help FORCE
+.PHONY: all demo test check docs format bench install uninstall pdf clean help FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -63,6 +63,7 @@ help:
 	@echo "make pdf                build/man/*.pdf: the manuals to print"
 	@echo "make test               check style and types, run all tests"
 	@echo "make check              style and types only"
+	@echo "make docs               build/site: the documentation as a site"
 	@echo "make format             rewrite the sources in house style"
 	@echo "make clean              remove what was made here (the cache outside stays)"
 	@echo "make bench              measure everything, beside what it is compared with, and write benchmarks/*.md"
@@ -113,6 +114,19 @@ check: .venv/ready
 	@$(BIN)/mypy --no-error-summary
 	@mkdir -p build
 	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
+
+# The generator of the site has an environment of its own, so that `make` does not wait for it.
+build/docs-venv/ready: constraints-docs.txt
+	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
+	@$(PYTHON) -m venv --without-pip build/docs-venv
+	@$(PYTHON) -m pip --disable-pip-version-check --python build/docs-venv/bin/python install --quiet \
+	    --require-hashes --no-deps -r constraints-docs.txt
+	@touch $@
+
+docs: build/docs-venv/ready
+	@$(call needs,command -v mandoc,make docs needs mandoc (Debian package mandoc))
+	@$(PYTHON) tools/doc_site.py build/site-source
+	@build/docs-venv/bin/zensical build --strict
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix
