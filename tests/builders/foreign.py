@@ -1,4 +1,4 @@
-"""Python 3.13 for processors that this machine does not have, run by qemu-user; .ci/foreign-python fetches it."""
+"""Python for processors that this machine does not have, run by qemu-user; tools/foreign_python.py fetches it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.conftest import tool
+from tests.conftest import skip_without, tool
+from tools.foreign_python import emulated
+from tools.lost_inputs import python_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["ForeignPython", "without_ours"]
-
-_FOLDER: Final = Path(__file__).parents[2] / "build" / "foreign"
 
 
 def without_ours(folder: Path, packages: Sequence[str]) -> Path:
@@ -42,23 +40,19 @@ class ForeignPython:
     scratch: Path
 
     def __post_init__(self) -> None:
-        if not (self._root / "ready").exists():
-            pytest.skip(f"needs Python for {self.architecture}: .ci/foreign-python {self.architecture} fetches it")
+        try:
+            tool(emulated(self.architecture)[0])
+        except FileNotFoundError:
+            command = f"python3 -m tools.foreign_python {self.architecture}"
+            skip_without(python_for(self.architecture), f"needs what `{command}` fetches")
         for name in ("packages", "bytecode"):
             (self.scratch / name).mkdir()
         without_ours(self.scratch / "packages", ("gguf", "yaml"))
 
-    @property
-    def _root(self) -> Path:
-        return _FOLDER / self.architecture
-
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run it, and return what became of it."""
-        libraries = self._root / "usr" / "lib" / f"{self.architecture}-linux-gnu"
-        path = f"{libraries / 'blas'}:{libraries / 'lapack'}"  # as the base system's alternatives would have it
-        emulator = [tool(f"qemu-{self.architecture}-static"), "-L", str(self._root), "-E", f"LD_LIBRARY_PATH={path}"]
         return subprocess.run(
-            [*emulator, str(self._root / "usr" / "bin" / "python3.13"), *map(str, arguments)],
+            [*emulated(self.architecture), *map(str, arguments)],
             capture_output=True,
             text=True,
             errors="replace",

@@ -20,7 +20,7 @@ ARGUMENTS = ("-p", "hello", "-n", "12")
 
 @pytest.fixture(scope="module", params=["riscv64", "s390x"])
 def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ForeignPython:
-    """Python 3.13 with numpy. The second machine has its bytes the other way round."""
+    """Python with numpy. The second machine has its bytes the other way round."""
     return ForeignPython(str(request.param), tmp_path_factory.mktemp("foreign"))
 
 

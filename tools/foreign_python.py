@@ -1,0 +1,291 @@
+"""Debian's Python and numpy for processors that this machine does not have, run by qemu-user.
+
+    python3 -m tools.foreign_python ARCHITECTURE...
+
+unpacks them to build/foreign/ARCHITECTURE.
+
+Packages come from where apt gets this machine's, and apt verifies them. They are kept in the cache under their SHA-256:
+a second run sends no request. A mirror's index may name packages that its pool has lost, so several suites of Debian
+are tried, in order; all packages are of one suite. An architecture for which no suite is complete is recorded as lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.cache import cache_root
+from tools.lost_inputs import python_for, record_lost_input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["FOREIGN", "SUITES", "LostError", "Suite", "emulated", "fetch"]
+
+FOREIGN: Final = Path(__file__).parents[1] / "build" / "foreign"
+_READY: Final = "ready"  # in the folder of an architecture: the name of its Python
+_REQUEST_LIMIT: Final = 600  # seconds for one call of apt
+_START_LIMIT: Final = 300  # for Python under qemu-user, on a busy machine
+_OPTIONS: Final = ("Acquire::Retries=3", "Acquire::http::Timeout=30", "Acquire::https::Timeout=30")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite of Debian and its Python; a llamafile is an archive that Python reads from 3.13 on."""
+
+    name: str
+    python: str
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What Python needs to start and to import numpy."""
+        python = self.python
+        return (
+            *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8"),
+            *(f"lib{python}-minimal", f"lib{python}-stdlib", f"{python}-minimal"),
+            *("libblas3", "libgfortran5", "liblapack3", "python3-numpy"),
+        )
+
+
+SUITES: Final = (Suite("trixie", "python3.13"), Suite("forky", "python3.14"), Suite("sid", "python3.14"))
+
+
+class LostError(Exception):
+    """A suite is not complete; the text says what it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Apt:
+    """apt-get with lists and sources of its own, below FOLDER."""
+
+    folder: Path
+    architecture: str
+
+    def use(self, site: str, suite: str) -> None:
+        """Read the index of SUITE.
+
+        Raises:
+            LostError: it cannot be had.
+        """
+        for name in ("lists/partial", "archives/partial"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "sources.list").write_text(f"deb {site} {suite} main\n")
+        result = self.get("update", "-o", "APT::Update::Error-Mode=any")
+        if result.returncode != 0:
+            raise LostError(f"no index: {_reason(result)}")
+
+    def get(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it in `archives`, where what it downloads goes."""
+        options = (
+            *_OPTIONS,
+            f"APT::Architecture={self.architecture}",
+            f"APT::Architectures={self.architecture}",
+            "APT::Sandbox::User=root",
+            f"Dir::Cache={self.folder}",
+            f"Dir::State::Lists={self.folder}/lists",
+            "Dir::State::Status=/dev/null",
+            f"Dir::Etc::SourceList={self.folder}/sources.list",
+            "Dir::Etc::SourceParts=-",
+        )
+        command = ["apt-get", "-qq", *(word for option in options for word in ("-o", option)), *arguments]
+        return _run(command, cwd=self.folder / "archives")
+
+    def digests(self, packages: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256 of each of PACKAGES, as the index has it.
+
+        Raises:
+            LostError: the index lacks one.
+        """
+        result = self.get("download", "--print-uris", *packages)
+        if result.returncode != 0:
+            raise LostError(_reason(result))
+        # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:DIGEST
+        lines = re.findall(r"^'\S+' ([^_\s]+)_\S+ \d+ SHA256:([0-9a-f]{64})$", result.stdout, re.MULTILINE)
+        found = dict(lines)
+        if missing := [name for name in packages if name not in found]:
+            raise LostError(f"its index has no {', '.join(missing)}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The packages in the cache, each under its SHA-256, and for each architecture the set that was complete."""
+
+    folder: Path
+
+    def package(self, digest: str) -> Path:
+        """Return the place of the package with DIGEST."""
+        return self.folder / f"{digest}.deb"
+
+    def holds(self, digest: str) -> bool:
+        """Say whether it is there, whole."""
+        path = self.package(digest)
+        return path.is_file() and _sha256(path) == digest
+
+    def add(self, package: Path) -> None:
+        """Move a file that was downloaded to its place."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target = self.package(_sha256(package))
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            Path(shutil.copy(package, scratch)).replace(target)
+
+    def remember(self, architecture: str, suite: Suite, digests: Mapping[str, str]) -> None:
+        """Record the complete set of ARCHITECTURE."""
+        text = json.dumps({"suite": suite.name, "packages": dict(digests)}, indent=2)
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            written = Path(scratch) / "set"
+            written.write_text(text, encoding="utf-8")
+            written.replace(self.folder / f"{architecture}.json")
+
+    def recall(self, architecture: str) -> tuple[Suite, dict[str, str]] | None:
+        """Return the set of ARCHITECTURE, if one is recorded, still wanted, and whole."""
+        try:
+            record = json.loads((self.folder / f"{architecture}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        suite = next((suite for suite in SUITES if suite.name == record["suite"]), None)
+        digests: dict[str, str] = record["packages"]
+        if suite is None or set(suite.packages) != set(digests) or not all(map(self.holds, digests.values())):
+            return None
+        return suite, digests
+
+
+def fetch(architecture: str, site: str | None = None) -> None:
+    """Make FOREIGN/ARCHITECTURE, from the cache or from the mirror at SITE, which by default is that of this machine.
+
+    Raises:
+        LostError: no suite is complete.
+    """
+    root = FOREIGN / architecture
+    if (root / _READY).is_file():
+        return
+    kept = _Kept(cache_root() / "debian")
+    lost = []
+    if recalled := kept.recall(architecture):
+        try:
+            _unpack(root, kept, *recalled)
+        except LostError as error:
+            lost.append(f"in the cache: {error}")
+        else:
+            return
+    for suite in SUITES:
+        try:
+            digests = _download(architecture, site or _site(), suite, kept)
+            _unpack(root, kept, suite, digests)
+        except LostError as error:
+            lost.append(f"{suite.name}: {error}")
+        else:
+            kept.remember(architecture, suite, digests)
+            return
+    raise LostError("; ".join(lost))
+
+
+def _download(architecture: str, site: str, suite: Suite, kept: _Kept) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        apt = _Apt(Path(scratch), architecture)
+        apt.use(site, suite.name)
+        digests = apt.digests(suite.packages)
+        wanted = [name for name, digest in digests.items() if not kept.holds(digest)]
+        result = apt.get("download", *wanted) if wanted else None
+        for package in apt.folder.glob("archives/*.deb"):
+            kept.add(package)
+        if missing := [name for name in wanted if not kept.holds(digests[name])]:
+            reason = f" ({_reason(result)})" if result else ""
+            raise LostError(f"its pool lacks {', '.join(missing)}{reason}")
+    return digests
+
+
+def _unpack(root: Path, kept: _Kept, suite: Suite, digests: Mapping[str, str]) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    for digest in digests.values():
+        extracted = _run(["dpkg-deb", "--extract", str(kept.package(digest)), str(root)])
+        if extracted.returncode != 0:
+            raise LostError(_reason(extracted))
+    if not (root / "lib").exists():
+        (root / "lib").symlink_to("usr/lib")  # the base system's link; the path of the dynamic loader goes through it
+    (root / _READY).write_text(suite.python)
+    command = emulated(root.name)
+    if shutil.which(command[0]) is None:
+        return  # tests that want it say so
+    result = _run([*command, "-B", "-c", "import numpy"], limit=_START_LIMIT)
+    if result.returncode != 0:
+        (root / _READY).unlink()
+        raise LostError(f"its {suite.python} does not import numpy: {_reason(result)}")
+
+
+def emulated(architecture: str) -> list[str]:
+    """Return the command that runs the fetched Python of ARCHITECTURE here.
+
+    Raises:
+        FileNotFoundError: it was not fetched.
+    """
+    root = FOREIGN / architecture
+    python = (root / _READY).read_text()
+    libraries = root / "usr" / "lib" / f"{architecture}-linux-gnu"
+    path = f"{libraries / 'blas'}:{libraries / 'lapack'}"  # as the base system's alternatives would have it
+    emulator = [f"qemu-{architecture}-static", "-L", str(root), "-E", f"LD_LIBRARY_PATH={path}"]
+    return [*emulator, str(root / "usr" / "bin" / python)]
+
+
+def _site() -> str:
+    """Return the address of Debian's archive that apt has for this machine.
+
+    Raises:
+        LostError: it has none.
+    """
+    query = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian"]
+    if not (sites := _run(query).stdout.split()):  # nothing was ever fetched from it
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        updated = _run(
+            [*as_root, "apt-get", "-qq", *(word for option in _OPTIONS for word in ("-o", option)), "update"]
+        )
+        if not (sites := _run(query).stdout.split()):
+            raise LostError(f"apt knows no archive of Debian: {_reason(updated)}")
+    return sites[0]
+
+
+def _run(
+    command: Sequence[str], cwd: Path | None = None, limit: float = _REQUEST_LIMIT
+) -> subprocess.CompletedProcess[str]:
+    """Run COMMAND; one that takes longer than LIMIT seconds is killed, and has failed."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"E: {command[0]} did not end in {limit} seconds")
+
+
+def _reason(result: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("E:").strip() for line in lines if line.startswith("E:")]
+    return (errors or lines[-1:] or ["no reason given"])[0]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def main() -> None:
+    """Fetch what the command line names; what is lost is recorded, and is no failure."""
+    for architecture in sys.argv[1:]:
+        try:
+            fetch(architecture)
+        except LostError as error:
+            record_lost_input(python_for(architecture), str(error))
+
+
+if __name__ == "__main__":
+    main()

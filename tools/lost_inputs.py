@@ -1,0 +1,42 @@
+"""The inputs from outside that CI could not fetch, and goes on without: build/lost-inputs.json.
+
+CI turns a skipped test into a failed one, except where this record names the input that the test needs. Only commands
+that CI runs before the tests write it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+__all__ = ["RECORD", "debian_package", "python_for", "read_lost_inputs", "record_lost_input"]
+
+RECORD: Final = Path(__file__).parents[1] / "build" / "lost-inputs.json"
+
+
+def debian_package(name: str) -> str:
+    """Return what the record calls the Debian package NAME."""
+    return f"Debian package {name}"
+
+
+def python_for(architecture: str) -> str:
+    """Return what the record calls the Python of another processor."""
+    return f"Python for {architecture}"
+
+
+def read_lost_inputs(record: Path = RECORD) -> dict[str, str]:
+    """Return the reason of each lost input, by its name."""
+    try:
+        text = record.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    lost: dict[str, str] = json.loads(text)
+    return lost
+
+
+def record_lost_input(name: str, reason: str, record: Path = RECORD) -> None:
+    """Add the input NAME, which could not be fetched for REASON."""
+    lost = read_lost_inputs(record) | {name: reason}
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(lost, indent=2) + "\n", encoding="utf-8")
