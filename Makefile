@@ -131,7 +131,7 @@ docs: build/docs-venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@clang-format -i runtime/shim/*.cpp runtime/shim/*.h runtime/recipe/*.h runtime/loader/*.c runtime/loader/*.h
+	@clang-format -i $(shell find runtime/shim runtime/loader -name '*.[ch]' -o -name '*.cpp')
 
 # What `make` built is taken as it is. Under sudo there is another cache, and root would compile everything anew.
 BUILT := .venv/ready build/loaders build/llamafile

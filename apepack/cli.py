@@ -11,9 +11,9 @@ from zipalign import console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apepack.cargo import Contents
-    from apepack.lint import Finding
-    from apepack.prologue import Magic
+    from apepack.format.prologue import Magic
+    from apepack.packing.lint import Finding
+    from apepack.packing.payload import Contents
 
 __all__ = ["command", "main"]
 
@@ -117,7 +117,7 @@ def _names_model(name: str) -> bool:
     """Return whether NAME is a model by its content, or by its ending if it has no content to tell."""
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.model import is_model, is_weights  # noqa: PLC0415  # the same
+    from apepack.packing.model import is_model, is_weights  # noqa: PLC0415  # the same
 
     return is_weights(name) or is_model(Path(name))
 
@@ -125,11 +125,11 @@ def _names_model(name: str) -> bool:
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.cargo import cargo_size  # noqa: PLC0415  # the same
-    from apepack.model import title_of  # noqa: PLC0415  # the same
-    from apepack.pack import Rules, pack  # noqa: PLC0415  # the same
-    from apepack.report import pack_facts, pack_lines  # noqa: PLC0415  # the same
-    from apepack.runtime_part import installed_runtime  # noqa: PLC0415  # the same
+    from apepack.packing.model import title_of  # noqa: PLC0415  # the same
+    from apepack.packing.pack import Rules, pack  # noqa: PLC0415  # the same
+    from apepack.packing.payload import cargo_size  # noqa: PLC0415  # the same
+    from apepack.packing.report import pack_facts, pack_lines  # noqa: PLC0415  # the same
+    from apepack.packing.runtime_part import installed_runtime  # noqa: PLC0415  # the same
 
     contents = _contents(inputs, arguments, options)
     output = Path(options["output"] or f"{title_of(contents.model)}.llamafile")
@@ -158,8 +158,8 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
 def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> Contents:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.cargo import Contents  # noqa: PLC0415  # the same
-    from apepack.model import shard_paths  # noqa: PLC0415  # the same
+    from apepack.packing.model import shard_paths  # noqa: PLC0415  # the same
+    from apepack.packing.payload import Contents  # noqa: PLC0415  # the same
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Default arguments come from --args or stand behind --, not both.")
@@ -184,13 +184,13 @@ def _tell(finding: Finding) -> None:
 
 
 def _magic(options: dict[str, Any]) -> Magic:
-    from apepack.prologue import Magic  # noqa: PLC0415  # --help does not need it
+    from apepack.format.prologue import Magic  # noqa: PLC0415  # --help does not need it
 
     return Magic.NO_WINDOWS if options["no_windows"] else Magic.MZ
 
 
 def _print_binfmt(*, as_json: bool) -> None:
-    from apepack.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
+    from apepack.format.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
 
     if as_json:
         console.print_json("apepack", {"operation": "print-binfmt", "configuration": BINFMT_CONFIGURATION})
@@ -201,7 +201,7 @@ def _print_binfmt(*, as_json: bool) -> None:
 def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from runtime.loaders import loader_bytes  # noqa: PLC0415  # the same
+    from runtime.builder.loaders import loader_bytes  # noqa: PLC0415  # the same
     from runtime.platforms import platform_named  # noqa: PLC0415  # the same
     from zipalign.transaction import replacing  # noqa: PLC0415  # the same
 
@@ -218,8 +218,8 @@ def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
 def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.report import link_facts, link_lines  # noqa: PLC0415  # the same
-    from apepack.runtime_part import link_runtime, plan_runtime  # noqa: PLC0415  # the same
+    from apepack.packing.report import link_facts, link_lines  # noqa: PLC0415  # the same
+    from apepack.packing.runtime_part import link_runtime, plan_runtime  # noqa: PLC0415  # the same
 
     paths = [Path(build) for build in builds]
     output = Path(options["output"] or f"{paths[0].stem}.ape")

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, LayoutError
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, parse_prologue
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, parse_prologue
 from assimilate.copies import reading
 from assimilate.errors import AssimilateError, InterruptedConversionError, naming
+from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
+from assimilate.lief_oracle import READERS, find_lief, verify
 from assimilate.native import check_program, program_of, to_native
-from assimilate.subject import MACOS_AMD64, Kind, examine, foreign_macho
 from assimilate.target import WINDOWS
-from assimilate.verify import READERS, find_lief, verify
 from assimilate.view import view_of
 from runtime.errors import RuntimeBuildError
 from runtime.image import linux_platform_name, read_image
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from apepack.prologue import Statement
-    from apepack.unpacked import UnpackedImage
-    from assimilate.subject import Subject
+    from apepack.format.prologue import Statement
+    from apepack.format.unpacked import UnpackedImage
+    from assimilate.identify import Subject
     from runtime.platforms import Platform
 
 __all__ = ["Form", "Held", "Report", "check"]

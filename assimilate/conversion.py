@@ -10,17 +10,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
 from assimilate.copies import copy_as_ape, copy_as_native, reading
 from assimilate.errors import AlreadyError, InterruptedConversionError, naming
-from assimilate.front import append_tail, backup_path, exchange, kept_of, put_back, read_kept, undoing, write_kept
-from assimilate.kept import KeptHead, Place
+from assimilate.in_place import append_tail, backup_path, exchange, kept_of, put_back, read_kept, undoing, write_kept
+from assimilate.in_use import check_unused
 from assimilate.native import to_ape
 from assimilate.plan import Options, Outcome, interruption, kept_for, native_patch, tail_of
-from assimilate.usage import check_unused
+from assimilate.undo_record import KeptHead, Place
 from assimilate.view import view_of
 from zipalign.lock import locked
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

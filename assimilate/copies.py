@@ -14,12 +14,12 @@ from assimilate.errors import (
     InterruptedConversionError,
     naming,
 )
-from assimilate.front import former_size
-from assimilate.kept import KeptHead
+from assimilate.in_place import former_size
 from assimilate.native import to_ape
 from assimilate.plan import Outcome, interruption, kept_for, native_patch, tail_of
+from assimilate.undo_record import KeptHead
 from assimilate.view import view_of
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 from zipalign.transaction import replacing
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assimilate.plan import Options
-    from assimilate.tail import Tail
+    from assimilate.relocated_members import Tail
     from runtime.platforms import Platform
 
 __all__ = ["copy_as_ape", "copy_as_native", "reading"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, LayoutError, NoProgramError
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
-from apepack.unpacked import expand_image
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
+from apepack.format.unpacked import expand_image
 from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
-from assimilate.subject import MACOS_AMD64, Kind, examine, foreign_macho
+from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
 from assimilate.target import WINDOWS, machine_of
 from runtime.image import read_image
 from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader, OsAbi, read_segments
@@ -17,8 +17,8 @@ from runtime.image.errors import ImageFormatError, NotAnImageError
 from runtime.platforms import ImageFormat, Launch
 
 if TYPE_CHECKING:
-    from apepack.prologue import Prologue
-    from apepack.unpacked import UnpackedImage
+    from apepack.format.prologue import Prologue
+    from apepack.format.unpacked import UnpackedImage
     from runtime.platforms import Platform
 
 __all__ = ["Patch", "check_program", "program_of", "to_ape", "to_native"]

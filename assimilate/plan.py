@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
 from assimilate.errors import AlreadyError, BackupError, ForeignFileError, InterruptedConversionError
-from assimilate.front import backup_path, read_kept
-from assimilate.kept import MARKER_SIZE, KeptHead, Place, interrupted_platform
+from assimilate.in_place import backup_path, read_kept
+from assimilate.lief_oracle import verify
 from assimilate.native import Patch, to_native
-from assimilate.tail import Tail, tail_for
-from assimilate.verify import verify
+from assimilate.relocated_members import Tail, tail_for
+from assimilate.undo_record import MARKER_SIZE, KeptHead, Place, interrupted_platform
 from assimilate.view import view_of
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 from zipalign.transaction import examine
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.platforms import Platform
-    from zipalign.medium import Medium
+    from zipalign.output_file import Medium
     from zipalign.reader import Archive
 
 __all__ = ["Options", "Outcome", "interruption", "kept_for", "native_patch", "tail_of"]

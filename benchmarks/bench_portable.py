@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from apepack.portable_part import portable_members
+from apepack.packing.portable_part import portable_members
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
 from benchmarks.record import commit
-from runtime.artifacts import demo_model
-from runtime.build import build
-from runtime.gguf_header import GgufHeader
+from runtime.builder.artifacts import demo_model
+from runtime.builder.build import build
+from runtime.gguf.header import GgufHeader
 from runtime.platforms import host_platform
 from zipalign.mapping import map_file
 

@@ -18,7 +18,7 @@ from benchmarks.measure import Limit, verdicts
 from benchmarks.native import peers_python
 from benchmarks.program import Program
 from benchmarks.record import Record, workplace
-from runtime.artifacts import demo_model
+from runtime.builder.artifacts import demo_model
 from zipalign.layout import Facts, central_header, header_offset_for, local_header, pack_directory
 from zipalign.reader import read_archive
 

@@ -21,7 +21,7 @@ from benchmarks.measure import Limit, verdicts
 from benchmarks.native import native_build, native_compilers, peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
-from runtime.artifacts import demo_model
+from runtime.builder.artifacts import demo_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from benchmarks.models import bench_models
 from benchmarks.native import WITHOUT_AMX, has_amx, native_build, native_compilers, peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
-from runtime.artifacts import ENGINE_SDIST
+from runtime.builder.artifacts import ENGINE_SDIST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

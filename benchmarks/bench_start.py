@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from apepack.binfmt import BINFMT_CONFIGURATION, INTERPRETER
-from apepack.link import Linked, link, plan
-from apepack.prologue import PROLOGUE_SIZE
+from apepack.format.binfmt import BINFMT_CONFIGURATION, INTERPRETER
+from apepack.format.link import Linked, link, plan
+from apepack.format.prologue import PROLOGUE_SIZE
 from assimilate.conversion import assimilate
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
-from runtime.compilation import run_tool
-from runtime.loaders import loader_bytes
+from runtime.builder.compilation import run_tool
+from runtime.builder.loaders import loader_bytes
+from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import PLATFORMS, Platform, host_platform
-from runtime.toolchain import compiler_flags, find_toolchain
 
 ROUNDS: Final = 301
 PYTHON_ROUNDS: Final = 31

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import gguf
 import numpy as np
 
-from runtime.artifacts import demo_model
-from runtime.cache import cached, digest_of
+from runtime.builder.artifacts import demo_model
+from runtime.builder.cache import cached, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime.artifacts import ENGINE_SDIST, download
-from runtime.cache import cached, digest_of
-from runtime.compilation import jobs, run_tool
-from runtime.toolchain import find_toolchain
+from runtime.builder.artifacts import ENGINE_SDIST, download
+from runtime.builder.cache import cached, digest_of
+from runtime.builder.compilation import jobs, run_tool
+from runtime.builder.toolchain import find_toolchain
 
 __all__ = ["PEERS", "WITHOUT_AMX", "Native", "has_amx", "native_build", "native_compilers", "peers_python"]
 

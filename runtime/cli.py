@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from runtime.build import build, builds_in_cache
+from runtime.builder.build import build, builds_in_cache
+from runtime.builder.webui.build import build_pages
 from runtime.errors import RuntimeBuildError
-from runtime.pages import build_pages
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
 
 if TYPE_CHECKING:
-    from runtime.build import Build
+    from runtime.builder.build import Build
 
 __all__ = ["command", "main"]
 
@@ -81,7 +81,7 @@ def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
 
 
 def _print_demo_model() -> None:
-    from runtime.artifacts import demo_model  # noqa: PLC0415  # hashing and archives, wanted here only
+    from runtime.builder.artifacts import demo_model  # noqa: PLC0415  # hashing and archives, wanted here only
 
     click.echo(demo_model())
 

@@ -63,7 +63,7 @@ class AnchorError(RuntimeBuildError):
         self.expected = expected
         super().__init__(
             f"cannot edit the engine's {file}: the anchor {anchor!r} stands there {found} times (expected {expected});"
-            " the edits in runtime/edits.py are made for another version of the engine"
+            " the edits in runtime/builder/patches.py are made for another version of the engine"
         )
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.cache import cache_root
+from runtime.builder.cache import cache_root
 from tools.lost_inputs import python_for, record_lost_input
 
 if TYPE_CHECKING:

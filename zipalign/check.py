@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
 from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
-from zipalign.medium import opened
+from zipalign.output_file import opened
 from zipalign.reader import read_archive
 from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
-from zipalign.remains import earlier_headers
+from zipalign.recovery import earlier_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -106,7 +106,7 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
 
 def _nothing_to_do(archive: str, options: Options) -> bool:
     """Tell whether a run without FILEs would change nothing; finding that out needs little of the library."""
-    from zipalign.end import has_zip64_end
+    from zipalign.eocd import has_zip64_end
 
     return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_end(archive)
 
@@ -152,7 +152,7 @@ def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: 
             click.echo(f"{file} -> {member.name}", err=True)
     taken: list[Input] = []
     if donor is not None:
-        from zipalign.donor import inputs_from
+        from zipalign.import_archive import inputs_from
 
         taken = inputs_from(donor, archive, keep_times=options.keep_times)
     return check_inputs(archive, members, taken, keep_times=options.keep_times)

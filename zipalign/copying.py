@@ -18,7 +18,7 @@ from zipalign.checksum import crc32_combiner, crc32_function
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from zipalign.medium import Medium
+    from zipalign.output_file import Medium
 
     Progress = Callable[[int], None]
 

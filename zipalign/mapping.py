@@ -6,7 +6,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
-from zipalign.medium import opened
+from zipalign.output_file import opened
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from zipalign.copying import chunks_of, copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import ChangedInputError, InputFileError
-from zipalign.medium import opened
 from zipalign.names import check_name
+from zipalign.output_file import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from zipalign.copying import Progress
-    from zipalign.medium import Medium
+    from zipalign.output_file import Medium
 
 __all__ = [
     "EXECUTABLE_MODE",

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
-from zipalign.end import find_end
+from zipalign.eocd import find_end
 from zipalign.errors import UnsupportedZipError, ZipFormatError
 from zipalign.extra import UNICODE_PATH_ID, ZIP64_ID, Widened, fields, unicode_path, widen
-from zipalign.medium import opened
 from zipalign.names import name_fault
+from zipalign.output_file import opened
 from zipalign.records import (
     FLAG_CENTRAL_ENCRYPTED,
     FLAG_DATA_DESCRIPTOR,
@@ -35,7 +35,7 @@ from zipalign.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from zipalign.end import End
+    from zipalign.eocd import End
 
 __all__ = ["Archive", "Entry", "read_archive", "read_directory"]
 

@@ -12,7 +12,7 @@ import errno
 import os
 from typing import IO, TYPE_CHECKING
 
-from zipalign.end import find_end
+from zipalign.eocd import find_end
 from zipalign.errors import (
     NoSpaceError,
     NotAnArchiveError,
@@ -21,9 +21,9 @@ from zipalign.errors import (
     ZipFormatError,
 )
 from zipalign.lock import locked
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 from zipalign.reader import read_directory
-from zipalign.remains import Mark, Remains, find_remains
+from zipalign.recovery import Mark, Remains, find_remains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError
 from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, check_alignment, pack_directory
-from zipalign.medium import opened
 from zipalign.member import Member, input_for
+from zipalign.output_file import opened
 from zipalign.reader import read_archive
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 from zipalign.transaction import appending, check_space, examine
 from zipalign.writer import space_needed, write_member
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zipalign.copying import Progress
-    from zipalign.medium import Medium
     from zipalign.member import Input
+    from zipalign.output_file import Medium
     from zipalign.records import CentralHeader
 
 __all__ = ["space_needed", "write_member"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.errors import UnknownPlatformError
-from runtime.image.brand import read_brand
 from runtime.image.elf import ELF_MAGIC, Elf, Machine, read_elf
 from runtime.image.errors import ImageFormatError, NotAnImageError, NotEmbeddableError, UnsignedImageError
 from runtime.image.mach_header import CpuType, is_macho
 from runtime.image.macho import Macho, MachPlatform, read_macho
+from runtime.image.os_brand import read_brand
 from runtime.image.pe import DOS_MAGIC, Pe, PeMachine, read_pe
 from runtime.platforms import Platform, platform_named
 

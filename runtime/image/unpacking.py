@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runtime.image.brand import read_brand
 from runtime.image.code_signature import check_code_signature
 from runtime.image.elf import Elf, ElfType, SegmentFlag
 from runtime.image.errors import ImageFormatError, NotEmbeddableError
 from runtime.image.mach_header import CpuType, HeaderFlag
 from runtime.image.macho import Macho
+from runtime.image.os_brand import read_brand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,5 @@
 /* ELF64 as far as the loader reads it; names are those of the System V gABI.
-   runtime/image/elf.py declares the same structures: tests/runtime/test_loader.py compares the two. */
+   runtime/image/elf.py declares the same structures: tests/runtime/loader/test_loader.py compares the two. */
 #ifndef APE_ELF_H
 #define APE_ELF_H
 

@@ -13,7 +13,7 @@ from runtime.portable.transformer import Transformer
 from runtime.portable.weights import Weights
 
 if TYPE_CHECKING:
-    from runtime.gguf_header import GgufHeader
+    from runtime.gguf.header import GgufHeader
     from runtime.portable.settings import Settings
 
 __all__ = ["completion_of", "sampler_of"]

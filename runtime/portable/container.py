@@ -1,8 +1,8 @@
 """The file that weights come from: a llamafile, an assimilated one, any other ZIP archive, or a GGUF file by itself.
 
-A name means what it means to the native program (shim/reference.cpp, shim/names.cpp): a file on disk, else a member of
-the archive; `/zip/NAME` the member in any case, `ARCHIVE@MEMBER` one of another archive. Files are mapped, and weights
-are views of them: nothing is copied.
+A name means what it means to the native program (shim/resolve/reference.cpp, shim/resolve/names.cpp): a file on disk,
+else a member of the archive; `/zip/NAME` the member in any case, `ARCHIVE@MEMBER` one of another archive. Files are
+mapped, and weights are views of them: nothing is copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import parse_arguments
 from runtime.errors import ContainerError
-from runtime.gguf_header import MAGIC, GgufHeader
+from runtime.gguf.header import MAGIC, GgufHeader
 from zipalign.errors import NotAnArchiveError, ZipalignError
 from zipalign.mapping import map_file
 from zipalign.reader import read_archive

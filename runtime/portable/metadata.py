@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
-    from runtime.gguf_header import GgufHeader
+    from runtime.gguf.header import GgufHeader
 
 __all__ = ["Metadata"]
 

@@ -2,7 +2,7 @@
 
 A llamafile brings default arguments that its publisher wrote for the native program, so they must be told from mistakes
 here, and from the values that belong to them. The native program takes its list from the engine when it runs
-(shim/options.cpp, shim/flags.cpp); this one is written down, and a test compares the two.
+(shim/options/options.cpp, shim/options/flags.cpp); this one is written down, and a test compares the two.
 """
 
 from __future__ import annotations

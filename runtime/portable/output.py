@@ -11,7 +11,7 @@ __all__ = ["Output"]
 
 
 class Output:
-    """Bytes as they come, except that no character of UTF-8 is ever written in parts (shim/output.cpp)."""
+    """Bytes as they come, except that no character of UTF-8 is ever written in parts (shim/base/output.cpp)."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

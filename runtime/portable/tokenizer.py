@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runtime.errors import ModelError
-from runtime.portable.byte_pairs import BytePairs
-from runtime.portable.sentence_pieces import SentencePieces
+from runtime.portable.bpe import BytePairs
+from runtime.portable.spm import SentencePieces
 from runtime.portable.vocabulary import TokenKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runtime.gguf_header import GgufHeader
+    from runtime.gguf.header import GgufHeader
 
 __all__ = ["Tokenizer", "tokenizer_of"]
 

@@ -15,7 +15,7 @@ from runtime.errors import GgufFormatError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.gguf_header import GgufHeader
+    from runtime.gguf.header import GgufHeader
 
 __all__ = ["TokenKind", "Vocabulary", "byte_written", "vocabulary_of"]
 

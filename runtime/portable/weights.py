@@ -15,14 +15,14 @@ import numpy as np
 from gguf import GGMLQuantizationType, quants
 
 from runtime.errors import ModelError
-from runtime.gguf_header import GgufHeader
+from runtime.gguf.header import GgufHeader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from runtime.gguf_header import Tensor
+    from runtime.gguf.header import Tensor
 
 __all__ = ["TYPES", "Floats", "Weights"]
 

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "arguments.h"
+#include "options/arguments.h"
 
 enum class Mode { COMPLETION, SERVER, CHAT };
 

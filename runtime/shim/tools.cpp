@@ -1,9 +1,9 @@
 #include "tools.h"
 
-#include "container.h"
+#include "archive/container.h"
+#include "base/program_name.h"
 #include "log.h"
-#include "program_name.h"
-#include "sealed.h"
+#include "options/sealed.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "arguments.h"
+#include "options/arguments.h"
 
 #include <string>
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from apepack.portable_part import portable_members
+from apepack.packing.portable_part import portable_members
 from tests.builders.elf import AARCH64, X86_64, exit_program
 from tests.conftest import run_module
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.link import link
+from apepack.format.link import link
 from tests.builders.ape import foreign_ape, small_ape, small_program
 from tests.builders.elf import AARCH64, X86_64, exit_program
 from tests.builders.genuine import genuine_ape

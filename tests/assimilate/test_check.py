@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.prologue import parse_prologue
+from apepack.format.prologue import parse_prologue
 from assimilate.check import Form, Held, check
 from assimilate.conversion import assimilate
 from assimilate.errors import AssimilateError, MissingLiefError, VerificationError
-from assimilate.front import backup_path
-from assimilate.kept import KeptHead
-from assimilate.subject import Kind
-from assimilate.verify import find_lief, verify
+from assimilate.identify import Kind
+from assimilate.in_place import backup_path
+from assimilate.lief_oracle import find_lief, verify
+from assimilate.undo_record import KeptHead
 from runtime.image.elf import read_elf
 from runtime.platforms import PLATFORMS, ImageFormat, Launch, platform_named
 from tests.builders.ape import compiled, foreign_ape, linked, small_ape, small_program

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.link import link
+from apepack.format.link import link
 from assimilate.cli import command
 from runtime.platforms import PLATFORMS, Launch
 from tests.assimilate.conftest import MACOS_SIZE, assimilate

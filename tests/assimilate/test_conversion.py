@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.prologue import HEAD_SIZE, Magic
+from apepack.format.prologue import HEAD_SIZE, Magic
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import (
     AlreadyError,
@@ -20,7 +20,7 @@ from assimilate.errors import (
     ForeignFileError,
     NoBackupError,
 )
-from assimilate.front import backup_path
+from assimilate.in_place import backup_path
 from assimilate.plan import Options, Outcome
 from runtime.platforms import platform_named
 from tests.builders.ape import compiled, foreign_ape, linked, probe_output
@@ -29,7 +29,7 @@ from tests.conftest import tool
 from zipalign import Member, add_files, read_archive
 from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
 from zipalign.lock import locked
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 
 if TYPE_CHECKING:
     from pathlib import Path

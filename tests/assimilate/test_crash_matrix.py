@@ -10,9 +10,9 @@ import pytest
 
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import AssimilateError, InterruptedConversionError
-from assimilate.front import backup_path
-from assimilate.kept import MARKER_SIZE, KeptHead
+from assimilate.in_place import backup_path
 from assimilate.plan import Options
+from assimilate.undo_record import MARKER_SIZE, KeptHead
 from runtime.platforms import platform_named
 from tests.builders.ape import foreign_ape, small_ape
 from tests.builders.elf import exit_program

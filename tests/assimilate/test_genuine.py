@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.prologue import HEAD_SIZE, WINDOW_SIZE, Magic
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic
 from assimilate.check import Form, check
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import ForeignFileError
-from assimilate.front import backup_path
-from assimilate.kept import MARKER_SIZE, KeptHead
+from assimilate.identify import Kind
+from assimilate.in_place import backup_path
 from assimilate.native import to_native
-from assimilate.subject import Kind
+from assimilate.undo_record import MARKER_SIZE, KeptHead
 from runtime.image.elf import ElfHeader
 from runtime.platforms import platform_named
 from tests.builders.elf import AARCH64, X86_64

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.prologue import parse_prologue
+from apepack.format.prologue import parse_prologue
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import InterruptedConversionError
-from assimilate.front import backup_path
-from assimilate.kept import MARKER_SIZE, KeptHead
+from assimilate.in_place import backup_path
 from assimilate.plan import Options
+from assimilate.undo_record import MARKER_SIZE, KeptHead
 from runtime.platforms import PLATFORMS, platform_named
 from tests.builders.ape import SHELLS, small_ape, small_program
 from tests.conftest import tool

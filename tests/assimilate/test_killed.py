@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assimilate.conversion import assimilate, restore
-from assimilate.front import backup_path
+from assimilate.in_place import backup_path
 from assimilate.plan import Options
 from runtime.platforms import platform_named
 from tests.builders.ape import small_ape

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.octal import encode_octal
+from apepack.format.octal import encode_octal
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import AssimilateError
 from runtime.platforms import platform_named

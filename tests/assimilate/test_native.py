@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apepack.prologue import HEAD_SIZE, Magic, parse_prologue
+from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue
 from assimilate.errors import AlreadyError, AssimilateError, ForeignFileError, NoBackupError
+from assimilate.identify import Kind, Subject, examine
 from assimilate.native import Patch, to_ape, to_native
-from assimilate.subject import Kind, Subject, examine
 from runtime.image.elf import ElfHeader, read_elf
 from runtime.platforms import PLATFORMS, Launch, Platform, platform_named
 from tests.builders.ape import foreign_ape, linked, small_ape, small_program

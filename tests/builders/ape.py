@@ -12,14 +12,14 @@ from typing import Final
 
 import pytest
 
-from apepack.link import link
-from apepack.opening import OpeningMember
-from apepack.prologue import Magic
-from runtime.cache import cached, digest_of
-from runtime.compilation import run_tool
-from runtime.loaders import loader_bytes
+from apepack.format.first_member import OpeningMember
+from apepack.format.link import link
+from apepack.format.prologue import Magic
+from runtime.builder.cache import cached, digest_of
+from runtime.builder.compilation import run_tool
+from runtime.builder.loaders import loader_bytes
+from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import platform_named
-from runtime.toolchain import compiler_flags, find_toolchain
 from tests.builders.elf import AARCH64, X86_64, exit_program, note, with_interpreter, with_notes
 from tests.builders.macho import AMD64, ARM64, macho_program
 from tests.builders.pe import pe_program
@@ -47,7 +47,7 @@ SHELLS: Final = (
     ("dash",), ("bash",), ("bash", "--posix"), ("zsh",), ("busybox", "sh"), ("ksh",), ("mksh",), ("posh",), ("yash",),
 )  # fmt: skip  # a list
 
-_PROGRAMS: Final = Path(__file__).parents[1] / "apepack" / "programs"
+_PROGRAMS: Final = Path(__file__).parents[1] / "apepack" / "format" / "programs"
 _FOREIGN_BASE: Final = 0x10000
 _FOREIGN_PHOFF: Final = 0xB48
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runtime.cache import cache_root
+from runtime.builder.cache import cache_root
 from runtime.platforms import Launch, platform_named
 from tests.builders.ape import in_private_mounts
 from tests.builders.programs import everywhere

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from apepack.link import link
-from apepack.prologue import Magic
-from runtime.cache import cached, digest_of
-from runtime.compilation import run_tool
+from apepack.format.link import link
+from apepack.format.prologue import Magic
+from runtime.builder.cache import cached, digest_of
+from runtime.builder.compilation import run_tool
+from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import PLATFORMS, Launch
-from runtime.toolchain import compiler_flags, find_toolchain
 from tests.builders.ape import SHELLS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ STARTS: Final = (
     *((Magic.NO_WINDOWS, shell) for shell in SHELLS),
 )
 
-_SOURCE: Final = Path(__file__).parents[1] / "apepack" / "programs" / "everywhere.cpp"
+_SOURCE: Final = Path(__file__).parents[1] / "apepack" / "format" / "programs" / "everywhere.cpp"
 
 
 @cache

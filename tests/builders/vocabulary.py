@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from runtime.artifacts import ENGINE_SDIST, download
-from runtime.cache import cached, digest_of
-from runtime.gguf_header import GgufHeader
+from runtime.builder.artifacts import ENGINE_SDIST, download
+from runtime.builder.cache import cached, digest_of
+from runtime.gguf.header import GgufHeader
 from tests.builders.gguf import Gguf, Pair, array, number, text, texts
 
 if TYPE_CHECKING:

@@ -3,14 +3,14 @@
 // For tests/fuzz/mutation.cpp, and as well for libFuzzer (clang++
 // -fsanitize=fuzzer).
 
-#include "names.h"
-#include "arguments.h"
-#include "container.h"
-#include "mapping.h"
-#include "model.h"
-#include "own_file.h"
-#include "row.h"
-#include "weights.h"
+#include "resolve/names.h"
+#include "options/arguments.h"
+#include "archive/container.h"
+#include "hooks/mapping.h"
+#include "resolve/model.h"
+#include "base/own_file.h"
+#include "base/csv.h"
+#include "resolve/weights.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SHIM = ROOT / "runtime" / "shim"
 PARSERS = (
-    "zip",
-    "container",
-    "companion",
-    "weights",
-    "reference",
-    "names",
-    "row",
-    "model",
-    "arguments",
-    "standard_input",
+    "archive/zip",
+    "archive/container",
+    "archive/companion",
+    "resolve/weights",
+    "resolve/reference",
+    "resolve/names",
+    "base/csv",
+    "resolve/model",
+    "options/arguments",
+    "base/standard_input",
 )
 FLAGS = (
     *("-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-    *(f"-I{SHIM}", f"-I{ROOT / 'runtime' / 'recipe'}"),
+    f"-I{SHIM}",
 )
 SECONDS = 60
 

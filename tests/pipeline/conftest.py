@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from apepack.pack import Contents, link_runtime, pack
-from runtime.artifacts import demo_model
-from runtime.build import build
+from apepack.packing.pack import Contents, link_runtime, pack
+from runtime.builder.artifacts import demo_model
+from runtime.builder.build import build
 from runtime.platforms import platform_named
 from tests.builders.gguf import TinyModel
 from tests.builders.hosts import wine64

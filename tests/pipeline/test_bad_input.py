@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtime.build import build
+from runtime.builder.build import build
 from runtime.platforms import platform_named
 from tests.builders.zip import Item
 from tests.builders.zip import build as build_zip

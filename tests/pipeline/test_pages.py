@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.acceptance.api.servers import free_port, wait_until_healthy
 from tests.pipeline.conftest import run
-from tests.promises.servers import free_port, wait_until_healthy
 from zipalign import Member, add_files, read_archive, remove_entries
 
 if TYPE_CHECKING:

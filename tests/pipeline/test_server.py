@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import openai
 
-from tests.promises.servers import serving
+from tests.acceptance.api.servers import serving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from zipalign.errors import EntryNameError, ZipFormatError
 from zipalign.extra import Widened, fields, widen, zip64_field
 from zipalign.names import check_name, name_fault, name_for
 from zipalign.records import CentralHeader, EndRecord, LocalHeader, Zip64EndRecord, Zip64Locator
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -10,8 +10,8 @@ from tests.conftest import tool
 
 SOURCES = sorted(
     path
-    for folder in ("loader", "recipe", "shim")
-    for path in (Path(__file__).parents[2] / "runtime" / folder).iterdir()
+    for folder in ("loader", "shim")
+    for path in (Path(__file__).parents[2] / "runtime" / folder).rglob("*")
     if path.suffix in {".c", ".cpp", ".h"}
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

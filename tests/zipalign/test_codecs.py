@@ -21,7 +21,7 @@ from zipalign.records import (
     Zip64EndRecord,
     Zip64Locator,
 )
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from tests.builders.zip import Item, build
 from tests.zipalign.crash import FailingMedium, RecordingMedium, Step, states
 from zipalign import Member, add_files, cut_remains, read_archive, remove_entries
 from zipalign.errors import NotAnArchiveError, RollbackError, TrailingDataError
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 from zipalign.update import add_inputs
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _operations(tmp: Path) -> dict[str, Operation]:
     files = [Member("model.gguf", model), Member(".args", b"-m\nmodel.gguf\n")]
 
     def imported(path: Path) -> object:
-        from zipalign.donor import inputs_from
+        from zipalign.import_archive import inputs_from
 
         return add_inputs(path, inputs_from(donor, path), alignment=512)
 

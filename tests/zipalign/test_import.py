@@ -13,8 +13,8 @@ from tests.builders.zip import Item, build
 from tests.conftest import tool
 from tests.zipalign.command import run
 from zipalign import Member, add_files, check_archive, read_archive
-from zipalign.donor import inputs_from
 from zipalign.errors import DuplicateNameError, InputFileError, MissingDependencyError, ZipFormatError
+from zipalign.import_archive import inputs_from
 from zipalign.update import add_inputs, check_inputs
 
 if TYPE_CHECKING:

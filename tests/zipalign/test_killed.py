@@ -15,7 +15,7 @@ from tests.conftest import tool
 from tests.zipalign.command import COMMAND, environment, run
 from zipalign import Member, add_files, check_archive, cut_remains, read_archive
 from zipalign.lock import locked
-from zipalign.remains import Mark
+from zipalign.recovery import Mark
 
 if TYPE_CHECKING:
     from pathlib import Path

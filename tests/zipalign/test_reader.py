@@ -14,7 +14,7 @@ from tests.builders.zip import Item, build, extra, zip64_extra
 from tests.zipalign.command import environment
 from zipalign import Member, ZipalignError, add_files, check_archive, read_archive
 from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipFormatError
-from zipalign.remains import find_remains
+from zipalign.recovery import find_remains
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from tests.builders.zip import Item, build
 from zipalign import Member, add_files, cut_remains, errors, read_archive
 from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, ZipFormatError
 from zipalign.lock import locked
-from zipalign.medium import Medium
-from zipalign.remains import Mark, find_remains
+from zipalign.output_file import Medium
+from zipalign.recovery import Mark, find_remains
 from zipalign.transaction import check_space, replacing
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from zipalign.errors import (
     TrailingDataError,
     ZipFormatError,
 )
-from zipalign.medium import Medium
+from zipalign.output_file import Medium
 
 if TYPE_CHECKING:
     from pathlib import Path

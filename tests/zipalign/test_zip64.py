@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from zipalign import Member, add_files, check_archive, read_archive, remove_entries
-from zipalign.medium import Medium
 from zipalign.member import FileContent
+from zipalign.output_file import Medium
 from zipalign.writer import space_needed
 
 GOLDENS = sorted((Path(__file__).parents[1] / "golden" / "zip").glob("*.json"))
@@ -119,7 +119,7 @@ def test_space_is_counted_to_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     members = [Member("a", b"a" * 1000), Member("b" * 50, b"")]
     from zipalign.layout import END_SIZE
-    from zipalign.remains import Mark
+    from zipalign.recovery import Mark
     from zipalign.update import check_inputs
 
     items = check_inputs(path, members)

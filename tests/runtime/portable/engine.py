@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.promises.servers import serving
+from tests.acceptance.api.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from runtime.portable.weights import Floats
-    from tests.promises.servers import Server
+    from tests.acceptance.api.servers import Server
 
 __all__ = ["EXACT", "Answer", "answering", "ask", "log_shares", "quantized"]
 

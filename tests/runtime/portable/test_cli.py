@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from runtime.gguf_header import GgufHeader
+from runtime.gguf.header import GgufHeader
 from runtime.portable import cli
 from runtime.portable.cli import main
 from tests.builders.gguf import Gguf, TinyModel, sized, text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import GgufFormatError, ModelError
-from runtime.gguf_header import GgufHeader
+from runtime.gguf.header import GgufHeader
 from runtime.portable.transformer import Transformer
 from runtime.portable.weights import Weights
 from tests.builders.architectures import GEMMA3, LLAMA, QWEN3, VOCABULARY, Model

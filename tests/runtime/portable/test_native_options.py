@@ -14,7 +14,7 @@ from runtime.portable.cli import main
 from runtime.portable.native_options import REFUSED, native_value_count
 from runtime.portable.settings import settings_of
 
-FLAGS = Path(__file__).parents[3] / "runtime" / "shim" / "flags.cpp"
+FLAGS = Path(__file__).parents[3] / "runtime" / "shim" / "options" / "flags.cpp"
 MANUAL = Path(__file__).parents[3] / "man" / "man1" / "llamafile.1"
 OWN = {"--cache-weights"}  # of the portable runtime alone
 # Other spellings, and what is the case anyway.

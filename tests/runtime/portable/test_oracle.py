@@ -24,7 +24,7 @@ from tests.runtime.portable.engine import EXACT, answering, ask, log_shares, qua
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.promises.servers import Server
+    from tests.acceptance.api.servers import Server
     from tests.runtime.portable.engine import Answer
 
 # Between logarithms of probabilities, whose spread in these models is 2. Found were 0.0001 at most; for gemma3 0.003,

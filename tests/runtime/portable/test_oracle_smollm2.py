@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from runtime.artifacts import demo_model
+from runtime.builder.artifacts import demo_model
 from runtime.portable.transformer import Transformer
 from runtime.portable.weights import Weights
 from tests.runtime.portable.engine import EXACT, answering, ask, log_shares, quantized
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.portable.weights import Floats
-    from tests.promises.servers import Server
+    from tests.acceptance.api.servers import Server
     from tests.runtime.portable.engine import Answer
 
 PROMPTS = [

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runtime.artifacts import demo_model
-from runtime.gguf_header import GgufHeader
+from runtime.builder.artifacts import demo_model
+from runtime.gguf.header import GgufHeader
+from runtime.portable.pretokenizer import WORDS
 from runtime.portable.tokenizer import Tokenizer, tokenizer_of
-from runtime.portable.words import WORDS
 from tests.builders.gguf import Gguf, sized
 from tests.builders.gguf import text as text_pair
 from tests.builders.vocabulary import NORMAL, Vocabulary, engine_vocabularies, expectations

@@ -13,8 +13,8 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from runtime.errors import ModelError
+from runtime.gguf.tensor_types import TENSOR_TYPES
 from runtime.portable.weights import _BLOCK_SIZES, _WIDE, TYPES, Weights, _byte_swapped
-from runtime.tensor_types import TENSOR_TYPES
 from tests.builders.gguf import Gguf, Info, Pair, number, text
 
 ROWS, COLUMNS = 2100, 256  # more than one slice

@@ -1,0 +1,1 @@
+"""The APE format: prologue, shell script, layout, and linking native programs into one file."""

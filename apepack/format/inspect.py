@@ -1,0 +1,62 @@
+"""The programs that a finished APE carries, read back from its bytes."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from apepack.errors import LayoutError
+from apepack.format.prologue import WINDOW_SIZE, Magic, parse_prologue
+from apepack.format.unpacked import expand_image
+from runtime.errors import RuntimeBuildError
+from runtime.image import linux_platform_name, read_image
+from runtime.image.elf import read_segments
+from runtime.image.pe import LFANEW_OFFSET
+
+if TYPE_CHECKING:
+    from apepack.format.prologue import Prologue
+
+__all__ = ["carried_platforms", "check_carried"]
+
+_WINDOWS = "windows-amd64"
+_PE_SIGNATURE = b"PE\0\0"
+
+
+def carried_platforms(data: memoryview) -> tuple[str, ...]:
+    """Return the names of the platforms that the APE DATA, of whatever dialect, has programs for.
+
+    Raises:
+        NotAnApeError: it does not begin like an APE.
+    """
+    prologue = parse_prologue(bytes(data[:WINDOW_SIZE]))
+    linux = filter(None, (linux_platform_name(statement.header.machine) for statement in prologue.statements))
+    windows = [_WINDOWS] if _has_windows_headers(data, prologue) else []
+    return tuple(dict.fromkeys([*linux, *windows, *(image.platform for image in prologue.unpacked)]))
+
+
+def _has_windows_headers(data: memoryview, prologue: Prologue) -> bool:
+    (lfanew,) = struct.unpack_from("<I", data, LFANEW_OFFSET) if len(data) >= LFANEW_OFFSET + 4 else (0,)
+    return prologue.magic is Magic.MZ and bytes(data[lfanew : lfanew + 4]) == _PE_SIGNATURE
+
+
+def check_carried(data: memoryview) -> None:
+    """Read the headers of every program in the APE DATA, which is of our dialect, and unpack what is compressed.
+
+    Raises:
+        LayoutError: one of them is not what the prologue says.
+        NotAnApeError: it does not begin like an APE.
+    """
+    prologue = parse_prologue(bytes(data[:WINDOW_SIZE]))
+    try:
+        for statement in prologue.statements:
+            header = statement.header
+            table = data[header.phoff : header.phoff + header.phdrs_size]
+            if len(table) != header.phdrs_size:
+                raise LayoutError(f"the program headers at {header.phoff:#x} are cut off")
+            read_segments(table, header.phoff, len(data))
+        if _has_windows_headers(data, prologue):
+            read_image(data)
+    except RuntimeBuildError as error:
+        raise LayoutError(f"a program in it is damaged: {error}") from error
+    for image in prologue.unpacked:
+        expand_image(bytes(data[image.offset : image.stored_end]), image)

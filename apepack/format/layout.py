@@ -1,0 +1,88 @@
+"""Where everything in an APE lies, decided before the first byte is written.
+
+0x0000   magic, script, printf headers
+0x0fc0   the first 64 bytes again
+0x1000   loaders, each at a multiple of 64 bytes; behind them, if there is one, the archive's first member
+0x10000  images, each at a multiple of 64 KiB; behind them compressed programs, each at a multiple of 4 KiB
+end      at a multiple of 64 bytes, and not before the size of any program that is unpacked: becoming native for its
+         system overwrites that much, and an archive that begins here survives
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apepack.errors import LayoutError
+from apepack.format.prologue import PROLOGUE_SIZE
+from apepack.format.script import BLOCK_SIZE
+from apepack.format.unpacked import UNPACKED_BLOCK_SIZE
+from runtime.image.embedding import IMAGE_ALIGNMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Layout", "Span", "reserve"]
+
+_IMAGES_OFFSET: Final = IMAGE_ALIGNMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of the file, in bytes."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last byte."""
+        return self.offset + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The ranges of an APE's parts, in the order of the sizes they were reserved for."""
+
+    loaders: tuple[Span, ...]
+    opening: Span
+    images: tuple[Span, ...]
+    streams: tuple[Span, ...]
+    images_end: int
+
+
+def reserve(
+    loader_sizes: Sequence[int],
+    opening_size: int,
+    image_sizes: Sequence[int],
+    stream_sizes: Sequence[int] = (),
+    end_min: int = 0,
+) -> Layout:
+    """Reserve the place of each loader, of the archive's first member, of each image and of each compressed program.
+
+    Nothing else shall begin before END_MIN.
+
+    Raises:
+        LayoutError: what comes before the first image does not fit there.
+    """
+    loaders = _place(loader_sizes, PROLOGUE_SIZE, BLOCK_SIZE)
+    opening = Span(_aligned(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), opening_size)
+    if opening.end > _IMAGES_OFFSET:
+        raise LayoutError(f"what precedes the images ends at {opening.end:#x} (expected {_IMAGES_OFFSET:#x} at most)")
+    images = _place(image_sizes, _IMAGES_OFFSET, IMAGE_ALIGNMENT)
+    streams = _place(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, UNPACKED_BLOCK_SIZE)
+    last = max([opening.end, end_min, *(span.end for span in (*images, *streams))])
+    return Layout(loaders, opening, images, streams, _aligned(last, BLOCK_SIZE))
+
+
+def _place(sizes: Sequence[int], start: int, alignment: int) -> tuple[Span, ...]:
+    spans = []
+    for size in sizes:
+        span = Span(_aligned(start, alignment), size)
+        spans.append(span)
+        start = span.end
+    return tuple(spans)
+
+
+def _aligned(offset: int, alignment: int) -> int:
+    return -(-offset // alignment) * alignment

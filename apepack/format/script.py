@@ -1,0 +1,193 @@
+"""The shell script of an APE: picks the program for this machine, and the loader that maps it.
+
+It runs in every POSIX shell, and in the ones that nearly are. What shapes it:
+
+* Every path through it ends in exec or exit: behind it the file is binary.
+* A start with the loader in place runs no other command: everything is built into the shell. The one exception is
+  uname where Linux does not tell its architecture in a file (before 6.1); a fork costs more than all the rest.
+* The loader, or the program where it has to be a file of its own, is kept in a directory of the user's own, under a
+  name made from its content. A directory or file that another user could have made or could exchange is never used:
+  hence the tests for ownership and symbolic links, and that the directory around it is the user's own too, or root's
+  with the sticky bit (others may add, not rename).
+* It counts only when it is complete (cksum), and only where programs can run at all, which a file system may forbid:
+  what becomes it is first an empty script, and run as one. A program is summed again at every start, which a crash of
+  the machine may have cut short; a loader only must not be empty, because a fork would double the time it takes.
+* A shell under Rosetta says that this is an Intel Mac; sysctl knows better.
+* `ape` from PATH is the last resort only. Versions in the field differ, and most tell the program less about itself
+  than our loader does; but where nothing else can run, one that the administrator installed still may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from apepack.format.cksum import posix_cksum
+from apepack.format.octal import encode_octal
+from apepack.format.unpacked import render_unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apepack.format.unpacked import UnpackedImage
+    from runtime.image.elf import ElfHeader
+
+__all__ = ["BLOCK_SIZE", "MappedProgram", "UnpackedProgram", "cache_name", "render_script"]
+
+BLOCK_SIZE: Final = 64  # loaders begin and end at multiples of this, for dd
+
+_BEGIN: Final = """\
+o=$0
+case $o in
+*/*) ;;
+*) if [ -f "./$o" ]; then o=./$o; else o=$(command -v "$o"); fi ;;
+esac
+m=
+if [ -r /proc/sys/kernel/arch ]; then read -r m </proc/sys/kernel/arch; fi
+if [ "$m" ]; then m="Linux $m"; else m=$(uname -sm); fi
+"""
+
+_ROSETTA: Final = """\
+if [ "$m" = "Darwin x86_64" ] && [ "$(sysctl -n sysctl.proc_translated 2>/dev/null)" = 1 ]; then m="Darwin arm64"; fi
+"""
+
+# h: the loader's name, k and n: where its blocks are, c: what cksum says of it; z: it is a program, and compressed.
+_MAPPED: Final = """\
+{patterns})
+if [ "${{1-}}" = --assimilate ]; then
+printf '{header}' 1<>"$o"
+exit
+fi
+h={name} k={skip} n={count} c='{cksum}'
+;;
+"""
+
+_OTHERWISE: Final = """\
+*)
+echo "$0: this program is for {systems}, not for $m" >&2
+exit 127
+;;
+esac
+"""
+
+_UNPACK: Final = """\
+if [ "$z" ]; then dd if="$o" skip=$k count=$n bs=4096 | gzip -dc; else dd if="$o" skip=$k count=$n bs=64; fi"""
+_COPY: Final = """\
+dd if="$o" skip=$k count=$n bs=64"""
+
+_HAND_OVER: Final = """\
+run() {
+if [ "$z" ]; then
+LLAMAFILE_CONTAINER=$o
+export LLAMAFILE_CONTAINER
+exec "$p" "$@"
+fi
+exec "$p" - "$o" "$o" "$@"
+}
+"""
+
+_END: Final = """\
+own() { [ -O "$1" ] || env [ -O "$1" ]; } 2>/dev/null # env: posh has no -O
+u=${LOGNAME:-${USER-}}
+case $u in ""|*/*) u=$(id -u) ;; esac
+t=
+w=
+for s in find make; do
+for b in "${TMPDIR-}" "${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}" "${XDG_RUNTIME_DIR-}" \\
+/tmp /var/tmp "${o%/*}" /dev/shm; do
+d=$b/.ape-$u
+p=$d/$h
+if [ -z "$b" ]; then continue; fi
+if [ $s = find ]; then
+if [ -x "$p" ] && [ -s "$p" ] && ! [ -L "$d" ] && own "$d" && own "$p"{whole}; then {run}; fi
+continue
+fi
+trap 'rm -f "$t"; rmdir "$d"; exit 130' 1 2 15
+if {
+case $b in */.cache) mkdir -m 700 "$b" ;; esac
+mkdir -m 700 "$d"
+{ own "$b" || [ "$(find "$b/." -prune -user 0 -perm -1000)" ]; } && ! [ -L "$d" ] && own "$d" && chmod 700 "$d" &&
+t=$(mktemp "$p.XXXXXX" || echo "$p.$$") && echo >"$t" && chmod 700 "$t" && "$t" &&
+{ {copy}; } >"$t" && [ "$(cksum <"$t")" = "$c" ] && mv -f "$t" "$p"
+} >/dev/null 2>&1; then {run}; fi
+rm -f "$t"
+rmdir "$d" 2>/dev/null
+w="$w $b"
+done
+done
+{last}\
+echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, or convert this file with assimilate" >&2
+exit 126
+"""
+
+_RUN_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
+_FOREIGN_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+"""
+_WHOLE: Final = """ &&
+{ [ -z "$z" ] || [ "$(cksum <"$p")" = "$c" ]; }"""
+_NEEDS: Final = """\
+for s in cksum dd{gzip}; do
+if ! command -v $s >/dev/null; then
+echo "$0: needs the command $s to start" >&2
+exit 126
+fi
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedProgram:
+    """What the script has to know about a program that a loader maps."""
+
+    patterns: tuple[str, ...]  # as `uname -sm` prints it
+    header: ElfHeader  # that --assimilate writes
+    loader: bytes
+    loader_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedProgram:
+    """What the script has to know about a program that is unpacked."""
+
+    patterns: tuple[str, ...]  # as `uname -sm` prints it
+    image: UnpackedImage
+    name: str  # in the cache
+
+
+def render_script(
+    mapped: Sequence[MappedProgram], unpacked: Sequence[UnpackedProgram] = (), others: Sequence[str] = ()
+) -> str:
+    """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
+    systems = [program.patterns[0] for program in mapped] + [program.patterns[0] for program in unpacked] + [*others]
+    has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
+    begin = _BEGIN + (_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
+    programs = [_render_mapped(program) for program in mapped]
+    programs += [render_unpacked(program.image, program.patterns, program.name) for program in unpacked]
+    otherwise = _OTHERWISE.replace("{systems}", " and ".join(systems))
+    return begin + "".join(programs) + otherwise + _render_end(unpacks=bool(unpacked))
+
+
+def cache_name(content: bytes) -> str:
+    """Return the name that the cache has for a loader or a program."""
+    return sha256(content).hexdigest()[:16]
+
+
+def _render_mapped(program: MappedProgram) -> str:
+    return _MAPPED.format(
+        patterns="|".join(f'"{pattern}"' for pattern in program.patterns),
+        header=encode_octal(program.header.pack()),
+        name=cache_name(program.loader),
+        skip=program.loader_offset // BLOCK_SIZE,
+        count=len(program.loader) // BLOCK_SIZE,
+        cksum=f"{posix_cksum(program.loader)} {len(program.loader)}",
+    )
+
+
+def _render_end(*, unpacks: bool) -> str:
+    end = _END.replace("{copy}", _UNPACK if unpacks else _COPY)
+    end = end.replace("{run}", 'run "$@"' if unpacks else _RUN_LOADER)
+    end = end.replace("{whole}", _WHOLE if unpacks else "")
+    foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _FOREIGN_LOADER
+    needs = _NEEDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
+    return (_HAND_OVER if unpacks else "") + end.replace("{last}", foreign + needs)

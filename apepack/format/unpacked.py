@@ -1,0 +1,120 @@
+"""Programs of systems that run only what is a file of its own: stored compressed, unpacked by the script (ape(5)).
+
+Such a program is one gzip stream (RFC 1952) at a multiple of 4096 bytes, and the stream's length is one too, so that dd
+copies it quickly and gzip sees nothing behind it, which some versions complain about.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apepack.errors import LayoutError
+from apepack.format.cksum import posix_cksum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = [
+    "UNPACKED_BLOCK_SIZE",
+    "UnpackedImage",
+    "compress_image",
+    "expand_image",
+    "parse_unpacked",
+    "render_unpacked",
+]
+
+UNPACKED_BLOCK_SIZE: Final = 4096
+
+_HEADER: Final = struct.Struct("<2sBBIBB")  # ID1 ID2, CM, FLG, MTIME, XFL, OS
+_MAGIC: Final = b"\x1f\x8b"
+_DEFLATE: Final = 8
+_FEXTRA: Final = 4
+_LEVEL: Final = 6  # 9 takes twice as long for half a percent
+_OS_UNKNOWN: Final = 255
+_SUBFIELD: Final = struct.Struct("<2sH")
+_SUBFIELD_ID: Final = b"AP"
+_EXTRA_SIZE_MIN: Final = 2 + _SUBFIELD.size  # XLEN, and the head of the one subfield that pads
+_TRAILER: Final = struct.Struct("<II")
+_STREAM_SIZE_MIN: Final = _HEADER.size + _TRAILER.size
+
+# The system as the platform's name has it, by what `uname -s` prints; then the machine, by `uname -m`.
+_SYSTEMS: Final = {"Darwin": "macos", "FreeBSD": "freebsd", "NetBSD": "netbsd", "OpenBSD": "openbsd"}
+_MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64"}
+_STATEMENT: Final = re.compile(
+    rb'^"(?P<system>\w+) (?P<machine>\w+)"[^\n]*\) h=[0-9a-f]{16} k=(?P<k>\d{1,9}) n=(?P<n>\d{1,9}) '
+    rb"c='(?P<checksum>\d{1,10}) (?P<size>\d{1,12})' z=1 ;;$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedImage:
+    """Where a compressed program lies in an APE, and what it becomes."""
+
+    platform: str  # its name in the platform table
+    offset: int
+    stored_size: int
+    checksum: int  # of the program, as cksum(1) prints it
+    size: int  # of the program
+
+    @property
+    def stored_end(self) -> int:
+        """The offset behind the stream's last byte."""
+        return self.offset + self.stored_size
+
+
+def compress_image(data: bytes) -> bytes:
+    """Return the program DATA as a gzip stream of whole blocks, the same for the same DATA."""
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = compressor.compress(data) + compressor.flush()
+    size = _STREAM_SIZE_MIN + _EXTRA_SIZE_MIN + len(deflated)
+    padding = bytes(-size % UNPACKED_BLOCK_SIZE)
+    extra = _SUBFIELD.pack(_SUBFIELD_ID, len(padding)) + padding
+    header = _HEADER.pack(_MAGIC, _DEFLATE, _FEXTRA, 0, 0, _OS_UNKNOWN) + struct.pack("<H", len(extra))
+    return header + extra + deflated + _TRAILER.pack(zlib.crc32(data), len(data) & 0xFFFFFFFF)
+
+
+def expand_image(stored: bytes, image: UnpackedImage) -> bytes:
+    """Return the program that IMAGE describes from STORED, its bytes in the file.
+
+    Raises:
+        LayoutError: they are not that program.
+    """
+    expander = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    at = f"the program for {image.platform} at {image.offset:#x}"
+    try:
+        data = expander.decompress(stored, image.size + 1)
+    except zlib.error as error:
+        raise LayoutError(f"{at} is damaged: {error}") from error
+    if len(data) != image.size or not expander.eof or expander.unused_data:
+        raise LayoutError(f"{at} is not the one stream of {image.size} bytes that the script takes it for")
+    checksum = posix_cksum(data)
+    if checksum != image.checksum:
+        raise LayoutError(f"{at} is damaged: its cksum is {checksum}, expected {image.checksum}")
+    return data
+
+
+def render_unpacked(image: UnpackedImage, patterns: Sequence[str], name: str) -> str:
+    """Return the script's line for IMAGE, which serves what `uname -sm` prints as PATTERNS and is cached as NAME."""
+    names = "|".join(f'"{pattern}"' for pattern in patterns)
+    k, n = image.offset // UNPACKED_BLOCK_SIZE, image.stored_size // UNPACKED_BLOCK_SIZE
+    return f"{names}) h={name} k={k} n={n} c='{image.checksum} {image.size}' z=1 ;;\n"
+
+
+def parse_unpacked(window: bytes) -> Iterator[UnpackedImage]:
+    """Yield what the script in WINDOW, the first bytes of an APE of our dialect, would unpack."""
+    for found in _STATEMENT.finditer(window):
+        system = _SYSTEMS.get(found["system"].decode())
+        machine = _MACHINES.get(found["machine"].decode())
+        if system and machine:
+            yield UnpackedImage(
+                f"{system}-{machine}",
+                int(found["k"]) * UNPACKED_BLOCK_SIZE,
+                int(found["n"]) * UNPACKED_BLOCK_SIZE,
+                int(found["checksum"]),
+                int(found["size"]),
+            )

@@ -1,0 +1,94 @@
+"""Where everything in a llamafile will lie, settled before the weights are copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apepack.packing.lint import Finding, note, warning
+from runtime.platforms import Launch, platform_named
+from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, central_size, header_offset_for, header_size
+from zipalign.recovery import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from apepack.packing.runtime_part import RuntimePart
+    from zipalign import Member
+
+__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_for", "lint_size", "plan_members"]
+
+WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts no program that is as large, or larger
+
+_SUFFIX: Final = ".llamafile"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMember:
+    """A member and its place in the file."""
+
+    name: str
+    size: int
+    data_offset: int
+
+    @property
+    def alignment(self) -> int:
+        """The largest power of two that divides the offset of its data."""
+        return self.data_offset & -self.data_offset
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The members behind a runtime, and what the whole file comes to."""
+
+    members: tuple[PlannedMember, ...]
+    size: int
+
+
+def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
+    """Return where zipalign.add_files() puts MEMBERS, stored, behind RUNTIME."""
+    end = Mark(runtime.size).end
+    names = {member.name for member in members}
+    replaced = sum(central_size(name.encode()) for name in runtime.members if name in names)
+    directory_size = runtime.directory_size - replaced
+    planned = []
+    for member in members:
+        name = member.name.encode()
+        size = len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size
+        data_offset = header_offset_for(end, name, DEFAULT_ALIGNMENT) + header_size(name)
+        planned.append(PlannedMember(member.name, size, data_offset))
+        end = data_offset + size
+        directory_size += central_size(name)
+    return Plan(tuple(planned), end + directory_size + END_SIZE)
+
+
+def companion_for(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:
+    """Return where the program goes that finds OUTPUT beside it on Windows, or None where none is needed or possible.
+
+    Args:
+        output: the llamafile, which is found if its name ends in .llamafile.
+        runtime: its runtime.
+        plan: what makes it large.
+        limit: the size from which on Windows does not start it, in bytes.
+    """
+    possible = output.suffix == _SUFFIX and runtime.size < limit
+    return output.with_suffix(".exe") if possible and _is_too_large(runtime, plan, limit) else None
+
+
+def lint_size(output: Path, runtime: RuntimePart, plan: Plan, companion: Path | None, limit: int) -> Iterator[Finding]:
+    """Tell what Windows will say to a file of that size; COMPANION is what is made for that case."""
+    if not _is_too_large(runtime, plan, limit):
+        return
+    large = f"Windows starts no program of {limit} bytes or more, and this has {plan.size}"
+    if companion:
+        yield note("size", f"{large}: start {companion.name} beside it there", output)
+    elif output.suffix != _SUFFIX:
+        yield warning("size", f"{large}: name it …{_SUFFIX}, and it gets an .exe beside it to start there", output)
+    else:
+        yield warning("size", f"{large}, and no .exe beside it to start there is made", output)
+
+
+def _is_too_large(runtime: RuntimePart, plan: Plan, limit: int) -> bool:
+    for_windows = any(platform_named(name).launch is Launch.PE for name in runtime.platforms)
+    return for_windows and plan.size >= limit

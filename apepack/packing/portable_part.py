@@ -1,0 +1,74 @@
+"""The part of a llamafile that Python runs: `python3 my.llamafile` imports it from the archive, as Python 3.13 can.
+
+It is the portable runtime as it lies in this installation: the module that a command line comes to and all that this
+imports, found by reading the sources as Python's compiler does. numpy and gguf are not in it.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from zipalign import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["MAIN_NAME", "portable_members", "portable_names"]
+
+MAIN_NAME: Final = "__main__.py"
+_MAIN_SOURCE: Final = "archive_main.py"
+_FOLDER: Final = "portable/"  # as archive_main.py has it
+_START: Final = "runtime.portable.cli"
+_PACKAGES: Final = ("runtime", "zipalign")
+_PLACE: Final = Path(__file__).parents[2]  # of all packages, in a checkout and where they are installed
+
+
+def portable_members() -> list[Member]:
+    """Return what goes into the archive of a runtime, so that Python can run it."""
+    main = Member(MAIN_NAME, Path(__file__).with_name(_MAIN_SOURCE).read_bytes())
+    sources = {path.relative_to(_PLACE).as_posix(): path for path in _imported_sources(_START)}
+    return [main, *(Member(_FOLDER + name, sources[name].read_bytes()) for name in sorted(sources))]
+
+
+def portable_names(names: Iterable[str]) -> list[str]:
+    """Return those of an archive's NAMES that are of the portable runtime."""
+    names = list(names)
+    found = [name for name in names if name.startswith(_FOLDER)]
+    return [name for name in names if found and (name in found or name == MAIN_NAME)]
+
+
+def _imported_sources(start: str) -> set[Path]:
+    """Return the files of the module START, of the packages around it, and of whatever of ours they import."""
+    sources: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        source = _source_of(name)
+        if source is None or source in sources:
+            continue
+        sources.add(source)
+        waiting += [name.rpartition(".")[0], *_imports(ast.parse(source.read_bytes()))]
+    return sources
+
+
+def _source_of(name: str) -> Path | None:
+    """Return the file of the module or package NAME, if it is one of ours and no name in one."""
+    parts = name.split(".")
+    place = _PLACE.joinpath(*parts)
+    files = (place.with_suffix(".py"), place / "__init__.py") if parts[0] in _PACKAGES else ()
+    return next((path for path in files if path.is_file()), None)
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Yield the modules, and names that may be modules, that running NODE imports; type checkers import more."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _imports(child)

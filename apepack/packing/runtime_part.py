@@ -1,0 +1,185 @@
+"""What stands before the weights: a runtime linked from builds, or a llamafile that is there already."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from apepack.errors import InputError, LayoutError, NotAnApeError
+from apepack.format.first_member import OpeningMember
+from apepack.format.inspect import carried_platforms
+from apepack.format.link import Linked, current_umask, link
+from apepack.format.link import plan as plan_link
+from apepack.format.prologue import Magic
+from apepack.packing.portable_part import portable_members, portable_names
+from runtime.builder.build import builds_in_cache
+from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.builder.webui.build import page_members
+from runtime.platforms import Launch
+from zipalign import add_files, remove_entries
+from zipalign.layout import END_SIZE, central_size, header_offset_for, header_size
+from zipalign.mapping import map_file
+from zipalign.output_file import opened
+from zipalign.recovery import Mark
+from zipalign.transaction import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zipalign import Member
+
+__all__ = [
+    "RuntimePart",
+    "cached_programs",
+    "copy_runtime",
+    "installed_runtime",
+    "link_runtime",
+    "plan_runtime",
+    "read_runtime",
+]
+
+# `make install` makes it a link to the llamafile that it installs.
+_INSTALLED: Final = Path(__file__).parents[2] / "installed" / "llamafile"
+_LEVEL: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimePart:
+    """The part of a llamafile that is a program.
+
+    Attributes:
+        size: where it ends, and the rest may begin.
+        platforms: what it runs on.
+        members: the names in its archive.
+        directory_size: what they take in the directory of an archive that goes on behind it, its comment included.
+        linked: where everything in it lies, if it was linked here.
+    """
+
+    size: int
+    platforms: tuple[str, ...]
+    members: tuple[str, ...]
+    directory_size: int
+    linked: Linked | None = None
+
+
+def cached_programs(magic: Magic) -> list[Path]:
+    """Return the runtime builds in the cache that a file beginning with MAGIC can start.
+
+    Raises:
+        RuntimeBuildError: the tools that made them are not installed.
+    """
+    builds = builds_in_cache()
+    return [item.path for item in builds if magic is Magic.MZ or item.platform.launch is not Launch.PE]
+
+
+def installed_runtime() -> Path | None:
+    """Return the llamafile that `make install` installed with this package, if it did."""
+    return _INSTALLED.resolve() if _INSTALLED.is_file() else None
+
+
+def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True) -> RuntimePart:
+    """Return what link_runtime() would make, without writing anything.
+
+    Raises:
+        ApepackError, RuntimeBuildError: as link_runtime() does.
+    """
+    opening = _opening(programs)
+    part = _part(plan_link(programs, magic=magic, opening=opening), opening)
+    return _with_members(part, _members(programs, portable=portable))
+
+
+def link_runtime(
+    programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ, portable: bool = True
+) -> RuntimePart:
+    """Link PROGRAMS into the APE OUTPUT, with what lies beside the first: licence texts, web pages.
+
+    Unless PORTABLE says no, what llamafile-build made comes with what Python needs to run models as well.
+
+    Raises:
+        ApepackError, RuntimeBuildError, ZipalignError: as link() does.
+    """
+    opening = _opening(programs)
+    members = _members(programs, portable=portable)
+    part = _with_members(_part(link(programs, output, magic=magic, opening=opening), opening), members)
+    if members:
+        size = add_files(output, members, level=_LEVEL, alignment=1).file_size
+        if size != part.size:
+            raise LayoutError(f"{output} came to {size} bytes with all its members (expected {part.size})")
+    return part
+
+
+def _opening(programs: Sequence[Path]) -> OpeningMember | None:
+    notices = programs[0].with_name(NOTICES_NAME)
+    return OpeningMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
+
+
+def _members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
+    """Return what the archive gets besides its first member; only where there are licences are there models to run."""
+    is_ours = programs[0].with_name(NOTICES_NAME).is_file()
+    return [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
+
+
+def _part(linked: Linked, opening: OpeningMember | None) -> RuntimePart:
+    names = (NOTICES_NAME,) if opening else ()
+    platforms = tuple(image.platform.name for image in linked.images)
+    return RuntimePart(linked.size, platforms, names, sum(central_size(name.encode()) for name in names), linked)
+
+
+def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
+    """Return PART with MEMBERS behind it, where and as long as zipalign.add_files() puts them."""
+    if not members:
+        return part
+    end = Mark(part.size).end
+    directory_size = part.directory_size
+    for member in members:
+        name = member.name.encode()
+        end = header_offset_for(end, name, 1) + header_size(name) + _deflated_size(member)
+        directory_size += central_size(name)
+    names = (*part.members, *(member.name for member in members))
+    return replace(part, size=end + directory_size + END_SIZE, members=names, directory_size=directory_size)
+
+
+def _deflated_size(member: Member) -> int:
+    data = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return len(compressor.compress(data)) + len(compressor.flush()) if data else 0
+
+
+def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
+    """Return the facts of the llamafile PATH, which is to be put in front, be it without what Python runs.
+
+    Raises:
+        InputError: it is not an APE.
+        ZipalignError: its archive is damaged.
+        OSError: it cannot be read.
+    """
+    with opened(path) as fd:
+        archive, remains = examine(fd, path)
+        size = remains.old_size if remains else os.fstat(fd).st_size
+    try:
+        platforms = carried_platforms(map_file(path))
+    except NotAnApeError as error:
+        raise InputError(
+            path, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
+        ) from error
+    if archive is None:
+        return RuntimePart(size, platforms, (), 0)
+    left_out = [] if portable else portable_names(entry.name for entry in archive.entries)
+    kept = [entry for entry in archive.entries if entry.name not in left_out]
+    directory_size = sum(len(entry.record.pack()) for entry in kept) + len(archive.comment)
+    if left_out:
+        size = Mark(size).end + directory_size + END_SIZE  # as remove_entries() leaves it
+    return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
+
+
+def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
+    """Copy the llamafile SOURCE to TARGET, as a new executable, be it without what Python runs."""
+    shutil.copyfile(source, target)
+    target.chmod(0o777 & ~current_umask())
+    left_out = [] if portable else portable_names(read_runtime(target).members)
+    if left_out:
+        remove_entries(target, left_out)

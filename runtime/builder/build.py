@@ -1,0 +1,198 @@
+"""The runtime of one platform: the engine with our shim around it, linked into one native program, and the web page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime import VERSION
+from runtime.builder.artifacts import ENGINE_SDIST
+from runtime.builder.cache import cache_root, cached, digest_of
+from runtime.builder.compilation import jobs, run_tool
+from runtime.builder.engine import LIBRARIES, Engine, build_engine, engine_key
+from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.builder.notices import collect_notices
+from runtime.builder.toolchain import Toolchain, compiler_flags, find_toolchain
+from runtime.builder.webui.build import FOLDER_NAME as PAGES_NAME
+from runtime.builder.webui.build import Pages, build_pages, pages_key
+from runtime.platforms import PLATFORMS, ImageFormat, Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Build", "build", "builds_in_cache"]
+
+
+_SHIM: Final = Path(__file__).parents[1] / "shim"
+_FLAGS: Final = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+_SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32")}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A runtime that exists."""
+
+    platform: Platform
+    key: str
+    path: Path
+
+    @property
+    def notices(self) -> Path:
+        """The licence texts that must go where the program goes."""
+        return self.path.with_name(NOTICES_NAME)
+
+
+def build(platform: Platform, progress: Callable[[int, int], None] | None = None, *, with_pages: bool = True) -> Build:
+    """Return the runtime for PLATFORM, compiled if the cache does not hold it.
+
+    Without pages it has no web page, and Node is not needed. PROGRESS is told the steps done and the steps of all.
+
+    Raises:
+        RuntimeBuildError: an input cannot be had or a tool said no; nothing half-made is left behind.
+    """
+    tools = find_toolchain()
+    program_key = _program_key(platform, tools)
+    pages = build_pages() if with_pages else None
+
+    def link(folder: Path) -> None:
+        steps = _Steps(len(_sources()) + 1, progress)
+        engine = build_engine(platform, tools, steps.of_engine)
+        _link(platform, tools, engine, folder, steps.one_of_ours)
+
+    def gather(folder: Path) -> None:
+        _gather(cached("program", program_key, link), pages, folder)
+
+    key = _key(program_key, with_pages=with_pages)
+    return Build(platform, key, cached("runtime", key, gather) / _program_name(platform))
+
+
+def builds_in_cache() -> list[Build]:
+    """Return the runtimes of the present sources that are compiled already, in the order of the platform table.
+
+    Where there is one with the web page and one without, it is the one with it.
+
+    Raises:
+        ToolchainError: the tools that their keys name are not installed.
+    """
+    tools = find_toolchain()
+    found = []
+    for platform in PLATFORMS:
+        program_key = _program_key(platform, tools)
+        for key in (_key(program_key, with_pages=True), _key(program_key, with_pages=False)):
+            path = cache_root() / "runtime" / key / _program_name(platform)
+            if path.is_file():
+                found.append(Build(platform, key, path))
+                break
+    return found
+
+
+class _Steps:
+    """The steps of engine and shim as one count; those of the engine are known once its build begins."""
+
+    def __init__(self, ours: int, progress: Callable[[int, int], None] | None) -> None:
+        self._ours = ours
+        self._progress = progress
+        self._done = 0
+        self._total = ours
+
+    def of_engine(self, done: int, total: int) -> None:
+        self._tell(done, total + self._ours)
+
+    def one_of_ours(self) -> None:
+        self._tell(self._done + 1, self._total)
+
+    def _tell(self, done: int, total: int) -> None:
+        self._done, self._total = done, total
+        if self._progress:
+            self._progress(done, total)
+
+
+def _program_name(platform: Platform) -> str:
+    return "llamafile.exe" if platform.image_format is ImageFormat.PE else "llamafile"
+
+
+def _sources() -> list[Path]:
+    return sorted(_SHIM.rglob("*.cpp"))
+
+
+def _unit_name(source: Path) -> str:
+    """Return the name of the object file of SOURCE: two folders may hold files of the same name."""
+    return "-".join(source.relative_to(_SHIM).with_suffix("").parts)
+
+
+def _key(program_key: str, *, with_pages: bool) -> str:
+    return digest_of([program_key, pages_key() if with_pages else ""])
+
+
+def _program_key(platform: Platform, tools: Toolchain) -> str:
+    files = [*_sources(), *sorted(_SHIM.rglob("*.h"))]
+    names = [file.relative_to(_SHIM).as_posix() for file in files]
+    flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
+    notices = Path(__file__).with_name("notices.py")
+    return digest_of([engine_key(platform, tools), *flags, _version_text(platform), notices, *names, *files])
+
+
+def _version_text(platform: Platform) -> str:
+    return f"{VERSION} (llama.cpp of {ENGINE_SDIST.distribution} {ENGINE_SDIST.version}, {platform.name})"
+
+
+def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, step_done: Callable[[], None]) -> None:
+    work = folder / "work"
+    work.mkdir()
+    flags = compiler_flags(platform, [(engine.source, "engine"), (_SHIM, "shim"), (work, "build")])
+    compile_flags = [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', f"-I{_SHIM}"]
+    compile_flags += [f"-isystem{include}" for include in engine.includes]
+    compiler = [str(tools.zig), "c++"]
+    environment = tools.environment(work)
+
+    def compile_source(source: Path) -> Path:
+        target = work / f"{_unit_name(source)}.o"
+        run_tool([*compiler, *compile_flags, "-c", str(source), "-o", str(target)], environment, f"compiling {source}")
+        return target
+
+    objects = []
+    with ThreadPoolExecutor(jobs()) as pool:
+        for compiled in pool.map(compile_source, _sources()):
+            objects.append(compiled)
+            step_done()
+    program = folder / _program_name(platform)
+    run_tool(
+        [*compiler, *flags, *_link_arguments(platform, engine, objects), "-o", str(program)],
+        environment,
+        f"linking the runtime for {platform.name}",
+    )
+    step_done()
+    shutil.rmtree(work)
+    for by_product in folder.iterdir():
+        if by_product != program:  # zig leaves a .pdb or an import library beside a Windows program
+            by_product.unlink()
+    (folder / NOTICES_NAME).write_text(collect_notices(engine.source, tools.zig.parent), encoding="utf-8")
+
+
+def _gather(program: Path, pages: Pages | None, folder: Path) -> None:
+    """Bring together what belongs together: the files of the entry PROGRAM, and PAGES."""
+    for file in program.iterdir():
+        _hard_link(file, folder / file.name)
+    if pages:
+        shutil.copytree(pages.site, folder / PAGES_NAME, copy_function=_hard_link)
+
+
+def _hard_link(source: Path | str, target: Path | str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has them
+        shutil.copy2(source, target)
+
+
+def _link_arguments(platform: Platform, engine: Engine, objects: Sequence[Path]) -> list[str]:
+    libraries = [str(library) for library in engine.libraries]
+    arguments = [str(item) for item in objects] + libraries + ["-s"]
+    if platform.system == "Linux":
+        arguments.append("-static")
+    if platform.cpu.startswith("x86_64") and platform.image_format is not ImageFormat.MACHO:
+        arguments.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/cpu.cpp)
+    return arguments + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

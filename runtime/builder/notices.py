@@ -1,0 +1,56 @@
+"""The licence texts that go with every runtime: of the engine, of what it brings along, of the C and C++ libraries.
+
+stb_image, miniaudio, subprocess.h and the SHA-1 code, which the engine brings along as well, are in the public domain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runtime.errors import ToolchainError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MEMBER_NAME", "collect_notices", "section"]
+
+MEMBER_NAME: Final = "NOTICES"
+
+_OF_ENGINE: Final = {
+    "llama.cpp and ggml": "LICENSE",
+    "cpp-httplib": "vendor/cpp-httplib/LICENSE",
+    "JSON for Modern C++": "licenses/LICENSE-jsonhpp",
+    "rotate-bits": "vendor/hash/rotate-bits/LICENSE.md",
+    "sha256": "vendor/hash/sha256/LICENSE",
+    "xxHash": "vendor/hash/xxhash/LICENSE",
+}
+_OF_ZIG: Final = {
+    "musl libc (Linux)": "lib/libc/musl/COPYRIGHT",
+    "mingw-w64 (Windows)": "lib/libc/mingw/COPYING",
+    "libc++": "lib/libcxx/LICENSE.TXT",
+    "libc++abi": "lib/libcxxabi/LICENSE.TXT",
+    "libunwind": "lib/libunwind/LICENSE.TXT",
+}
+
+
+def collect_notices(engine_source: Path, zig_folder: Path) -> str:
+    """Return the text of the member NOTICES, from the engine's source and zig's folder.
+
+    Raises:
+        ToolchainError: a text is not where it was: the version changed and this list did not.
+    """
+    parts = ["Parts of this program are the work of others, used under these licences.\n"]
+    for folder, texts in ((engine_source, _OF_ENGINE), (zig_folder, _OF_ZIG)):
+        for name, place in texts.items():
+            file = folder / place
+            if not file.is_file():
+                raise ToolchainError(
+                    f"the licence of {name} is not at {file}: correct the list in runtime/builder/notices.py"
+                )
+            parts.append(section(name, file.read_text(encoding="utf-8")))
+    return "\n".join(parts)
+
+
+def section(title: str, text: str) -> str:
+    """Return TEXT under TITLE, as the parts of NOTICES look."""
+    return f"{'=' * 78}\n{title}\n{'=' * 78}\n\n{text.strip()}\n"

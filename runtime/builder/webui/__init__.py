@@ -1,0 +1,1 @@
+"""The server's web page, built from the engine's sources with npm."""

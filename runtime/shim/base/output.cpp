@@ -1,0 +1,92 @@
+#include "base/output.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+
+namespace {
+
+[[noreturn]] void fail() {
+    throw std::runtime_error(std::string("cannot write the text to standard output: ") + std::strerror(errno));
+}
+
+// How many bytes at the end of TEXT begin a character without ending it. What is no UTF-8 anyway is not waited for.
+size_t unfinished_size(const std::string &text) {
+    for (size_t size = 1; size <= std::min<size_t>(3, text.size()); ++size) {
+        const auto byte = static_cast<unsigned char>(text[text.size() - size]);
+        if (byte < 0x80 || byte > 0xF4) {
+            return 0;
+        }
+        if (byte >= 0xC0) {
+            const size_t whole = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+            return size < whole ? size : 0;
+        }
+    }
+    return 0;
+}
+
+} // namespace
+
+#ifdef _WIN32
+
+bool is_terminal(std::FILE *stream) {
+    return _isatty(_fileno(stream)) != 0;
+}
+
+Output::Output() {
+    _setmode(_fileno(stdout), _O_BINARY); // or each \n would become \r\n
+}
+
+#else
+
+bool is_terminal(std::FILE *stream) {
+    return isatty(fileno(stream)) != 0;
+}
+
+Output::Output() {
+    errno = 0;
+    if (!is_terminal(stdout) && errno == EBADF) { // closed; a file that is opened later might take its place
+        fail();
+    }
+}
+
+#endif
+
+void Output::write(const std::string &text) {
+    if (text.empty()) {
+        return;
+    }
+    std::string bytes = partial + text;
+    const size_t size = bytes.size() - unfinished_size(bytes);
+    partial = bytes.substr(size);
+    bytes.resize(size);
+    if (std::fwrite(bytes.data(), 1, size, stdout) != size || std::fflush(stdout) != 0) {
+        fail();
+    }
+    if (size > 0) {
+        ends_line = bytes.back() == '\n';
+    }
+}
+
+void Output::finish() {
+    const std::string rest = partial;
+    partial.clear();
+    const bool newline = !ends_line || !rest.empty();
+    if (std::fwrite(rest.data(), 1, rest.size(), stdout) != rest.size() ||
+        (newline && std::fputc('\n', stdout) == EOF) || std::fflush(stdout) != 0) {
+        fail();
+    }
+    ends_line = true;
+}
+
+void Output::line_was_entered() {
+    ends_line = true;
+}

@@ -1,0 +1,169 @@
+#include "completion/prompt_cache.h"
+
+#include "base/engine_log.h"
+#include "base/message.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+
+extern "C" {
+std::FILE *ggml_fopen_os(const char *path, const char *mode); // the engine's own, for names in UTF-8
+std::FILE *ggml_fopen(const char *path, const char *mode);    // ours, for weights
+}
+
+namespace {
+
+constexpr size_t DIGEST_SIZE = 4;
+
+#ifdef _WIN32
+void skip(std::FILE *file, uint64_t size) {
+    _fseeki64(file, static_cast<long long>(size), SEEK_CUR);
+}
+#else
+void skip(std::FILE *file, uint64_t size) {
+    fseeko(file, static_cast<off_t>(size), SEEK_CUR);
+}
+#endif
+
+// FNV-1a: no secret is kept here.
+class Digest {
+  public:
+    void add(const void *data, size_t size) {
+        const auto *bytes = static_cast<const unsigned char *>(data);
+        for (size_t i = 0; i < size; ++i) {
+            state = (state ^ bytes[i]) * 0x100000001b3;
+        }
+    }
+
+    void add(const std::string &text) { add(text.c_str(), text.size() + 1); }
+
+    template <typename Number> void add_number(Number number) { add(&number, sizeof number); }
+
+    std::vector<llama_token> tokens(uint64_t size) const {
+        std::vector<llama_token> result(DIGEST_SIZE);
+        std::memcpy(result.data(), &state, sizeof state);
+        std::memcpy(result.data() + 2, &size, sizeof size);
+        return result;
+    }
+
+  private:
+    uint64_t state = 0xcbf29ce484222325;
+};
+
+// Weights say what a model is, but not all of them are to be read for that.
+void add_sample(Digest &digest, const std::string &path, uint64_t size) {
+    constexpr uint64_t SAMPLES = 16;
+    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(ggml_fopen(path.c_str(), "rb"), std::fclose);
+    char block[4096];
+    for (uint64_t i = 0; file != nullptr && i < SAMPLES; ++i) {
+        digest.add(block, std::fread(block, 1, sizeof block, file.get()));
+        skip(file.get(), size / SAMPLES);
+    }
+}
+
+std::vector<llama_token> digest_of(const common_params &params, const llama_model *model) {
+    Digest digest;
+    const llama_vocab *vocabulary = llama_model_get_vocab(model);
+    for (llama_token token = 0; token < llama_vocab_n_tokens(vocabulary); ++token) {
+        digest.add(llama_vocab_get_text(vocabulary, token));
+    }
+    std::string text(4096, '\0');
+    for (int i = 0; i < llama_model_meta_count(model); ++i) {
+        const int size = llama_model_meta_val_str_by_index(model, i, text.data(), text.size());
+        digest.add(text.data(), std::min(text.size(), static_cast<size_t>(std::max(size, 0))));
+    }
+    digest.add_number(llama_model_n_params(model));
+    add_sample(digest, params.model.path, llama_model_size(model));
+    digest.add_number(params.rope_freq_base);
+    digest.add_number(params.rope_freq_scale);
+    for (const common_adapter_lora_info &adapter : params.lora_adapters) {
+        digest.add(adapter.path);
+        digest.add_number(adapter.scale);
+    }
+    for (const common_control_vector_load_info &vector : params.control_vectors) {
+        digest.add(vector.fname);
+        digest.add_number(vector.strength);
+    }
+    return digest.tokens(llama_model_size(model));
+}
+
+} // namespace
+
+PromptCache::PromptCache(const common_params &params, llama_context *context)
+    : context(context), path(params.path_prompt_cache), all(params.prompt_cache_all),
+      is_read_only(params.prompt_cache_ro) {
+    if (is_wanted()) {
+        digest = digest_of(params, llama_get_model(context));
+    }
+}
+
+// False if there is nothing yet.
+bool PromptCache::is_cache() const {
+    errno = ENOENT;
+    std::FILE *file = ggml_fopen_os(path.c_str(), "rb");
+    if (file == nullptr) {
+        if (errno == ENOENT) {
+            return false;
+        }
+        throw std::runtime_error("cannot read the prompt cache '" + path + "': " + std::strerror(errno));
+    }
+    uint32_t magic = 0;
+    errno = 0;
+    const size_t size = std::fread(&magic, 1, sizeof magic, file);
+    const int reason = std::ferror(file) != 0 ? errno : 0;
+    std::fclose(file);
+    if (reason != 0) {
+        throw std::runtime_error("cannot read the prompt cache '" + path + "': " + std::strerror(reason));
+    }
+    if (size != 0 && magic != LLAMA_SESSION_MAGIC) {
+        throw std::runtime_error("'" + path +
+                                 "' is no prompt cache, and is left alone; name another file with"
+                                 " --prompt-cache");
+    }
+    return size != 0; // an empty one is as good as none
+}
+
+std::vector<llama_token> PromptCache::give_up(const std::string &reason) {
+    llama_memory_clear(llama_get_memory(context), true);
+    complain("the prompt cache '" + path + "' is not used: " + reason);
+    return {};
+}
+
+std::vector<llama_token> PromptCache::load() {
+    if (!is_wanted() || !is_cache()) {
+        return {};
+    }
+    std::vector<llama_token> tokens(digest.size() + llama_n_ctx(context));
+    size_t count = 0;
+    if (!llama_state_load_file(context, path.c_str(), tokens.data(), tokens.size(), &count)) {
+        return give_up(first_engine_error());
+    }
+    tokens.resize(count);
+    if (count < digest.size() || !std::equal(digest.begin(), digest.end(), tokens.begin())) {
+        return give_up("another model made it, or this one with other options");
+    }
+    tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(digest.size()));
+    const llama_pos end = llama_memory_seq_pos_max(llama_get_memory(context), 0) + 1;
+    const auto vocabulary_size = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
+    const bool good = std::all_of(tokens.begin(), tokens.end(),
+                                  [&](llama_token token) { return token >= 0 && token < vocabulary_size; });
+    if (!good || static_cast<size_t>(end) != tokens.size()) {
+        return give_up("it is damaged");
+    }
+    return tokens;
+}
+
+void PromptCache::save(const std::vector<llama_token> &tokens) {
+    if (!is_wanted() || is_read_only) {
+        return;
+    }
+    std::vector<llama_token> content = digest;
+    content.insert(content.end(), tokens.begin(), tokens.end());
+    if (!llama_state_save_file(context, path.c_str(), content.data(), content.size())) {
+        complain("cannot write the prompt cache '" + path + "': " + first_engine_error());
+    }
+}

@@ -1,0 +1,118 @@
+#include "cpu/cpu_variant.h"
+
+#include "base/message.h"
+#include "cpu/cpu_features.h"
+#include "ggml-cpu.h"
+#include "hooks/hooks.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <string>
+
+// One for each entry of runtime/builder/cpu_variants.py, and the baseline.
+#define VARIANT(name) extern "C" ggml_backend_reg_t name##_ggml_backend_cpu_reg()
+
+VARIANT(baseline);
+#if defined(__x86_64__)
+VARIANT(nehalem);
+VARIANT(sandybridge);
+VARIANT(haswell);
+VARIANT(alderlake);
+VARIANT(skylakex);
+VARIANT(zen4);
+#elif defined(__APPLE__)
+VARIANT(i8mm);
+#else
+VARIANT(dotprod);
+VARIANT(fp16);
+VARIANT(i8mm);
+VARIANT(sve);
+#endif
+
+#undef VARIANT
+
+namespace {
+
+struct Variant {
+    const char *name;
+    CpuFeatures needs;
+    ggml_backend_reg_t (*registration)();
+};
+
+#define VARIANT(name, needs)                                                                                           \
+    { #name, needs, name##_ggml_backend_cpu_reg }
+#define ZEN4 (X86_64_V4 | AVX512_VBMI | AVX512_VNNI | AVX512_BF16)
+
+// The first one that a processor can run is the one it runs.
+const Variant VARIANTS[] = {
+#if defined(__x86_64__)
+    {"sapphirerapids", ZEN4 | AMX, zen4_ggml_backend_cpu_reg}, // which asks llamafile_has_amx()
+    VARIANT(zen4, ZEN4),
+    VARIANT(alderlake, X86_64_V3 | AVX_VNNI),
+    VARIANT(skylakex, X86_64_V4),
+    VARIANT(haswell, X86_64_V3),
+    VARIANT(sandybridge, X86_64_V2 | AVX),
+    VARIANT(nehalem, X86_64_V2),
+#elif defined(__APPLE__)
+    VARIANT(i8mm, I8MM),
+#else
+    VARIANT(sve, DOTPROD | FP16 | I8MM | SVE),
+    VARIANT(i8mm, DOTPROD | FP16 | I8MM),
+    VARIANT(fp16, DOTPROD | FP16),
+    VARIANT(dotprod, DOTPROD),
+#endif
+    VARIANT(baseline, 0),
+};
+
+#undef ZEN4
+#undef VARIANT
+
+bool can_run(const Variant &variant) {
+    static const CpuFeatures present = cpu_features();
+    if ((variant.needs & ~present) != 0) {
+        return false;
+    }
+#if defined(__x86_64__)
+    return (variant.needs & AMX) == 0 || ask_for_matrix_registers();
+#else
+    return true;
+#endif
+}
+
+const Variant &choose() {
+    const char *wanted = std::getenv("LLAMAFILE_CPU");
+    const std::string name = wanted == nullptr ? "" : wanted;
+    const auto is_wanted = [&name](const Variant &variant) { return variant.name == name && can_run(variant); };
+    const Variant *found = std::find_if(std::begin(VARIANTS), std::end(VARIANTS), is_wanted);
+    if (found != std::end(VARIANTS)) {
+        return *found;
+    }
+    const Variant &best = *std::find_if(std::begin(VARIANTS), std::end(VARIANTS), can_run);
+    if (!name.empty()) {
+        complain("LLAMAFILE_CPU names nothing that this processor can run; using '" + std::string(best.name) + "'");
+    }
+    return best;
+}
+
+const Variant &chosen() {
+    static const Variant &variant = choose();
+    return variant;
+}
+
+} // namespace
+
+const char *cpu_variant() {
+    return chosen().name;
+}
+
+#if defined(__x86_64__)
+bool llamafile_has_amx() {
+    return (chosen().needs & AMX) != 0;
+}
+#endif
+
+// All that the engine knows of what computes.
+extern "C" ggml_backend_reg_t ggml_backend_cpu_reg() {
+    return chosen().registration();
+}

@@ -1,0 +1,292 @@
+#include "options/flags.h"
+
+#include "completion/system_prompt.h"
+#include "options/gpu_flags.h"
+#include "options/translation.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+
+namespace {
+
+bool is_number(const std::string &text) {
+    char *end = nullptr;
+    std::strtod(text.c_str(), &end);
+    return !text.empty() && *end == '\0';
+}
+
+bool is_count(const std::string &text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
+// How many values a flag has.
+
+size_t none(const Arguments &) {
+    return 0;
+}
+
+size_t one(const Arguments &) {
+    return 1;
+}
+
+size_t state(const Arguments &rest) {
+    static const std::set<std::string> states = {"on", "enabled", "true", "1", "off", "disabled", "false", "0", "auto"};
+    return !rest.empty() && states.count(rest[0]) != 0;
+}
+
+size_t count(const Arguments &rest) {
+    return !rest.empty() && is_count(rest[0]);
+}
+
+size_t numa_strategy(const Arguments &rest) {
+    return !rest.empty() && (rest[0] == "distribute" || rest[0] == "isolate" || rest[0] == "numactl");
+}
+
+// FILE:SCALE, which is how the engine has it, or FILE SCALE.
+size_t file_and_scale(const Arguments &rest) {
+    const bool is_joined = !rest.empty() && is_number(rest[0].substr(rest[0].rfind(':') + 1));
+    return rest.size() > 1 && !is_joined && is_number(rest[1]) ? 2 : 1;
+}
+
+// What becomes of it.
+
+void taken_before(Translator &, const Flag &, const Option &) {}
+
+void no_effect(Translator &to, const Flag &flag, const Option &option) {
+    to.remark(option.name, flag.note);
+}
+
+void renamed(Translator &to, const Flag &flag, const Option &option) {
+    to.pass(flag.engine, option.values);
+}
+
+void switched(Translator &to, const Flag &flag, const Option &option) {
+    to.pass(flag.engine, option.values.empty() ? Arguments{"on"} : option.values);
+}
+
+void numa(Translator &to, const Flag &flag, const Option &option) {
+    to.pass(flag.engine, option.values.empty() ? Arguments{"distribute"} : option.values);
+}
+
+void no_browser(Translator &to, const Flag &, const Option &) {
+    to.choices().opens_browser = false;
+}
+
+void no_sandbox(Translator &to, const Flag &, const Option &) {
+    to.choices().has_sandbox = false;
+}
+
+void locked(Translator &to, const Flag &, const Option &) {
+    to.set_locked();
+}
+
+void unmapped(Translator &to, const Flag &, const Option &) {
+    to.set_mapped(false);
+}
+
+void mapped(Translator &to, const Flag &, const Option &) {
+    to.set_mapped(true);
+}
+
+void context_size(Translator &to, const Flag &flag, const Option &option) {
+    const std::string &value = option.values[0];
+    const bool is_in_kibi = value.size() > 1 && value.size() < 7 && (value.back() == 'k' || value.back() == 'K') &&
+                            is_count(value.substr(0, value.size() - 1));
+    to.pass(flag.engine, {is_in_kibi ? std::to_string(std::stoi(value) * 1024) : value});
+}
+
+void listen(Translator &to, const Flag &, const Option &option) {
+    const std::string &address = option.values[0];
+    const size_t colon = address.rfind(':');
+    std::string host = address.substr(0, colon);
+    if (colon == std::string::npos || !is_count(address.substr(colon + 1))) {
+        to.refuse("'" + option.name + "' takes HOST:PORT, not '" + address + "'");
+        return;
+    }
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+        host = host.substr(1, host.size() - 2);
+    }
+    if (!host.empty()) {
+        to.pass("--host", {host});
+    }
+    to.pass("--port", {address.substr(colon + 1)});
+}
+
+// Two meanings of one letter: an address has a colon, a token's bias a sign.
+void listen_or_bias(Translator &to, const Flag &flag, const Option &option) {
+    if (option.values[0].find(':') != std::string::npos) {
+        listen(to, flag, option);
+    } else {
+        to.pass(option.name, option.values);
+    }
+}
+
+// The engine's completion knows this too, and computes several texts that nobody asked for.
+void on_server(Translator &to, const Flag &, const Option &option) {
+    if (to.circumstances().mode == Mode::COMPLETION) {
+        to.remark(option.name, "on the command line there is one text");
+    } else {
+        to.pass("--parallel", option.values);
+    }
+}
+
+// The engine's is a switch, of the endpoint that shows them; with a number, it is how many there are.
+void slots(Translator &to, const Flag &flag, const Option &option) {
+    if (option.values.empty()) {
+        to.pass(option.name);
+    } else {
+        on_server(to, flag, option);
+    }
+}
+
+void scaled(Translator &to, const Flag &flag, const Option &option) {
+    to.pass(flag.engine, {option.values.size() < 2 ? option.values[0] : option.values[0] + ":" + option.values[1]});
+}
+
+void full_precision(Translator &to, const Flag &, const Option &) {
+    to.pass("--cache-type-k", {"f32"});
+    to.pass("--cache-type-v", {"f32"});
+}
+
+void some_prompt(Translator &to, const Flag &flag, const Option &) {
+    to.pass(flag.engine, {"Once upon a time"});
+}
+
+const char TEMPLATES[] = "--chat talks in the form that the model's own template gives";
+
+// The engine's completion takes these too: with them it converses, and does not continue a text.
+void in_conversation(Translator &to, const Flag &flag, const Option &option) {
+    if (to.circumstances().mode == Mode::COMPLETION) {
+        to.remark(option.name, TEMPLATES);
+    } else {
+        to.pass(flag.engine, option.values);
+    }
+}
+
+void system_prompt_file(Translator &to, const Flag &flag, const Option &option) {
+    if (to.circumstances().mode != Mode::SERVER) {
+        in_conversation(to, flag, option);
+        return;
+    }
+    std::string settings, problem;
+    if (page_settings(option.values[0], settings, problem)) {
+        to.pass("--ui-config", {settings});
+    } else {
+        to.refuse(problem);
+    }
+}
+
+const char FIXED_LOG[] = "the log goes to standard error, or where --log-file says";
+const char NO_COMPILER[] = "nothing is compiled where a llamafile runs";
+const char NO_GUIDANCE[] = "the engine no longer has classifier-free guidance";
+const char NO_LIMITS[] = "the server does not limit its clients";
+const char NO_LOGO[] = "the chat begins without a picture";
+
+const std::vector<Flag> FLAGS = {
+    // llamafile's own; what main.cpp looks for itself comes first.
+    {{"--help", "-h", "-help", "--usage"}, none, taken_before, "", ""},
+    {{"--help-engine"}, none, taken_before, "", ""},
+    {{"--version"}, none, taken_before, "", ""},
+    {{"--server", "--v2"}, none, taken_before, "", ""},
+    {{"--cli"}, none, taken_before, "", ""},
+    {{"--chat"}, none, taken_before, "", ""},
+    {{"--unsealed"}, none, taken_before, "", ""},
+    {{"--nobrowser"}, none, no_browser, "", ""},
+    {{"--unsecure"}, none, no_sandbox, "", ""},
+    {{"--gpu"}, one, gpu, "", ""},
+
+    // Other names and other forms.
+    {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},
+    {{"--url-prefix"}, one, renamed, "--api-prefix", ""},
+    {{"--www-root"}, one, renamed, "--path", ""},
+    {{"--slots-endpoint-disable"}, none, renamed, "--no-slots", ""},
+    {{"--draft", "--draft-n", "--draft-max"}, one, renamed, "--spec-draft-n-max", ""},
+    {{"--draft-min", "--draft-n-min"}, one, renamed, "--spec-draft-n-min", ""},
+    {{"--p-split", "-ps"}, one, renamed, "--spec-draft-p-split", ""},
+    {{"--color", "-co"}, state, switched, "--color", ""},
+    {{"--flash-attn", "-fa"}, state, switched, "--flash-attn", ""},
+    {{"--numa"}, numa_strategy, numa, "--numa", ""},
+    {{"--mlock"}, none, locked, "", ""},
+    {{"--no-mmap"}, none, unmapped, "", ""},
+    {{"--mmap"}, none, mapped, "", ""},
+    {{"--ctx-size", "-c"}, one, context_size, "--ctx-size", ""},
+    {{"--n-gpu-layers", "--gpu-layers", "-ngl"}, one, on_gpu, "", ""},
+    {{"--n-gpu-layers-draft", "--gpu-layers-draft", "-ngld", "--spec-draft-ngl"}, one, on_gpu, "", ""},
+    {{"--tensor-split", "-ts"}, one, on_gpu, "", ""},
+    {{"--split-mode", "-sm"}, one, on_gpu, "", ""},
+    {{"--main-gpu", "-mg"}, one, on_gpu, "", ""},
+    {{"--listen"}, one, listen, "", ""},
+    {{"-l"}, one, listen_or_bias, "", ""},
+    {{"--parallel", "-np"}, one, on_server, "", ""},
+    {{"--slots"}, count, slots, "", ""},
+    {{"--lora-scaled"}, file_and_scale, scaled, "--lora-scaled", ""},
+    {{"--control-vector-scaled"}, file_and_scale, scaled, "--control-vector-scaled", ""},
+    {{"--memory-f32"}, none, full_precision, "", ""},
+    {{"--random-prompt"}, none, some_prompt, "--prompt", ""},
+    {{"--conversation", "-cnv"}, none, in_conversation, "--conversation", ""},
+    {{"--single-turn", "-st"}, none, in_conversation, "--single-turn", ""},
+    {{"--system-prompt", "-sys"}, one, in_conversation, "--system-prompt", ""},
+    {{"--system-prompt-file", "-spf", "-sysf"}, one, system_prompt_file, "--system-prompt-file", ""},
+
+    // Nothing any more.
+    {{"--recompile"}, none, no_effect, "", NO_COMPILER},
+    {{"--nocompile"}, none, no_effect, "", NO_COMPILER},
+    {{"--tinyblas"}, none, no_effect, "", NO_COMPILER},
+    {{"--mul-mat-q", "-mmq"}, none, no_effect, "", NO_COMPILER},
+    {{"--no-mul-mat-q", "-nommq"}, none, no_effect, "", NO_COMPILER},
+    {{"--low-vram"}, none, no_effect, "", "the engine sees itself what fits into a GPU"},
+    {{"--precise"}, none, no_effect, "", "there is one precision, the engine's"},
+    {{"--fast"}, none, no_effect, "", "there is one precision, the engine's"},
+    {{"--iq"}, none, no_effect, "", "all quantizations are always there"},
+    {{"--trap"}, none, no_effect, "", "floating point errors are not trapped"},
+    {{"--trace"}, none, no_effect, "", "calls are not traced"},
+    {{"--logdir", "-ld"}, one, no_effect, "", FIXED_LOG},
+    {{"--log-test"}, none, no_effect, "", FIXED_LOG},
+    {{"--log-enable"}, none, no_effect, "", FIXED_LOG},
+    {{"--log-new"}, none, no_effect, "", FIXED_LOG},
+    {{"--log-append"}, none, no_effect, "", FIXED_LOG},
+    {{"--log-format"}, one, no_effect, "", "the log is text; --log-jsonl makes it JSON"},
+    {{"--cfg-negative-prompt"}, one, no_effect, "", NO_GUIDANCE},
+    {{"--cfg-negative-prompt-file"}, one, no_effect, "", NO_GUIDANCE},
+    {{"--cfg-scale"}, one, no_effect, "", NO_GUIDANCE},
+    {{"--tfs"}, one, no_effect, "", "the engine no longer has tail-free sampling; --min-p and --typical are near it"},
+    {{"--penalize-nl"}, none, no_effect, "", "newlines are penalised like any token"},
+    {{"--no-penalize-nl"}, none, no_effect, "", "newlines are penalised like any token"},
+    {{"--instruct", "-ins"}, none, no_effect, "", TEMPLATES},
+    {{"--chatml", "-cml"}, none, no_effect, "", TEMPLATES},
+    {{"--lora-base"}, one, no_effect, "", "adapters apply to the model itself"},
+    {{"--logits-all"}, none, no_effect, "", "the engine computes what is asked for"},
+    {{"--dump-kv-cache", "-dkvc"}, none, no_effect, "", "the engine no longer prints its cache"},
+    {{"--ascii"}, none, no_effect, "", NO_LOGO},
+    {{"--nologo"}, none, no_effect, "", NO_LOGO},
+    {{"--chatbot-mode"}, none, no_effect, "", "--chat is the chat"},
+    {{"--completion-mode"}, none, no_effect, "", "-p continues a text"},
+    {{"--workers", "-w"}, one, no_effect, "", "the server has as many threads as it has clients"},
+    {{"--keepalive", "-k"}, one, no_effect, "", "connections are kept as long as clients want"},
+    {{"--trust"}, one, no_effect, "", NO_LIMITS},
+    {{"--token-rate"}, one, no_effect, "", NO_LIMITS},
+    {{"--token-burst"}, one, no_effect, "", NO_LIMITS},
+    {{"--token-cidr"}, one, no_effect, "", NO_LIMITS},
+    {{"--ip-header"}, one, no_effect, "", NO_LIMITS},
+    {{"-H"}, one, no_effect, "", "the server sends no other headers"},
+    {{"--db"}, one, no_effect, "", "the server keeps no database"},
+    {{"--db-startup-sql"}, one, no_effect, "", "the server keeps no database"},
+};
+
+} // namespace
+
+const std::vector<Flag> &all_flags() {
+    return FLAGS;
+}
+
+bool Flag::is_other_name() const {
+    return translate == renamed;
+}
+
+const Flag *find_flag(const std::string &name) {
+    const auto found = std::find_if(FLAGS.begin(), FLAGS.end(), [&](const Flag &flag) {
+        return std::find(flag.names.begin(), flag.names.end(), name) != flag.names.end();
+    });
+    return found == FLAGS.end() ? nullptr : &*found;
+}

@@ -1,0 +1,53 @@
+#include "options/gpu_flags.h"
+
+#include "options/translation.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+namespace {
+
+const std::map<std::string, std::string> BRANDS = {
+    {"auto", "auto"},     {"disable", "disable"}, {"disabled", "disable"}, {"nvidia", "nvidia"},
+    {"cublas", "nvidia"}, {"amd", "amd"},         {"rocm", "amd"},         {"rocblas", "amd"},
+    {"hip", "amd"},       {"apple", "apple"},     {"metal", "apple"},
+};
+
+std::string devices_of(const std::vector<Gpu> &gpus, const std::string &brand) {
+    std::string devices;
+    for (const Gpu &usable : gpus) {
+        if (usable.brand == brand) {
+            devices += (devices.empty() ? "" : ",") + usable.device;
+        }
+    }
+    return devices;
+}
+
+} // namespace
+
+void on_gpu(Translator &to, const Flag &, const Option &option) {
+    if (!to.circumstances().gpus.empty()) {
+        to.pass(option.name, option.values);
+    } else if (option.values[0] != "0") {
+        to.remark(option.name, "there is no GPU that this program can use; the CPU computes everything");
+    }
+}
+
+void gpu(Translator &to, const Flag &, const Option &option) {
+    std::string name = option.values[0];
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto brand = BRANDS.find(name);
+    if (brand == BRANDS.end()) {
+        to.refuse("--gpu is auto, nvidia, amd, apple or disable, not '" + option.values[0] + "'");
+        return;
+    }
+    const std::string devices = devices_of(to.circumstances().gpus, brand->second);
+    if (!devices.empty()) {
+        to.pass("--device", {devices});
+    } else if (brand->second == "disable") {
+        to.pass("--device", {"none"});
+    } else if (brand->second != "auto") {
+        to.refuse("--gpu " + option.values[0] + " was asked for, but there is no such GPU that this program can use");
+    }
+}

@@ -1,0 +1,121 @@
+#include "options/translation.h"
+
+#include <algorithm>
+#include <set>
+
+namespace {
+
+// Options for models that are neither in the file nor given by name, and those that stand for several such options.
+const std::set<std::string> ELSEWHERE = {
+    "--models-dir",
+    "--models-preset",
+    "-mu",
+    "--model-url",
+    "-mmu",
+    "--mmproj-url",
+    "-dr",
+    "--docker-repo",
+    "-hf",
+    "-hfr",
+    "--hf-repo",
+    "-hfd",
+    "-hfrd",
+    "--hf-repo-draft",
+    "--spec-draft-hf",
+    "--embd-gemma-default",
+    "--fim-qwen-1.5b-default",
+    "--fim-qwen-3b-default",
+    "--fim-qwen-7b-default",
+    "--fim-qwen-7b-spec",
+    "--fim-qwen-14b-spec",
+    "--fim-qwen-30b-default",
+    "--gpt-oss-20b-default",
+    "--gpt-oss-120b-default",
+    "--vision-gemma-4b-default",
+    "--vision-gemma-12b-default",
+};
+
+const char *place(Mode mode) {
+    switch (mode) {
+    case Mode::COMPLETION:
+        return "command line mode";
+    case Mode::CHAT:
+        return "the chat";
+    default:
+        return "server mode";
+    }
+}
+
+} // namespace
+
+void Translator::pass(const std::string &name, const Arguments &values) {
+    const auto known = is_in.engine.find(name);
+    if (known == is_in.engine.end()) {
+        refuse("the engine has no option '" + name + "'");
+    } else if (is_in.is_sealed && ELSEWHERE.count(name) != 0) {
+        refuse("'" + current + "' names a model elsewhere, but this file uses what it holds; --unsealed allows it");
+    } else if (known->second.modes.count(is_in.mode) == 0) {
+        remark(current, std::string("it means nothing in ") + place(is_in.mode));
+    } else {
+        passed.push_back({name, values});
+    }
+}
+
+void Translator::remark(const std::string &name, const std::string &why) {
+    const std::string text = "'" + name + "' has no effect: " + why;
+    if (std::find(remarks.begin(), remarks.end(), text) == remarks.end()) {
+        remarks.push_back(text);
+    }
+}
+
+void Translator::refuse(const std::string &why) {
+    if (problem.empty()) {
+        problem = why;
+    }
+}
+
+void Translator::add(const Option &option) {
+    current = option.name;
+    if (option.name.empty()) {
+        refuse("'" + option.values.front() + "' belongs to no option; a prompt is given with -p, a model with -m");
+    } else if (!option.is_known) {
+        refuse("there is no option '" + option.name + "'; --help lists llamafile's, --help-engine the engine's");
+    } else if (!option.is_complete) {
+        refuse("'" + option.name + "' needs a value");
+    } else if (const Flag *flag = find_flag(option.name)) {
+        flag->translate(*this, *flag, option);
+    } else {
+        pass(option.name, option.values);
+    }
+}
+
+void Translator::add_load_mode() {
+    if (is_load_mode_set) {
+        pass("--load-mode", {mapped ? (locked ? "mmap+mlock" : "mmap") : (locked ? "mlock" : "none")});
+    }
+}
+
+Translation Translator::finish() {
+    add_load_mode();
+    Translation result;
+    for (const Passed &option : passed) {
+        result.arguments.push_back(option.name);
+        result.arguments.insert(result.arguments.end(), option.values.begin(), option.values.end());
+    }
+    result.choices = chosen;
+    result.remarks = remarks;
+    result.problem = problem;
+    return result;
+}
+
+Translation translate(const Options &options, const Circumstances &circumstances) {
+    Translator translator(circumstances);
+    translator.pass("--no-escape"); // the engine's default is the other one
+    if (circumstances.is_sealed) {
+        translator.pass("--offline");
+    }
+    for (const Option &option : options) {
+        translator.add(option);
+    }
+    return translator.finish();
+}

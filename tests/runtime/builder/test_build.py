@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from runtime import VERSION
+from runtime.builder import build as build_module
+from runtime.builder import engine, toolchain
+from runtime.builder.build import Build, build, builds_in_cache
+from runtime.builder.cache import digest_of
+from runtime.builder.compilation import run_tool
+from runtime.builder.engine import build_engine, engine_key, engine_source
+from runtime.builder.notices import collect_notices
+from runtime.builder.toolchain import TOOLS, compiler_flags, find_toolchain
+from runtime.errors import CompileError, ToolchainError
+from runtime.platforms import PLATFORMS, platform_named
+from tests.conftest import tool
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+
+
+def test_the_tools_are_the_ones_the_extra_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sorted(project["optional-dependencies"]["build"]) == sorted(f"{name}=={TOOLS[name]}" for name in TOOLS)
+
+
+def test_another_version_of_a_tool_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOOLS, "ziglang", "0.1.0")
+    with pytest.raises(ToolchainError, match=r"ziglang has version .* \(expected 0\.1\.0\)"):
+        find_toolchain()
+
+
+def test_a_missing_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOOLS, "no-such-distribution", "1")
+    with pytest.raises(ToolchainError, match=r"llamafile-toolchain\[build\]"):
+        find_toolchain()
+
+
+def test_every_platform_has_a_key_of_its_own() -> None:
+    tools = find_toolchain()
+    assert len({engine_key(platform, tools) for platform in PLATFORMS}) == len(PLATFORMS)
+
+
+@pytest.mark.parametrize("name", ["_HOT", "_COLD"])
+def test_the_key_follows_the_options(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    tools, platform = find_toolchain(), PLATFORMS[0]
+    before = engine_key(platform, tools)
+    monkeypatch.setattr(engine, name, "-O0")
+    assert engine_key(platform, tools) != before
+
+
+def test_flags_carry_no_path_into_the_output() -> None:
+    flags = compiler_flags(PLATFORMS[0], [(Path("/somewhere/source"), "engine")])
+    assert "-ffile-prefix-map=/somewhere/source=engine" in flags
+    assert "-g0" in flags
+
+
+def test_the_environment_of_tools_is_fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CFLAGS", "-march=native")
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    environment = find_toolchain().environment(tmp_path)
+    assert "CFLAGS" not in environment
+    assert (environment["TZ"], environment["LC_ALL"]) == ("UTC", "C")
+
+
+def test_a_tool_that_fails_is_quoted() -> None:
+    with pytest.raises(CompileError, match="cannot do this") as caught:
+        run_tool(["sh", "-c", "echo cannot do this; exit 3"], {"PATH": "/usr/bin:/bin"}, "a test")
+    assert caught.value.what == "a test"
+
+
+def test_steps_of_ninja_are_told() -> None:
+    steps: list[tuple[int, int]] = []
+    script = "echo '[1/2] one'; echo noise; echo '[2/2] two'"
+    run_tool(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "a test", lambda done, of: steps.append((done, of)))
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_a_program_is_the_same_bytes_wherever_it_is_linked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The shim is compiled and linked in two caches with different names, over one engine."""
+    platform = platform_named("host")
+    shared = build_engine(platform, find_toolchain())
+    monkeypatch.setattr(build_module, "build_engine", lambda *_: shared)
+    made: list[Build] = []
+    for folder in ("one", "another/folder"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
+        # zig's own libraries need not be compiled again for this.
+        monkeypatch.setattr(toolchain, "cache_root", lambda: shared.folder.parents[1])
+        made.append(build(platform, with_pages=False))
+    assert made[0].path != made[1].path
+    assert digest_of([made[0].path]) == digest_of([made[1].path])
+    assert made[0].notices.read_text() == made[1].notices.read_text()
+
+
+def test_only_what_is_built_is_found(cache: Path) -> None:
+    assert builds_in_cache() == []
+
+
+def test_a_missing_licence_stops_the_build(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match=r"licence of llama\.cpp and ggml"):
+        collect_notices(tmp_path, tmp_path)
+
+
+def test_the_recipe_does_not_see_where_it_is_built(tmp_path: Path) -> None:
+    """Configured inside somebody's git repository and outside of one, the engine is compiled by the same commands."""
+    repository, outside = tmp_path / "repository", tmp_path / "outside"
+    git = [tool("git"), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "init", "--quiet", str(repository)], check=True)
+    subprocess.run([*git, "-C", str(repository), "commit", "--quiet", "--allow-empty", "-m", "one"], check=True)
+    commands = []
+    for folder in (repository, outside):
+        source, work = folder / "source", folder / "work"
+        shutil.copytree(engine_source(), source)
+        work.mkdir()
+        engine._configure(platform_named("host"), find_toolchain(), source, work)
+        generated = [path for path in sorted(work.rglob("*")) if path.suffix in {".ninja", ".cpp", ".h"}]
+        texts = [path.read_text().replace(str(folder), "FOLDER") for path in generated if path.is_file()]
+        commands.append(texts)
+    assert commands[0] == commands[1]

@@ -1,0 +1,202 @@
+"""Finding the end of an archive: where its central directory is, from the records behind it.
+
+Offsets are absolute from the first byte of the file, also when a program stands before the archive. An archive whose
+offsets count from somewhere else is refused: appending to it would make a file that readers understand differently.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from zipalign.cursor import Cursor
+from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipalignError, ZipFormatError
+from zipalign.output_file import opened
+from zipalign.records import NO_U16, NO_U32, CentralHeader, EndRecord, Zip64EndRecord, Zip64Locator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["End", "end_at", "find_end", "has_zip64_end"]
+
+_SEARCHED: Final = EndRecord.STRUCT.size + 0xFFFF  # the farthest from the end of the file that an end record can start
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the end records say, checked against each other and against the file."""
+
+    entries: int
+    directory_offset: int
+    directory_size: int
+    archive_end: int  # the first byte behind the end record's comment
+    comment: bytes
+    zip64: bool  # a ZIP64 end record is there
+
+
+def find_end(fd: int, file_size: int, path: Path | str) -> End:
+    """Find the archive that ends with the file; `path` is for the message when there is none.
+
+    Raises:
+        NotAnArchiveError: nothing at the end of the file is an end record.
+        TrailingDataError: an archive ends shortly before the end of the file.
+        ZipFormatError: the end records are damaged or contradict each other or the file.
+    """
+    tail_offset = max(0, file_size - _SEARCHED)
+    tail = os.pread(fd, file_size - tail_offset, tail_offset)
+    candidates = list(_candidates(tail, tail_offset))
+    fitting = [record for record in candidates if _comment_end(record, tail, tail_offset) == file_size]
+    real = [record for record in fitting if _is_plausible(fd, record)]
+    if not fitting:
+        for record in candidates:
+            if _is_plausible(fd, record):
+                raise _misfit(record, _comment_end(record, tail, tail_offset), file_size)
+        hint = "if adding to it was interrupted, run zipalign --recover"
+        reason = f"{path} is not a ZIP archive: there is no end record at its end ({hint})"
+        raise NotAnArchiveError(reason, path=path)
+    if len(real) > 1:
+        reason = f"two end records claim the end of the file (the other is at offset {real[1]:#x})"
+        raise ZipFormatError(reason, offset=real[0], field="end.signature")
+    chosen = real[0] if real else fitting[0]
+    end = end_at(fd, chosen)
+    if EndRecord.SIGNATURE in end.comment:
+        raise ZipFormatError("the archive's comment contains an end record", offset=chosen, field="end.comment")
+    return end
+
+
+def has_zip64_end(path: Path | str) -> bool:
+    """Tell whether a file ends with an archive whose end records have ZIP64 form; False also when it is damaged."""
+    try:
+        with opened(path) as fd:
+            return find_end(fd, os.fstat(fd).st_size, path).zip64
+    except (FileNotFoundError, ZipalignError):
+        return False
+
+
+def end_at(fd: int, record_offset: int) -> End:
+    """Read the end record at `record_offset` and the ZIP64 records before it.
+
+    Raises:
+        ZipFormatError: they are damaged or contradict each other or the file.
+    """
+    head = os.pread(fd, EndRecord.STRUCT.size + 0xFFFF, record_offset)
+    return _check_end(fd, record_offset, EndRecord.unpack(Cursor(head, record_offset)))
+
+
+def _check_end(fd: int, record_offset: int, record: EndRecord) -> End:
+    locator_offset = record_offset - Zip64Locator.STRUCT.size
+    located = os.pread(fd, Zip64Locator.STRUCT.size, locator_offset) if locator_offset >= 0 else b""
+    if located.startswith(Zip64Locator.SIGNATURE):
+        wide = _zip64_record(fd, Zip64Locator.unpack(Cursor(located, locator_offset)), locator_offset)
+        _check_agreement(record, wide, record_offset)
+        directory_end = locator_offset - Zip64EndRecord.STRUCT.size
+    else:
+        wide = None
+        directory_end = record_offset
+    source = wide or record
+    _check_disks(source, record_offset)
+    if wide is None and directory_end >= Zip64EndRecord.STRUCT.size:
+        _check_no_orphan(fd, record, directory_end)
+    _check_span(source.directory_offset, source.directory_size, directory_end)
+    archive_end = record_offset + EndRecord.STRUCT.size + len(record.comment)
+    span = (source.directory_offset, source.directory_size)
+    return End(source.entries, *span, archive_end, record.comment, wide is not None)
+
+
+def _candidates(tail: bytes, tail_offset: int) -> Iterator[int]:
+    at = tail.rfind(EndRecord.SIGNATURE)
+    while at >= 0:
+        if len(tail) - at >= EndRecord.STRUCT.size:
+            yield tail_offset + at
+        at = tail.rfind(EndRecord.SIGNATURE, 0, at + 3)
+
+
+def _comment_end(record_offset: int, tail: bytes, tail_offset: int) -> int:
+    comment_offset = record_offset - tail_offset + EndRecord.STRUCT.size
+    comment_size = int.from_bytes(tail[comment_offset - 2 : comment_offset], "little")
+    return tail_offset + comment_offset + comment_size
+
+
+def _is_plausible(fd: int, record_offset: int) -> bool:
+    """Tell an end record from the same four bytes in a program or a model: a directory must stand where it says."""
+    fixed = os.pread(fd, EndRecord.STRUCT.size, record_offset)
+    without_comment = EndRecord.unpack(Cursor(fixed[:-2] + bytes(2), record_offset))
+    try:
+        end = _check_end(fd, record_offset, without_comment)
+    except ZipFormatError:
+        return False
+    return end.entries == 0 or os.pread(fd, 4, end.directory_offset) == CentralHeader.SIGNATURE
+
+
+def _misfit(record_offset: int, comment_end: int, file_size: int) -> ZipFormatError:
+    if comment_end < file_size:
+        return TrailingDataError(comment_end, file_size - comment_end)
+    reason = f"the archive's comment runs past the end of the file (got {comment_end}, the file has {file_size} bytes)"
+    return ZipFormatError(reason, offset=record_offset, field="end.comment_size")
+
+
+def _zip64_record(fd: int, locator: Zip64Locator, locator_offset: int) -> Zip64EndRecord:
+    if locator.disks != 1 or locator.record_disk != 0:
+        reason = f"the archive is one of several disks (got {locator.disks}, expected 1)"
+        raise UnsupportedZipError(reason, offset=locator_offset, field="locator.disks")
+    expected = locator_offset - Zip64EndRecord.STRUCT.size
+    data = os.pread(fd, Zip64EndRecord.STRUCT.size, max(expected, 0))
+    if locator.record_offset != expected or not data.startswith(Zip64EndRecord.SIGNATURE):
+        reason = f"the ZIP64 end record is not where its locator says (got {locator.record_offset:#x})"
+        raise ZipFormatError(reason, offset=locator_offset, field="locator.record_offset")
+    record = Zip64EndRecord.unpack(Cursor(data, expected))
+    if record.record_size != Zip64EndRecord.BODY_SIZE:
+        reason = f"the ZIP64 end record has extensible data (got size {record.record_size}, expected 44)"
+        raise UnsupportedZipError(reason, offset=expected, field="end64.record_size")
+    return record
+
+
+def _check_agreement(record: EndRecord, wide: Zip64EndRecord, offset: int) -> None:
+    for field, limit in (
+        ("disk", NO_U16),
+        ("directory_disk", NO_U16),
+        ("entries_on_disk", NO_U16),
+        ("entries", NO_U16),
+        ("directory_size", NO_U32),
+        ("directory_offset", NO_U32),
+    ):
+        narrow, full = getattr(record, field), getattr(wide, field)
+        # llamafile's zipalign writes the low bits where the specification asks for all ones.
+        if narrow not in {limit, full & limit}:
+            reason = f"the two end records disagree on {field} (got {narrow} and {full})"
+            raise ZipFormatError(reason, offset=offset, field=f"end.{field}")
+
+
+def _check_disks(record: EndRecord | Zip64EndRecord, offset: int) -> None:
+    if record.disk or record.directory_disk:
+        reason = f"the archive is one of several disks (got disk {record.disk}, expected 0)"
+        raise UnsupportedZipError(reason, offset=offset, field="end.disk")
+    if record.entries_on_disk != record.entries:
+        reason = f"the end record counts two numbers of entries (got {record.entries_on_disk} and {record.entries})"
+        raise ZipFormatError(reason, offset=offset, field="end.entries_on_disk")
+
+
+def _check_no_orphan(fd: int, record: EndRecord, directory_end: int) -> None:
+    """Refuse a ZIP64 end record whose locator is missing: readers disagree on whether it counts."""
+    orphan = directory_end - Zip64EndRecord.STRUCT.size
+    outside = record.directory_offset + record.directory_size <= orphan
+    if outside and os.pread(fd, 4, orphan) == Zip64EndRecord.SIGNATURE:
+        raise ZipFormatError("a ZIP64 end record has no locator", offset=orphan, field="locator.signature")
+
+
+def _check_span(offset: int, size: int, directory_end: int) -> None:
+    if offset + size == directory_end:
+        return
+    prefix = directory_end - size - offset
+    if offset > directory_end or size > directory_end:
+        reason = f"the directory is said to be outside the file (got offset {offset:#x}, size {size})"
+    elif prefix > 0:
+        reason = (
+            f"{prefix} bytes lie between the directory and its end record, or offsets do not count from the start"
+            f" of the file (got directory end {offset + size:#x}, expected {directory_end:#x}; zip -A mends offsets)"
+        )
+    else:
+        reason = f"the directory overlaps its end record (got end {offset + size:#x}, expected {directory_end:#x})"
+    raise ZipFormatError(reason, offset=offset, field="end.directory_offset")
