@@ -82,3 +82,40 @@ def test_files_in_code_style_exist(page: str) -> None:
 def test_the_changelog_has_the_version_of_the_package() -> None:
     versions = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert versions[:2] == ["Unreleased", metadata.version("llamafile-toolchain")]
+
+
+def architecture() -> str:
+    return (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", ["apepack", "assimilate", "runtime", "zipalign"])
+def test_every_module_is_in_the_architecture(package: str) -> None:
+    """A folder's row names all of its modules, and no others."""
+    for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
+        name = str(folder.relative_to(ROOT))
+        (cell,) = re.findall(rf"^\| `{name}/` \| .+ \| (.+) \|$", architecture(), re.MULTILINE)
+        stems = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")}
+        assert set(re.findall(r"`(\w+)`", cell)) == stems, name
+
+
+def test_every_file_of_the_shim_is_in_the_architecture() -> None:
+    sources = [path for path in (ROOT / "runtime" / "shim").rglob("*") if path.suffix in {".cpp", ".h"}]
+    for folder in {path.parent for path in sources if path.parent.name != "webui"}:
+        name = f"`{folder.name}/`" if folder.name != "shim" else "top"
+        (cell,) = re.findall(rf"^\| {name} \| (.+) \| .+ \|$", architecture(), re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", cell)) == {path.stem for path in sources if path.parent == folder}, name
+
+
+def test_the_map_of_the_bytes_has_the_offsets_of_the_code() -> None:
+    from apepack.format.prologue import HEAD_COPY_OFFSET, HEAD_SIZE, PROLOGUE_SIZE
+    from runtime.image.embedding import IMAGE_ALIGNMENT
+    from zipalign.layout import END_SIZE
+    from zipalign.records import EndRecord, Zip64EndRecord, Zip64Locator
+
+    offsets = re.findall(r"^\| (0x\w+) \|", architecture(), re.MULTILINE)
+    assert [int(offset, 16) for offset in offsets] == [
+        HEAD_SIZE - 4, HEAD_SIZE, HEAD_COPY_OFFSET, PROLOGUE_SIZE, IMAGE_ALIGNMENT
+    ]  # fmt: skip  # a list
+    ends = [int(size) for size in re.findall(r"^\| end - (\d+) \|", architecture(), re.MULTILINE)]
+    sizes = [record.STRUCT.size for record in (Zip64EndRecord, Zip64Locator, EndRecord)]
+    assert ends == [END_SIZE, END_SIZE - sizes[0], sizes[2]]
