@@ -220,7 +220,7 @@ def test_f4_the_bsds_know_it_for_theirs(system: str, linker: str) -> None:
     stated = {
         "FreeBSD": f"FreeBSD {number // 100000}.{number // 1000 % 100}",
         "NetBSD": f"NetBSD {number // 10**8}.{number // 10**6 % 100}",
-        "OpenBSD": "OpenBSD 7.8 (whose libraries it was linked for; the file names no version)",
+        "OpenBSD": "OpenBSD 7.8 (linked with its libraries; the file states no version)",
     }
     assert stated[system] in rows_by_platform()[platform.name][0]
     assert (number == 0) is (system == "OpenBSD")
