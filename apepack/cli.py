@@ -23,10 +23,10 @@ _ARGUMENTS = "apepack.arguments"
 def main() -> NoReturn:
     """Run the command and exit."""
     from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does without
-    from runtime.errors import RuntimeBuildError  # noqa: PLC0415  # the same
+    from runtime.errors import RuntimePackageError  # noqa: PLC0415  # the same
     from zipalign.errors import ZipalignError  # noqa: PLC0415  # the same
 
-    console.main(command, (ApepackError, RuntimeBuildError, ZipalignError))
+    console.main(command, (ApepackError, RuntimePackageError, ZipalignError))
 
 
 class _WithArguments(click.Command):

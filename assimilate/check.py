@@ -15,7 +15,7 @@ from assimilate.lief_oracle import READERS, find_lief, verify
 from assimilate.native import check_program, program_of, to_native
 from assimilate.target import WINDOWS
 from assimilate.view import view_of
-from runtime.errors import RuntimeBuildError
+from runtime.errors import RuntimePackageError
 from runtime.image import linux_platform_name, read_image
 from runtime.image.code_signature import check_code_signature
 from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader
@@ -146,7 +146,7 @@ def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
     """Return what WORK finds out, or BLANK with what is wrong."""
     try:
         return work()
-    except (ApepackError, AssimilateError, RuntimeBuildError) as error:
+    except (ApepackError, AssimilateError, RuntimePackageError) as error:
         return replace(blank, fault=str(error))
 
 

@@ -30,10 +30,10 @@ def main() -> NoReturn:
 def _errors() -> tuple[type[Exception], ...]:
     from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does without
     from assimilate.errors import AssimilateError  # noqa: PLC0415  # the same
-    from runtime.errors import RuntimeBuildError  # noqa: PLC0415  # the same
+    from runtime.errors import RuntimePackageError  # noqa: PLC0415  # the same
     from zipalign.errors import ZipalignError  # noqa: PLC0415  # the same
 
-    return (AssimilateError, ApepackError, RuntimeBuildError, ZipalignError)
+    return (AssimilateError, ApepackError, RuntimePackageError, ZipalignError)
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's

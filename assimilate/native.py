@@ -87,7 +87,7 @@ def program_of(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
 
     Raises:
         LayoutError: it is not what the script says.
-        RuntimeBuildError: it is a damaged program.
+        ImageError: it is a damaged program.
     """
     program = expand_image(bytes(data[unpacked.offset : unpacked.stored_end]), unpacked)
     image = read_image(program)

@@ -10,7 +10,7 @@ import click
 
 from runtime.builder.build import build, builds_in_cache
 from runtime.builder.webui.build import build_pages
-from runtime.errors import RuntimeBuildError
+from runtime.errors import RuntimePackageError
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
 
@@ -29,7 +29,7 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
         """Return the platforms that VALUE means."""
         try:
             return PLATFORMS if value == "all" else (platform_named(value),)
-        except RuntimeBuildError as error:
+        except RuntimePackageError as error:
             self.fail(str(error), param, ctx)
 
 
@@ -96,7 +96,7 @@ def _print_table() -> None:
 
 def main() -> NoReturn:
     """Run the command as this process."""
-    console.main(command, (RuntimeBuildError,))
+    console.main(command, (RuntimePackageError,))
 
 
 if __name__ == "__main__":

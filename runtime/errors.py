@@ -1,4 +1,7 @@
-"""What can go wrong while runtime builds are made, found or read."""
+"""The errors of this package: one root, and a family each for builds, GGUF files and options.
+
+Those of native images are in runtime/image/errors.py.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,30 @@ __all__ = [
     "AnchorError",
     "ArgumentsError",
     "ArtifactError",
+    "BuildError",
     "CacheError",
     "CompileError",
     "ContainerError",
     "ContextFullError",
+    "GgufError",
     "GgufFormatError",
+    "InvalidOptionError",
     "ModelError",
     "OptionError",
     "PagesError",
     "PromptError",
-    "RuntimeBuildError",
+    "RuntimePackageError",
     "ToolchainError",
     "UnknownPlatformError",
 ]
 
 
-class RuntimeBuildError(Exception):
+class RuntimePackageError(Exception):
     """The root of this package's errors; its text is a sentence for the user."""
 
 
-class UnknownPlatformError(RuntimeBuildError):
-    """A platform was asked for that is not in the table."""
+class UnknownPlatformError(RuntimePackageError):
+    """A platform name that is not in the table."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         self.name = name
@@ -39,7 +45,11 @@ class UnknownPlatformError(RuntimeBuildError):
         super().__init__(f"there is no platform {name!r} (choose from {', '.join(known)})")
 
 
-class CacheError(RuntimeBuildError):
+class BuildError(RuntimePackageError):
+    """A runtime, a loader or the web page cannot be built."""
+
+
+class CacheError(BuildError):
     """The cache folder cannot be written."""
 
     def __init__(self, folder: Path, cause: OSError) -> None:
@@ -49,11 +59,11 @@ class CacheError(RuntimeBuildError):
         )
 
 
-class ArtifactError(RuntimeBuildError):
+class ArtifactError(BuildError):
     """A pinned input could not be downloaded, or is not what was pinned."""
 
 
-class AnchorError(RuntimeBuildError):
+class AnchorError(BuildError):
     """An edit of the engine's source found its anchor less or more often than it should."""
 
     def __init__(self, file: str, anchor: str, found: int, expected: int) -> None:
@@ -67,11 +77,11 @@ class AnchorError(RuntimeBuildError):
         )
 
 
-class ToolchainError(RuntimeBuildError):
+class ToolchainError(BuildError):
     """A tool of the build is missing or of another version than the pinned one."""
 
 
-class CompileError(RuntimeBuildError):
+class CompileError(BuildError):
     """A compiler or linker run failed; the log says why."""
 
     def __init__(self, what: str, log: str) -> None:
@@ -80,34 +90,18 @@ class CompileError(RuntimeBuildError):
         super().__init__(f"{what} failed:\n{log}")
 
 
-class ContainerError(RuntimeBuildError):
-    """A file that is to hold weights holds none, or none that can be used where they lie.
-
-    Attributes:
-        path: the file, as it was named.
-    """
-
-    def __init__(self, message: str, *, path: str) -> None:
-        self.path = path
-        super().__init__(message)
-
-
-class PagesError(RuntimeBuildError):
+class PagesError(BuildError):
     """The server's web page could not be built."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"cannot build the web page: {problem}; llamafile-build --no-pages builds without it")
 
 
-class ArgumentsError(RuntimeBuildError, ValueError):
-    """An `.args` file is damaged."""
-
-    def __init__(self, problem: str, line: int) -> None:
-        self.line = line
-        super().__init__(f".args: {problem} in line {line}")
+class GgufError(RuntimePackageError):
+    """A model file cannot be found, read or run."""
 
 
-class GgufFormatError(RuntimeBuildError, ValueError):
+class GgufFormatError(GgufError, ValueError):
     """A GGUF file is cut off, or says something that the engine refuses.
 
     Attributes:
@@ -121,23 +115,27 @@ class GgufFormatError(RuntimeBuildError, ValueError):
         super().__init__(f"{reason} at offset {offset:#x}")
 
 
-class ModelError(RuntimeBuildError, ValueError):
+class ModelError(GgufError, ValueError):
     """A sound GGUF file with a model that the portable runtime cannot run."""
 
 
-class ContextFullError(RuntimeBuildError):
-    """There are more tokens than the context has room for.
+class ContainerError(GgufError):
+    """A file that is to hold weights holds none, or none that can be used where they lie.
 
     Attributes:
-        size: how many it has room for.
+        path: the file, as it was named.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        super().__init__(f"the context is full: it has room for {size} tokens (-c)")
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
 
 
-class OptionError(RuntimeBuildError, ValueError):
+class OptionError(RuntimePackageError, ValueError):
+    """An option, an `.args` file or a prompt is invalid."""
+
+
+class InvalidOptionError(OptionError):
     """The portable runtime was started with options that make no sense, or that it does not have.
 
     Attributes:
@@ -149,5 +147,25 @@ class OptionError(RuntimeBuildError, ValueError):
         super().__init__(message)
 
 
-class PromptError(RuntimeBuildError, ValueError):
+class ArgumentsError(OptionError):
+    """An `.args` file is damaged."""
+
+    def __init__(self, problem: str, line: int) -> None:
+        self.line = line
+        super().__init__(f".args: {problem} in line {line}")
+
+
+class PromptError(OptionError):
     """A prompt is empty, or too long for the context."""
+
+
+class ContextFullError(OptionError):
+    """There are more tokens than the context has room for.
+
+    Attributes:
+        size: how many it has room for.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"the context is full: it has room for {size} tokens (-c)")

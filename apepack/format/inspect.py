@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from apepack.errors import LayoutError
 from apepack.format.prologue import WINDOW_SIZE, Magic, parse_prologue
 from apepack.format.unpacked import expand_image
-from runtime.errors import RuntimeBuildError
+from runtime.errors import RuntimePackageError
 from runtime.image import linux_platform_name, read_image
 from runtime.image.elf import read_segments
 from runtime.image.pe import LFANEW_OFFSET
@@ -56,7 +56,7 @@ def check_carried(data: memoryview) -> None:
             read_segments(table, header.phoff, len(data))
         if _has_windows_headers(data, prologue):
             read_image(data)
-    except RuntimeBuildError as error:
+    except RuntimePackageError as error:
         raise LayoutError(f"a program in it is damaged: {error}") from error
     for image in prologue.unpacked:
         expand_image(bytes(data[image.offset : image.stored_end]), image)

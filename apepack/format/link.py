@@ -15,7 +15,7 @@ from apepack.format.script import BLOCK_SIZE, MappedProgram, UnpackedProgram, ca
 from apepack.format.unpacked import UnpackedImage, compress_image
 from apepack.format.windows import check_windows, embed_windows, windows_headers
 from runtime.builder.loaders import loader_bytes
-from runtime.errors import RuntimeBuildError
+from runtime.errors import RuntimePackageError
 from runtime.image import Image, read_image
 from runtime.image.elf import Elf, ElfHeader, Machine
 from runtime.image.embedding import check_embeddable
@@ -94,7 +94,7 @@ def read_program(path: Path) -> Program:
             check_embeddable(image.headers)
         else:
             check_unpackable(image, data)
-    except RuntimeBuildError as error:
+    except RuntimePackageError as error:
         raise InputError(path, str(error)) from error
     return Program(path, image, data, compress_image(data) if image.platform.launch == Launch.UNPACKED else b"")
 
@@ -115,7 +115,7 @@ def link(
     Raises:
         InputError: a program cannot be linked, or two are for the same platform.
         OutputError: OUTPUT is one of the programs.
-        RuntimeBuildError: the loader cannot be made.
+        BuildError: the loader cannot be built.
     """
     for path in paths:
         if output.exists() and output.samefile(path):

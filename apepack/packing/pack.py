@@ -123,7 +123,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
         LintError: the files do not make a llamafile that works.
         OutputError: OUTPUT is one of the inputs, or cannot be made.
         VerificationError: what is read back is not what was written.
-        RuntimeBuildError, ZipalignError: as the called packages do.
+        RuntimePackageError, ZipalignError: as the called packages do.
     """
     output = output.resolve()  # where it is a symbolic link, what it leads to is replaced
     inputs = [*contents.files, *([runtime] if runtime else [])]

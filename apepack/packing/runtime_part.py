@@ -70,7 +70,7 @@ def cached_programs(magic: Magic) -> list[Path]:
     """Return the runtime builds in the cache that a file beginning with MAGIC can start.
 
     Raises:
-        RuntimeBuildError: the tools that made them are not installed.
+        BuildError: the tools that built them are not installed.
     """
     builds = builds_in_cache()
     return [item.path for item in builds if magic is Magic.MZ or item.platform.launch is not Launch.PE]
@@ -85,7 +85,7 @@ def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable:
     """Return what link_runtime() would make, without writing anything.
 
     Raises:
-        ApepackError, RuntimeBuildError: as link_runtime() does.
+        ApepackError, RuntimePackageError: as link_runtime() does.
     """
     opening = _opening(programs)
     part = _part(plan_link(programs, magic=magic, opening=opening), opening)
@@ -100,7 +100,7 @@ def link_runtime(
     Unless PORTABLE says no, what llamafile-build made comes with what Python needs to run models as well.
 
     Raises:
-        ApepackError, RuntimeBuildError, ZipalignError: as link() does.
+        ApepackError, RuntimePackageError, ZipalignError: as link() does.
     """
     opening = _opening(programs)
     members = _members(programs, portable=portable)

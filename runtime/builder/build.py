@@ -52,7 +52,7 @@ def build(platform: Platform, progress: Callable[[int, int], None] | None = None
     Without pages it has no web page, and Node is not needed. PROGRESS is told the steps done and the steps of all.
 
     Raises:
-        RuntimeBuildError: an input cannot be had or a tool said no; nothing half-made is left behind.
+        BuildError: an input is missing or a tool failed; no partial result is left behind.
     """
     tools = find_toolchain()
     program_key = _program_key(platform, tools)

@@ -1,17 +1,21 @@
-"""What can be wrong with a native image."""
+"""The errors of native images."""
 
 from __future__ import annotations
 
-from runtime.errors import RuntimeBuildError
+from runtime.errors import RuntimePackageError
 
-__all__ = ["ImageFormatError", "NotAnImageError", "NotEmbeddableError", "UnsignedImageError"]
+__all__ = ["ImageError", "ImageFormatError", "NotAnImageError", "NotEmbeddableError", "UnsignedImageError"]
 
 
-class NotAnImageError(RuntimeBuildError):
+class ImageError(RuntimePackageError):
+    """A native image cannot be read or used."""
+
+
+class NotAnImageError(ImageError):
     """The bytes are no native program of a kind we know."""
 
 
-class ImageFormatError(RuntimeBuildError, ValueError):
+class ImageFormatError(ImageError, ValueError):
     """The bytes begin like a native program, but it is damaged or of a variety we do not read.
 
     Attributes:
@@ -25,14 +29,14 @@ class ImageFormatError(RuntimeBuildError, ValueError):
         super().__init__(f"{field}: {message} at offset {offset:#x}")
 
 
-class UnsignedImageError(RuntimeBuildError):
+class UnsignedImageError(ImageError):
     """A macOS program without a code signature, which macOS kills where the machine is arm64."""
 
     def __init__(self) -> None:
         super().__init__("it has no code signature")
 
 
-class NotEmbeddableError(RuntimeBuildError, ValueError):
+class NotEmbeddableError(ImageError, ValueError):
     """A sound program that cannot become part of an APE.
 
     Attributes:

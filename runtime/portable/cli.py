@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from runtime import VERSION
 from runtime.args import parse_arguments
-from runtime.errors import OptionError, RuntimeBuildError
+from runtime.errors import InvalidOptionError, RuntimePackageError
 from runtime.portable.container import open_container
 from runtime.portable.output import Output
 from runtime.portable.prompt import Prompt, unescaped
@@ -85,18 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the text has gone; nothing is to be said, and nothing to be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (RuntimeBuildError, ZipalignError, OSError, MemoryError, ModuleNotFoundError) as error:
+    except (RuntimePackageError, ZipalignError, OSError, MemoryError, ModuleNotFoundError) as error:
         _complain(_sentence(error))
         return 1
 
 
 def _run(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    with contextlib.suppress(OptionError):  # with the default arguments, it may be none
+    with contextlib.suppress(InvalidOptionError):  # with the default arguments, it may be none
         if _answers(settings_of(arguments)):
             return 0
     if name is None:
-        raise OptionError("the file comes first: a llamafile or a GGUF file; --help says what may follow", "")
+        raise InvalidOptionError("the file comes first: a llamafile or a GGUF file; --help says what may follow", "")
     container = open_container(name)
     settings = settings_of(merged_arguments(parse_arguments(container.args or b""), arguments))
     if not _answers(settings):
@@ -117,13 +117,13 @@ def _answers(settings: Settings) -> bool:
 def _complete(container: Container, settings: Settings) -> None:
     if settings.words:
         word = settings.words[0]
-        raise OptionError(f"'{word}' belongs to no option; a prompt is given with -p, a model with -m", word)
+        raise InvalidOptionError(f"'{word}' belongs to no option; a prompt is given with -p, a model with -m", word)
     if settings.without_effect:
         named = ", ".join(f"'{name}'" for name in dict.fromkeys(settings.without_effect))
         _complain(f"without effect in the portable runtime: {named}")
     completes = settings.completes if settings.completes is not None else settings.prompt is not None
     if not completes:
-        raise OptionError("the portable runtime continues a text, -p TEXT; page and API are the native program's", "-p")
+        raise InvalidOptionError("the portable runtime continues a text, -p TEXT; page and API are the native program's", "-p")
     if sys.stdout is None:
         raise OSError("cannot write the text to standard output: it is closed")
     prompt = (settings.prompt or Prompt()).read(container)
@@ -142,7 +142,7 @@ def _write(container: Container, settings: Settings, prompt: bytes) -> None:
             output.write(prompt)
         for piece in completion.pieces(settings.count):
             output.write(piece)
-    except (RuntimeBuildError, MemoryError):
+    except (RuntimePackageError, MemoryError):
         output.finish()  # or what is wrong would continue the text's last line
         raise
     output.finish()

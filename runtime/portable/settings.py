@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.args import PLACEHOLDER
-from runtime.errors import OptionError
+from runtime.errors import InvalidOptionError
 from runtime.portable.native_options import REFUSED, native_value_count
 from runtime.portable.prompt import Prompt
 
@@ -113,12 +113,12 @@ def settings_of(arguments: Sequence[str]) -> Settings:
     """Return what ARGUMENTS ask for.
 
     Raises:
-        OptionError: there is no such option here, or it has no value, or one that it cannot have.
+        InvalidOptionError: there is no such option here, or it has no value, or one that it cannot have.
     """
     found: dict[str, Any] = dict.fromkeys(_SEVERAL, ())
     for name, values in _options(arguments):
         if name in REFUSED:
-            raise OptionError(f"'{name}' is beyond the portable runtime; the native program can do it", name)
+            raise InvalidOptionError(f"'{name}' is beyond the portable runtime; the native program can do it", name)
         field, value = _meaning(name, values)
         found[field] = (*found[field], value) if field in _SEVERAL else value
     return Settings(**found)
@@ -137,7 +137,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
             name = name.replace("_", "-")
         end = at + 1 + _value_count(name, arguments[at + 1 :])
         if end > len(arguments):
-            raise OptionError(f"'{name}' needs a value", name)
+            raise InvalidOptionError(f"'{name}' needs a value", name)
         yield name, arguments[at + 1 : end]
         at = end
 
@@ -147,7 +147,7 @@ def _value_count(name: str, rest: Sequence[str]) -> int:
         return int(name in _CONVERTERS)
     count = native_value_count(name, rest)
     if count is None:
-        raise OptionError(f"there is no option '{name}'; --help lists those of the portable runtime", name)
+        raise InvalidOptionError(f"there is no option '{name}'; --help lists those of the portable runtime", name)
     return count
 
 
@@ -161,4 +161,4 @@ def _meaning(name: str, values: Sequence[str]) -> tuple[str, Any]:
     try:
         return field, converter(values[0])
     except ValueError:
-        raise OptionError(f"'{name}' takes a number, not '{values[0]}'", name) from None
+        raise InvalidOptionError(f"'{name}' takes a number, not '{values[0]}'", name) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import OptionError
+from runtime.errors import InvalidOptionError
 from runtime.portable import native_options, settings
 from runtime.portable.cli import main
 from runtime.portable.native_options import REFUSED, native_value_count
@@ -91,7 +91,7 @@ def test_each_of_them_is_without_effect_or_refused() -> None:
     for name, count in native_options._VALUE_COUNTS.items():
         arguments = [name, *["1"] * count]
         if name in REFUSED:
-            with pytest.raises(OptionError):
+            with pytest.raises(InvalidOptionError):
                 settings_of(arguments)
         else:
             assert settings_of(arguments).without_effect == (name,)

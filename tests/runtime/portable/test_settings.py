@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.errors import OptionError
+from runtime.errors import InvalidOptionError
 from runtime.portable.prompt import Prompt, unescaped
 from runtime.portable.settings import Settings, merged_arguments, settings_of
 
@@ -61,7 +61,7 @@ def test_settings(arguments: list[str], expected: Settings) -> None:
     ],
 )
 def test_what_makes_no_sense(arguments: list[str], option: str, words: str) -> None:
-    with pytest.raises(OptionError, match=words) as caught:
+    with pytest.raises(InvalidOptionError, match=words) as caught:
         settings_of(arguments)
     assert caught.value.option == option
 
