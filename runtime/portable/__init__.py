@@ -1,16 +1,16 @@
-"""The portable runtime: any machine with Python and numpy runs the same file.
+"""The portable runtime: runs a llamafile on any machine with Python and numpy.
 
-It is written to be read, from what a model file holds to the next token, each module one idea:
+Its modules are meant to be read in this order, from the model file to the next token:
 
-1. `weights`: numbers in the file, and how they come back from the few bits they are stored in;
-2. `hyperparameters`: what the file says of the model's shape, and what its architecture leaves unsaid;
-3. `tensors`: which weights such a model has;
+1. `weights`: the numbers in the file, and their quantised types;
+2. `hyperparameters`: the shape of the model, from the metadata and the defaults of its architecture;
+3. `tensors`: the names and shapes of the weights;
 4. `normalization`, `rope`, `attention`, `feed_forward`: the parts of a layer;
-5. `transformer`: the whole, from tokens to the scores of the next one;
-6. `vocabulary`: what the tokens are; `outline`, `words`, `merging`: how a text is taken apart and put together again;
-7. `byte_pairs`, `sentence_pieces`, `tokenizer`: the two ways to do that, and the whole, from a text to tokens and back;
-8. `sampling`, `generation`: which token comes next, again and again, until there is a text;
-9. `container`, `settings`, `prompt`, `completion`, `output`, `cli`: a file and a command line in, the text out.
+5. `transformer`: the whole model, from tokens to the scores of the next one;
+6. `vocabulary`: the tokens; `unicode_classes`, `pretokenizer`, `merging`: splitting a text and merging the parts;
+7. `bpe`, `spm`, `tokenizer`: the two encodings, and the conversion of text to tokens and back;
+8. `sampling`, `generation`: choosing the next token, and repeating it into a text;
+9. `container`, `settings`, `prompt`, `completion`, `output`, `cli`: the file, the command line and the output.
 
-What it computes is what the engine computes, in 32-bit floating point throughout; tests compare the two.
+It computes the same as the engine, in 32-bit floating point throughout; tests compare the two.
 """

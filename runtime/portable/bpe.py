@@ -11,45 +11,48 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from runtime.errors import GgufFormatError, ModelError
-from runtime.portable.merging import merged
-from runtime.portable.pretokenizer import WORDS
-from runtime.portable.vocabulary import TokenKind, byte_written, vocabulary_of
+from runtime.portable.merging import merge
+from runtime.portable.pretokenizer import PRETOKENIZERS
+from runtime.portable.vocabulary import TokenType, byte_token_value, read_vocabulary
 
 if TYPE_CHECKING:
     from runtime.gguf.header import GgufHeader
-    from runtime.portable.pretokenizer import Words
+    from runtime.portable.pretokenizer import Pretokenizer
     from runtime.portable.vocabulary import Vocabulary
 
-__all__ = ["BytePairs"]
+__all__ = ["BpeEncoding"]
 
 # Bytes that are visible in Latin-1 are written as what they are there, the others as what follows Latin-1, in order.
-_VISIBLE: Final = frozenset((*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)))
-_HIDDEN: Final = [byte for byte in range(0x100) if byte not in _VISIBLE]
-_CHARACTERS: Final = {byte: chr(0x100 + index) for index, byte in enumerate(_HIDDEN)}
-_BYTES: Final = {**{byte: byte for byte in _VISIBLE}, **{0x100 + index: byte for index, byte in enumerate(_HIDDEN)}}
+_PRINTABLE: Final = frozenset((*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)))
+_UNPRINTABLE: Final = [byte for byte in range(0x100) if byte not in _PRINTABLE]
+_CHARACTERS: Final = {byte: chr(0x100 + index) for index, byte in enumerate(_UNPRINTABLE)}
+_BYTES: Final = {
+    **{byte: byte for byte in _PRINTABLE},
+    **{0x100 + index: byte for index, byte in enumerate(_UNPRINTABLE)},
+}
 
-_BEGIN: Final = 11  # where a file does not say which tokens these are
-_END: Final = 11
-_NO_UTF8: Final = re.compile("[\udc80-\udcff]")  # as Python's surrogateescape has it
+_BOS_DEFAULT: Final = 11  # where a file does not say which tokens these are
+_EOS_DEFAULT: Final = 11
+_INVALID_UTF8: Final = re.compile("[\udc80-\udcff]")  # as Python's surrogateescape has it
 
 
 @dataclass(frozen=True, slots=True)
-class BytePairs:
+class BpeEncoding:
     """A vocabulary, and how texts are made of it.
 
     Attributes:
-        ranks: places in the list of merges; an element is two symbols with a space between them.
+        merge_ranks: places in the list of merges; an element is two symbols with a space between them.
     """
 
     prefix: ClassVar[str] = ""  # texts have nothing put in front of them
 
     vocabulary: Vocabulary
-    words: Words
-    ranks: dict[str, int]
-    met: dict[str, list[int]] = field(default_factory=dict)  # words, and the tokens that became of them
+    pretokenizer: Pretokenizer
+    merge_ranks: dict[str, int]
+    cache: dict[str, list[int]] = field(default_factory=dict)  # words, and the tokens that became of them
 
     @classmethod
-    def of(cls, header: GgufHeader) -> Self:
+    def from_header(cls, header: GgufHeader) -> Self:
         """Return what HEADER describes.
 
         Raises:
@@ -57,8 +60,8 @@ class BytePairs:
             ModelError: it cuts texts in a way that is not known here.
         """
         name = header.metadata.get("tokenizer.ggml.pre", "default")
-        if name not in WORDS:
-            known = ", ".join(sorted(WORDS))
+        if name not in PRETOKENIZERS:
+            known = ", ".join(sorted(PRETOKENIZERS))
             raise ModelError(f"texts are cut into words by {name!r}; the portable runtime knows {known}")
         merges = header.arrays.get("tokenizer.ggml.merges")
         if merges is None:
@@ -66,44 +69,44 @@ class BytePairs:
                 "the file has no merges for its vocabulary", offset=header.data_offset, field="tokenizer.ggml.merges"
             )
         pairs = [pair.decode(errors="surrogateescape") for pair in merges.texts()]
-        ranks = dict(zip(reversed(pairs), range(len(pairs) - 1, -1, -1), strict=True))  # of equals, the first
-        return cls(vocabulary_of(header, begin=_BEGIN, end=_END), WORDS[str(name)], ranks)
+        merge_ranks = dict(zip(reversed(pairs), range(len(pairs) - 1, -1, -1), strict=True))  # of equals, the first
+        return cls(read_vocabulary(header, bos=_BOS_DEFAULT, eos=_EOS_DEFAULT), PRETOKENIZERS[str(name)], merge_ranks)
 
     @property
-    def begin(self) -> bool:
+    def adds_bos(self) -> bool:
         """Whether a text begins with the token for that, where the file does not say."""
-        return self.words.begin
+        return self.pretokenizer.adds_bos
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of TEXT; bytes that are no UTF-8 are read as the replacement character, each."""
         tokens: list[int] = []
-        for word in self.words.of(_NO_UTF8.sub("\ufffd", text)):
-            if word not in self.met:
-                self.met[word] = self._tokens(word)
-            tokens += self.met[word]
+        for word in self.pretokenizer.split(_INVALID_UTF8.sub("\ufffd", text)):
+            if word not in self.cache:
+                self.cache[word] = self._encode_word(word)
+            tokens += self.cache[word]
         return tokens
 
-    def _tokens(self, word: str) -> list[int]:
+    def _encode_word(self, word: str) -> list[int]:
         written = word.encode().decode("latin-1").translate(_CHARACTERS)
-        numbers = self.vocabulary.numbers
-        if self.words.keep_known and written in numbers:
-            return [numbers[written]]
+        ids = self.vocabulary.ids
+        if self.pretokenizer.ignore_merges and written in ids:
+            return [ids[written]]
         tokens = []
-        for symbol in merged(list(written), lambda left, right: self.ranks.get(f"{left} {right}")):
+        for symbol in merge(list(written), lambda left, right: self.merge_ranks.get(f"{left} {right}")):
             # A byte that is no token is lost; vocabularies have all of them.
-            letters = [symbol] if symbol in numbers else filter(str.isascii, symbol)
-            tokens += [numbers[letter] for letter in letters if letter in numbers]
+            letters = [symbol] if symbol in ids else filter(str.isascii, symbol)
+            tokens += [ids[letter] for letter in letters if letter in ids]
         return tokens
 
     def piece(self, token: int) -> bytes:
         """Return what TOKEN adds to a text."""
-        text, kind = self.vocabulary.texts[token], self.vocabulary.kinds[token]
-        if kind == TokenKind.USER_DEFINED:
+        text, type_ = self.vocabulary.texts[token], self.vocabulary.types[token]
+        if type_ == TokenType.USER_DEFINED:
             return text.encode(errors="surrogateescape")
-        if kind == TokenKind.NORMAL:
+        if type_ == TokenType.NORMAL:
             return b"".join(_byte(character) for character in text)
-        if kind == TokenKind.BYTE:
-            return byte_written(text)
+        if type_ == TokenType.BYTE:
+            return byte_token_value(text)
         return b""
 
 

@@ -16,8 +16,8 @@ from runtime.args import parse_arguments
 from runtime.errors import InvalidOptionError, RuntimePackageError
 from runtime.portable.container import open_container
 from runtime.portable.output import Output
-from runtime.portable.prompt import Prompt, unescaped
-from runtime.portable.settings import Settings, merged_arguments, settings_of
+from runtime.portable.prompt import Prompt, unescape
+from runtime.portable.settings import Settings, merge_arguments, parse_settings
 from zipalign.errors import ZipalignError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ was asked for.
 """
 
 _UNTIL_FULL: Final = -2  # tokens, as the engine counts them
-_SENTENCE_MAX: Final = 1200  # characters: keys in damaged files may be as long as a book
+_MESSAGE_SIZE_MAX: Final = 1200  # characters: keys in damaged files may be as long as a book
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -86,25 +86,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (RuntimePackageError, ZipalignError, OSError, MemoryError, ModuleNotFoundError) as error:
-        _complain(_sentence(error))
+        _print_error(_message(error))
         return 1
 
 
 def _run(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
     with contextlib.suppress(InvalidOptionError):  # with the default arguments, it may be none
-        if _answers(settings_of(arguments)):
+        if _print_information(parse_settings(arguments)):
             return 0
     if name is None:
         raise InvalidOptionError("the file comes first: a llamafile or a GGUF file; --help says what may follow", "")
     container = open_container(name)
-    settings = settings_of(merged_arguments(parse_arguments(container.args or b""), arguments))
-    if not _answers(settings):
+    settings = parse_settings(merge_arguments(parse_arguments(container.args or b""), arguments))
+    if not _print_information(settings):
         _complete(container, settings)
     return 0
 
 
-def _answers(settings: Settings) -> bool:
+def _print_information(settings: Settings) -> bool:
     """Print what needs no model, and return whether that was asked for."""
     if settings.wants_help:
         sys.stdout.write(_USAGE)
@@ -115,42 +115,44 @@ def _answers(settings: Settings) -> bool:
 
 
 def _complete(container: Container, settings: Settings) -> None:
-    if settings.words:
-        word = settings.words[0]
+    if settings.positional:
+        word = settings.positional[0]
         raise InvalidOptionError(f"'{word}' belongs to no option; a prompt is given with -p, a model with -m", word)
-    if settings.without_effect:
-        named = ", ".join(f"'{name}'" for name in dict.fromkeys(settings.without_effect))
-        _complain(f"without effect in the portable runtime: {named}")
+    if settings.ignored_options:
+        named = ", ".join(f"'{name}'" for name in dict.fromkeys(settings.ignored_options))
+        _print_error(f"without effect in the portable runtime: {named}")
     completes = settings.completes if settings.completes is not None else settings.prompt is not None
     if not completes:
-        raise InvalidOptionError("the portable runtime continues a text, -p TEXT; page and API are the native program's", "-p")
+        raise InvalidOptionError(
+            "the portable runtime continues a text, -p TEXT; page and API are the native program's", "-p"
+        )
     if sys.stdout is None:
         raise OSError("cannot write the text to standard output: it is closed")
     prompt = (settings.prompt or Prompt()).read(container)
-    _write(container, settings, unescaped(prompt) if settings.has_escapes else prompt)
+    _write(container, settings, unescape(prompt) if settings.processes_escapes else prompt)
 
 
 def _write(container: Container, settings: Settings, prompt: bytes) -> None:
     if settings.threads > 0:
         os.environ.update(dict.fromkeys(_THREADS, str(settings.threads)))  # which counts until numpy is imported
-    from runtime.portable.completion import completion_of  # noqa: PLC0415  # here it is
+    from runtime.portable.completion import start_completion  # noqa: PLC0415  # here it is
 
-    completion = completion_of(container.weights(settings.model), prompt, settings)
+    completion = start_completion(container.weights(settings.model), prompt, settings)
     output = Output(sys.stdout.buffer)
     try:
-        if settings.shows_prompt:
+        if settings.displays_prompt:
             output.write(prompt)
-        for piece in completion.pieces(settings.count):
+        for piece in completion.pieces(settings.token_limit):
             output.write(piece)
     except (RuntimePackageError, MemoryError):
         output.finish()  # or what is wrong would continue the text's last line
         raise
     output.finish()
-    if completion.is_full and settings.count != _UNTIL_FULL:
-        _complain("the context is full; give a larger one with -c")
+    if completion.context_is_full and settings.token_limit != _UNTIL_FULL:
+        _print_error("the context is full; give a larger one with -c")
 
 
-def _sentence(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "memory ran out; a smaller context takes less, -c 2048, and so does going without --cache-weights"
     if isinstance(error, ModuleNotFoundError):
@@ -162,10 +164,10 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
-def _complain(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     """Say SENTENCE, in which nothing that others wrote can do anything to a terminal, or fill it."""
     if sys.stderr is not None:
-        if len(sentence) > _SENTENCE_MAX:
-            sentence = f"{sentence[: _SENTENCE_MAX // 2]} … {sentence[-_SENTENCE_MAX // 2 :]}"
+        if len(sentence) > _MESSAGE_SIZE_MAX:
+            sentence = f"{sentence[: _MESSAGE_SIZE_MAX // 2]} … {sentence[-_MESSAGE_SIZE_MAX // 2 :]}"
         text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in sentence)
         sys.stderr.write(f"llamafile: {text}\n")

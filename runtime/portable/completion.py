@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runtime.portable.generation import Generation
-from runtime.portable.hyperparameters import hyperparameters_of
-from runtime.portable.prompt import unescaped
+from runtime.portable.hyperparameters import read_hyperparameters
+from runtime.portable.prompt import unescape
 from runtime.portable.sampling import Sampler
-from runtime.portable.tokenizer import tokenizer_of
+from runtime.portable.tokenizer import read_tokenizer
 from runtime.portable.transformer import Transformer
 from runtime.portable.weights import Weights
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from runtime.gguf.header import GgufHeader
     from runtime.portable.settings import Settings
 
-__all__ = ["completion_of", "sampler_of"]
+__all__ = ["make_sampler", "start_completion"]
 
 _PREFIX: Final = "general.sampling."  # of what a model's publisher recommends
 
 
-def completion_of(data: memoryview, prompt: bytes, settings: Settings) -> Generation:
+def start_completion(data: memoryview, prompt: bytes, settings: Settings) -> Generation:
     """Return the text that begins with PROMPT, yet to be written, by the model whose GGUF file is DATA.
 
     Raises:
@@ -29,17 +29,17 @@ def completion_of(data: memoryview, prompt: bytes, settings: Settings) -> Genera
         ModelError: it is sound, but cannot be run here.
         PromptError: the prompt is empty, or longer than the context.
     """
-    weights = Weights(data, cache=settings.keeps_weights)
-    model = Transformer(weights, settings.context or hyperparameters_of(weights).context)
-    tokenizer = tokenizer_of(weights.header)
+    weights = Weights(data, cache=settings.caches_weights)
+    model = Transformer(weights, settings.context_size or read_hyperparameters(weights).context_size)
+    tokenizer = read_tokenizer(weights.header)
     stops = [stop.encode(errors="surrogateescape") for stop in settings.stops]
-    if settings.has_escapes:
-        stops = [unescaped(stop) for stop in stops]
+    if settings.processes_escapes:
+        stops = [unescape(stop) for stop in stops]
     text = prompt.decode(errors="surrogateescape")
-    return Generation(model, tokenizer, sampler_of(settings, weights.header), text, stops)
+    return Generation(model, tokenizer, make_sampler(settings, weights.header), text, stops)
 
 
-def sampler_of(settings: Settings, header: GgufHeader) -> Sampler:
+def make_sampler(settings: Settings, header: GgufHeader) -> Sampler:
     """Return how tokens are chosen: as SETTINGS say, else as the file recommends, else as the engine does."""
 
     def chosen(given: float | None, key: str, default: float) -> float:

@@ -72,16 +72,16 @@ class Container:
             ContainerError: there is no such file, several may be meant, or it cannot be used where it lies.
         """
         if name is None:
-            return self.only_weights()
+            return self.single_weights()
         if _is_on_disk(name):
-            return _open(name).weights_meant()
+            return _open(name).default_weights()
         if entry := self.find(name):
             return self.weights_of(entry)
         for archive, member in _archives_in(name):
             if entry := archive.find(member):
                 return archive.weights_of(entry)
         archives = [archive for archive, _ in _archives_in(name)]
-        raise _absence(name, archives[0] if archives else self)
+        raise _not_found_error(name, archives[0] if archives else self)
 
     def text(self, name: str) -> bytes:
         """Return what the file or member NAME holds.
@@ -90,7 +90,7 @@ class Container:
             ContainerError: there is none, it is too large, or it cannot be read.
         """
         if _is_on_disk(name):
-            return _text(_start_of(name, _TEXT_SIZE_MAX + 1), f"'{name}'", name)
+            return _text(_read_start(name, _TEXT_SIZE_MAX + 1), f"'{name}'", name)
         if entry := self.find(name):
             return self.text_of(entry)
         for archive, member in _archives_in(name):
@@ -111,7 +111,7 @@ class Container:
         names = [entry.name for entry in self.archive.entries] if self.archive else []
         return [name for name in names if name.lower().endswith(_SUFFIX) and not _is_continuation(name)]
 
-    def only_weights(self) -> memoryview:
+    def single_weights(self) -> memoryview:
         """Return the weights without which nobody would have named this file as the program.
 
         Raises:
@@ -124,11 +124,11 @@ class Container:
         if entry is None and not names:
             raise ContainerError(f"{self.path} holds no weights; name a model with -m FILE.gguf", path=self.path)
         if entry is None:
-            choices = _listed(names)
+            choices = _quoted_list(names)
             raise ContainerError(f"{self.path} holds more than one model; choose with -m: {choices}", path=self.path)
         return self.weights_of(entry)
 
-    def weights_meant(self) -> memoryview:
+    def default_weights(self) -> memoryview:
         """Return the weights that somebody means who names this file as the weights: those it would run itself.
 
         Raises:
@@ -136,7 +136,7 @@ class Container:
         """
         names = self.weights_names()
         if self.archive is None or len(names) == 1:
-            return self.only_weights()
+            return self.single_weights()
         if not names:
             reason = f"'{self.path}' holds no weights, and is none: it begins like no GGUF file"
             raise ContainerError(reason, path=self.path)
@@ -144,7 +144,7 @@ class Container:
         named = [value for option, value in defaults if option in _MODEL_OPTIONS]
         entry = self.find(named[-1]) if named else None
         if entry is None:
-            choices = _listed([f"{self.path}{_SEPARATOR}{name}" for name in names])
+            choices = _quoted_list([f"{self.path}{_SEPARATOR}{name}" for name in names])
             reason = f"'{self.path}' holds more than one GGUF file, and its .args do not say which is meant"
             raise ContainerError(f"{reason}; choose with -m: {choices}", path=self.path)
         return self.weights_of(entry)
@@ -190,11 +190,11 @@ def open_container(name: str) -> Container:
     for archive, member in archives:
         if entry := archive.find(member):
             return replace(archive, member=entry)
-    raise _absence(name, archives[0][0] if archives else None)
+    raise _not_found_error(name, archives[0][0] if archives else None)
 
 
 def _open(path: str) -> Container:
-    data = _mapped(path)
+    data = _map(path)
     if bytes(data[: len(MAGIC)]) == MAGIC:
         return Container(path, _weights(data, f"'{path}'", path))
     archive = _archive_at(path)
@@ -220,10 +220,10 @@ def _archives_in(name: str) -> Iterator[tuple[Container, str]]:
     for found in re.finditer(_SEPARATOR, name):
         path, member = name[: found.start()], name[found.end() :]
         if os.path.isfile(path) and (archive := _archive_at(path)):  # noqa: PTH113  # pathlib would drop a "./"
-            yield Container(path, _mapped(path), archive), member
+            yield Container(path, _map(path), archive), member
 
 
-def _mapped(path: str) -> memoryview:
+def _map(path: str) -> memoryview:
     try:
         return map_file(path)
     except OSError as error:
@@ -232,7 +232,7 @@ def _mapped(path: str) -> memoryview:
         raise ContainerError(str(error), path=path) from error
 
 
-def _start_of(path: str, size: int) -> bytes:
+def _read_start(path: str, size: int) -> bytes:
     """Return SIZE bytes of a file at most, which may be a pipe, such as `<(command)` of a shell."""
     try:
         with Path(path).open("rb") as file:
@@ -268,16 +268,16 @@ def _is_continuation(name: str) -> bool:
     return match is not None and match["number"] != "00001"
 
 
-def _absence(name: str, expected_in: Container | None) -> ContainerError:
+def _not_found_error(name: str, expected_in: Container | None) -> ContainerError:
     problem = f"there is no file '{name}'"
     if expected_in is None or expected_in.archive is None:
         return ContainerError(problem, path=name)
     names = expected_in.weights_names()
     if not names:
         return ContainerError(f"{problem}, and {expected_in.path} holds no weights", path=name)
-    held = f"no such member in {expected_in.path} (it holds {_listed(names)})"
+    held = f"no such member in {expected_in.path} (it holds {_quoted_list(names)})"
     return ContainerError(f"{problem}, and {held}", path=name)
 
 
-def _listed(names: list[str]) -> str:
+def _quoted_list(names: list[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)

@@ -54,7 +54,7 @@ class Generation:
     def __init__(
         self, model: Model, tokenizer: Tokenizer, sampler: Sampler, prompt: str, stops: Sequence[bytes] = ()
     ) -> None:
-        self.is_full = False  # whether it ended because there was no room for more
+        self.context_is_full = False  # whether it ended because there was no room for more
         self._model = model
         self._tokenizer = tokenizer
         self._sampler = sampler
@@ -73,14 +73,14 @@ class Generation:
         text = b""
         while count != 0:
             if self._model.position + len(self._pending) > self._model.context:
-                self.is_full = True
+                self.context_is_full = True
                 return
             token = self._sampler.next(self._model.forward(self._pending))
             self._pending = [token]
-            is_end = token in self._tokenizer.ends
+            is_end = token in self._tokenizer.eog
             piece = b"" if is_end else self._tokenizer.piece(token)
             text += piece
-            end = self._stop(text, len(piece))
+            end = self._stop_end(text, len(piece))
             if end is not None:
                 yield piece[: len(piece) - (len(text) - end)]  # a token may go on behind it
                 return
@@ -89,7 +89,7 @@ class Generation:
                 return
             count -= 1
 
-    def _stop(self, text: bytes, piece_size: int) -> int | None:
+    def _stop_end(self, text: bytes, piece_size: int) -> int | None:
         """Return where the first reverse prompt ends that ends within the last PIECE_SIZE bytes of TEXT."""
         ends = []
         for stop in self._stops:

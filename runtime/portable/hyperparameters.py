@@ -15,12 +15,12 @@ from runtime.portable.metadata import Metadata
 if TYPE_CHECKING:
     from runtime.portable.weights import Weights
 
-__all__ = ["ARCHITECTURES", "Architecture", "Hyperparameters", "RopeParameters", "hyperparameters_of"]
+__all__ = ["ARCHITECTURES", "Architecture", "Hyperparameters", "RopeParameters", "read_hyperparameters"]
 
 _LAYERS_MAX: Final = 512  # as many as the engine has room for
 _SIZE_MAX: Final = 1 << 24  # of any vector
 _ROPE_BASE: Final = 10000.0
-_FULL_EVERY: Final = 6  # layers of gemma3, where the file does not say
+_FULL_ATTENTION_INTERVAL: Final = 6  # layers of gemma3, where the file does not say
 _LAYERS_OF_27B: Final = 62
 
 
@@ -28,12 +28,12 @@ _LAYERS_OF_27B: Final = 62
 class Architecture:
     """What is true of all models of an architecture."""
 
-    rope_pairs: Literal["interleaved", "halves"]
+    rope_layout: Literal["interleaved", "halves"]
     activation: Literal["silu", "gelu"] = "silu"
-    head_norms: bool = False  # queries and keys are normalised, each head by itself
+    qk_norms: bool = False  # queries and keys are normalised, each head by itself
     post_norms: bool = False  # what a layer's parts return is normalised too, before it is added
     scaled_embeddings: bool = False  # by the root of their size
-    windows: bool = False  # some layers see no further back than a window
+    sliding_windows: bool = False  # some layers see no further back than a window
     rope_factors: bool = False  # the file may have a number for each frequency of the rotations to be divided by
 
 
@@ -42,9 +42,9 @@ ARCHITECTURES: Final = {
     # with is not applied, here as in the engine.
     "llama": Architecture("interleaved", rope_factors=True),
     "qwen2": Architecture("halves"),  # https://arxiv.org/abs/2407.10671
-    "qwen3": Architecture("halves", head_norms=True),  # https://arxiv.org/abs/2505.09388
+    "qwen3": Architecture("halves", qk_norms=True),  # https://arxiv.org/abs/2505.09388
     "gemma3": Architecture(  # https://arxiv.org/abs/2503.19786
-        "halves", activation="gelu", head_norms=True, post_norms=True, scaled_embeddings=True, windows=True
+        "halves", activation="gelu", qk_norms=True, post_norms=True, scaled_embeddings=True, sliding_windows=True
     ),
 }
 
@@ -53,13 +53,13 @@ ARCHITECTURES: Final = {
 class RopeParameters:
     """How positions become rotations, and how those that the model was not first trained on are squeezed among them."""
 
-    size: int  # how much of a head's vector is rotated
+    dimension_count: int  # how much of a head's vector is rotated
     base: float
     window_base: float  # in layers with a window, where nothing is squeezed
     scaling: str  # none, linear or yarn
     factor: float  # how many times as many positions there are now
-    original_context: int  # how many there were
-    magnitude: float  # by which rotated vectors are multiplied
+    original_context_size: int  # how many there were
+    attention_factor: float  # by which rotated vectors are multiplied
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +67,22 @@ class Hyperparameters:
     """The shape of one model."""
 
     architecture: Architecture
-    context: int  # the most positions that the model is meant for
-    vocabulary: int
-    layers: int
-    embedding: int  # the size of the vector that goes from layer to layer, one for each token
-    feed_forward: int
-    heads: int
-    kv_heads: int  # of keys and values, each shared by heads / kv_heads of the queries
-    head: int  # the size of a head's vectors
+    context_size: int  # the most positions that the model is meant for
+    vocabulary_size: int
+    layer_count: int
+    embedding_size: int  # the size of the vector that goes from layer to layer, one for each token
+    feed_forward_size: int
+    head_count: int
+    kv_head_count: int  # of keys and values, each shared by heads / kv_heads of the queries
+    head_size: int  # the size of a head's vectors
     attention_scale: float
     epsilon: float  # of normalisation
     windows: tuple[int | None, ...]  # for each layer: how many positions a token sees, its own included; None: all
     rope: RopeParameters
-    softcap: float  # scores stay between this and its opposite; 0: they are not bounded
+    logit_softcap: float  # scores stay between this and its opposite; 0: they are not bounded
 
 
-def hyperparameters_of(weights: Weights) -> Hyperparameters:
+def read_hyperparameters(weights: Weights) -> Hyperparameters:
     """Read the shape of a model.
 
     Raises:
@@ -99,22 +99,22 @@ def hyperparameters_of(weights: Weights) -> Hyperparameters:
     layers = metadata.count("block_count", most=_LAYERS_MAX)
     embedding = metadata.count("embedding_length", most=_SIZE_MAX)
     heads, kv_heads, head = _heads(metadata, embedding)
-    is_27b = architecture.windows and layers == _LAYERS_OF_27B
+    is_27b = architecture.sliding_windows and layers == _LAYERS_OF_27B
     return Hyperparameters(
         architecture=architecture,
-        context=metadata.count("context_length", most=_SIZE_MAX),
-        vocabulary=_vocabulary(weights),
-        layers=layers,
-        embedding=embedding,
-        feed_forward=metadata.count("feed_forward_length", most=_SIZE_MAX),
-        heads=heads,
-        kv_heads=kv_heads,
-        head=head,
+        context_size=metadata.count("context_length", most=_SIZE_MAX),
+        vocabulary_size=_vocabulary_size(weights),
+        layer_count=layers,
+        embedding_size=embedding,
+        feed_forward_size=metadata.count("feed_forward_length", most=_SIZE_MAX),
+        head_count=heads,
+        kv_head_count=kv_heads,
+        head_size=head,
         attention_scale=1 / math.sqrt(embedding // heads if is_27b else head),
         epsilon=metadata.number("attention.layer_norm_rms_epsilon"),
-        windows=_windows(metadata, layers) if architecture.windows else (None,) * layers,
+        windows=_windows(metadata, layers) if architecture.sliding_windows else (None,) * layers,
         rope=_rope(metadata, head),
-        softcap=metadata.number("final_logit_softcapping", 0.0) if architecture.windows else 0.0,
+        logit_softcap=metadata.number("final_logit_softcapping", 0.0) if architecture.sliding_windows else 0.0,
     )
 
 
@@ -129,7 +129,7 @@ def _refuse_variants(weights: Weights, metadata: Metadata) -> None:
         raise ModelError(f"these weights are one of {parts} parts; the portable runtime reads models of one")
 
 
-def _vocabulary(weights: Weights) -> int:
+def _vocabulary_size(weights: Weights) -> int:
     name = "token_embd.weight"
     if name not in weights:
         raise ModelError(f"the model has no tensor {name!r}")
@@ -159,8 +159,8 @@ def _windows(metadata: Metadata, layers: int) -> tuple[int | None, ...]:
     window = metadata.count("attention.sliding_window", most=_SIZE_MAX)
     pattern = metadata.numbers("attention.sliding_window_pattern")
     if pattern is None:
-        every = int(metadata.number("attention.sliding_window_pattern", _FULL_EVERY))
-        pattern = tuple(every == 0 or layer % every < every - 1 for layer in range(layers))
+        interval = int(metadata.number("attention.sliding_window_pattern", _FULL_ATTENTION_INTERVAL))
+        pattern = tuple(interval == 0 or layer % interval < interval - 1 for layer in range(layers))
     if len(pattern) != layers:
         raise ModelError(f"a pattern of windows for {len(pattern)} layers (expected {layers})")
     return tuple(window if has_window else None for has_window in pattern)
@@ -170,19 +170,19 @@ def _rope(metadata: Metadata, head: int) -> RopeParameters:
     size = metadata.count("rope.dimension_count", head, most=head)
     if size % 2:
         raise ModelError(f"rotations of {size} numbers (expected an even count)")
-    scaling = metadata.word("rope.scaling.type", "linear")
+    scaling = metadata.string("rope.scaling.type", "linear")
     if scaling not in {"none", "linear", "yarn"}:
         raise ModelError(f"positions are scaled by {scaling!r}; the portable runtime knows none, linear and yarn")
     factor = metadata.number("rope.scaling.factor", metadata.number("rope.scale_linear", 0.0))
     context = metadata.count("context_length", most=_SIZE_MAX)
     return RopeParameters(
-        size=size,
+        dimension_count=size,
         base=_base(metadata, "rope.freq_base"),
         window_base=_base(metadata, "rope.freq_base_swa"),
         scaling=scaling,
         factor=factor or 1.0,
-        original_context=metadata.count("rope.scaling.original_context_length", context, most=_SIZE_MAX),
-        magnitude=metadata.number("rope.scaling.attn_factor", 1.0),
+        original_context_size=metadata.count("rope.scaling.original_context_length", context, most=_SIZE_MAX),
+        attention_factor=metadata.number("rope.scaling.attn_factor", 1.0),
     )
 
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["merged"]
+__all__ = ["merge"]
 
 
-def merged(symbols: list[str], rank: Callable[[str, str], float | None]) -> list[str]:
+def merge(symbols: list[str], rank: Callable[[str, str], float | None]) -> list[str]:
     """Return what becomes of SYMBOLS, which is changed.
 
     RANK says of two neighbours how early they are merged, the lowest first, or None where they never are. Of equals the
     leftmost is first.
     """
-    behind = list(range(1, len(symbols) + 1))
-    before = list(range(-1, len(symbols) - 1))
+    following = list(range(1, len(symbols) + 1))
+    preceding = list(range(-1, len(symbols) - 1))
     pairs: list[tuple[float, int, int, str]] = []
 
-    def offer(left: int, right: int) -> None:
+    def push_pair(left: int, right: int) -> None:
         if left < 0 or right >= len(symbols):
             return
         place = rank(symbols[left], symbols[right])
@@ -33,15 +33,15 @@ def merged(symbols: list[str], rank: Callable[[str, str], float | None]) -> list
             heappush(pairs, (place, left, right, symbols[left] + symbols[right]))
 
     for left in range(len(symbols) - 1):
-        offer(left, left + 1)
+        push_pair(left, left + 1)
     while pairs:
-        _, left, right, whole = heappop(pairs)
-        if not symbols[left] or not symbols[right] or symbols[left] + symbols[right] != whole:
+        _, left, right, joined = heappop(pairs)
+        if not symbols[left] or not symbols[right] or symbols[left] + symbols[right] != joined:
             continue  # one of them has been merged since
-        symbols[left], symbols[right] = whole, ""
-        behind[left] = behind[right]
-        if behind[left] < len(symbols):
-            before[behind[left]] = left
-        offer(before[left], left)
-        offer(left, behind[left])
+        symbols[left], symbols[right] = joined, ""
+        following[left] = following[right]
+        if following[left] < len(symbols):
+            preceding[following[left]] = left
+        push_pair(preceding[left], left)
+        push_pair(left, following[left])
     return [symbol for symbol in symbols if symbol]

@@ -12,10 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     from runtime.portable.weights import Floats
 
-__all__ = ["normalized"]
+__all__ = ["rms_norm"]
 
 
-def normalized(vectors: Floats, weight: Floats, epsilon: float) -> Floats:
+def rms_norm(vectors: Floats, weight: Floats, epsilon: float) -> Floats:
     """Divide each vector (along the last axis) by the root of the mean of its squares, then multiply by WEIGHT.
 
     EPSILON keeps a vector of zeros from being divided by zero.

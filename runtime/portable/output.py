@@ -15,14 +15,14 @@ class Output:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._rest = b""
+        self._pending = b""
         self._ends_line = True
 
     def write(self, data: bytes) -> None:
         """Write DATA, but for the beginning of a character at its end, which waits for more."""
-        data = self._rest + data
-        size = len(data) - _unfinished_size(data)
-        self._rest = data[size:]
+        data = self._pending + data
+        size = len(data) - _incomplete_size(data)
+        self._pending = data[size:]
         if size > 0:
             self._stream.write(data[:size])
             self._stream.flush()
@@ -30,13 +30,13 @@ class Output:
 
     def finish(self) -> None:
         """Write what is left of a character that never became whole, and end the line."""
-        self._stream.write(self._rest + (b"" if self._ends_line and not self._rest else b"\n"))
+        self._stream.write(self._pending + (b"" if self._ends_line and not self._pending else b"\n"))
         self._stream.flush()
-        self._rest = b""
+        self._pending = b""
         self._ends_line = True
 
 
-def _unfinished_size(data: bytes) -> int:
+def _incomplete_size(data: bytes) -> int:
     """Return how many bytes at the end of DATA begin a character without ending it."""
     for size in range(1, min(3, len(data)) + 1):
         byte = data[-size]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from runtime.portable.container import Container
 
-__all__ = ["Prompt", "unescaped"]
+__all__ = ["Prompt", "unescape"]
 
 _STANDARD_INPUT: Final = ("-", "/dev/stdin")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -59,7 +59,7 @@ def _standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def unescaped(data: bytes) -> bytes:
+def unescape(data: bytes) -> bytes:
     r"""Return DATA with what \n and the like mean in C instead of them; what means nothing there stays as it is."""
     return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else _plain(found), data)
 

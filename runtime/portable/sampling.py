@@ -42,32 +42,32 @@ class Sampler:
         self._top_k = top_k
         self._top_p = top_p
         self._min_p = min_p
-        self._chance = np.random.default_rng(seed)
+        self._random = np.random.default_rng(seed)
 
     def next(self, logits: NDArray[np.float32]) -> int:
         """Return a token, given the logits of all: (vocabulary,)."""
         if self._temperature <= 0:
             return int(np.argmax(logits))
         tokens = self._candidates(logits)
-        odds = _probabilities(logits[tokens] / np.float32(self._temperature))
-        # The first whose turn has come when the odds up to it are added up.
-        return int(tokens[np.count_nonzero(np.cumsum(odds[:-1]) <= self._chance.random())])
+        probabilities = _probabilities(logits[tokens] / np.float32(self._temperature))
+        # The first whose turn has come when the probabilities up to it are added up.
+        return int(tokens[np.count_nonzero(np.cumsum(probabilities[:-1]) <= self._random.random())])
 
     def _candidates(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the tokens that have a chance, the likeliest first."""
         count = self._top_k if 0 < self._top_k < len(logits) else len(logits)
         tokens = np.argpartition(-logits, count - 1)[:count]
         tokens = tokens[np.argsort(-logits[tokens], kind="stable")]
-        odds = _probabilities(logits[tokens])
-        before = np.cumsum(odds) - odds  # so that the one that reaches top_p is the last
-        has_chance = (before < self._top_p) & (odds >= self._min_p * odds[0])
-        has_chance[0] = True
-        chosen: NDArray[np.intp] = tokens[has_chance]
+        probabilities = _probabilities(logits[tokens])
+        before = np.cumsum(probabilities) - probabilities  # so that the one that reaches top_p is the last
+        is_candidate = (before < self._top_p) & (probabilities >= self._min_p * probabilities[0])
+        is_candidate[0] = True
+        chosen: NDArray[np.intp] = tokens[is_candidate]
         return chosen
 
 
 def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Softmax."""
-    odds = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities: NDArray[np.float64] = odds / odds.sum()
+    exponentials = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum()
     return probabilities

@@ -18,7 +18,7 @@ from runtime.portable.prompt import Prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Settings", "merged_arguments", "settings_of"]
+__all__ = ["Settings", "merge_arguments", "parse_settings"]
 
 _RANDOM_PROMPT: Final = "Once upon a time"
 _SEED_MAX: Final = (1 << 32) - 2  # the next one, which is -1 too, stands for chance
@@ -29,19 +29,19 @@ class Settings:
     """What was asked for, the last of several each time, but for `stops`; None where nobody asked.
 
     Attributes:
-        words: arguments that belong to no option.
+        positional: arguments that belong to no option.
         completes: whether a text is to be continued, and nothing to be served.
-        without_effect: options of the native program that were given, and mean nothing here.
+        ignored_options: options of the native program that were given, and mean nothing here.
     """
 
-    words: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
     prompt: Prompt | None = None
     completes: bool | None = None
-    has_escapes: bool = False
-    shows_prompt: bool = True
+    processes_escapes: bool = False
+    displays_prompt: bool = True
     stops: tuple[str, ...] = ()
-    count: int = -1
-    context: int = 0
+    token_limit: int = -1
+    context_size: int = 0
     threads: int = 0
     model: str | None = None
     temperature: float | None = None
@@ -49,11 +49,11 @@ class Settings:
     top_p: float | None = None
     min_p: float | None = None
     seed: int | None = None
-    keeps_weights: bool = False
+    caches_weights: bool = False
     is_quiet: bool = False
     wants_help: bool = False
     wants_version: bool = False
-    without_effect: tuple[str, ...] = ()
+    ignored_options: tuple[str, ...] = ()
 
 
 def _size(text: str) -> int:
@@ -71,8 +71,8 @@ _WITH_VALUE: Final = {
     "-f --file": ("prompt", Prompt.of_text_file),
     "-bf --binary-file": ("prompt", Prompt.of_binary_file),
     "-r --reverse-prompt": ("stops", str),
-    "-n --predict --n-predict": ("count", int),
-    "-c --ctx-size": ("context", _size),
+    "-n --predict --n-predict": ("token_limit", int),
+    "-c --ctx-size": ("context_size", _size),
     "-t --threads": ("threads", int),
     "-m --model": ("model", str),
     "--temp --temperature": ("temperature", float),
@@ -83,11 +83,11 @@ _WITH_VALUE: Final = {
 }
 _SWITCHES: Final = {
     "--random-prompt": ("prompt", Prompt(_RANDOM_PROMPT)),
-    "-e --escape": ("has_escapes", True),
-    "--no-escape": ("has_escapes", False),
-    "--display-prompt": ("shows_prompt", True),
-    "--no-display-prompt --silent-prompt": ("shows_prompt", False),
-    "--cache-weights": ("keeps_weights", True),
+    "-e --escape": ("processes_escapes", True),
+    "--no-escape": ("processes_escapes", False),
+    "--display-prompt": ("displays_prompt", True),
+    "--no-display-prompt --silent-prompt": ("displays_prompt", False),
+    "--cache-weights": ("caches_weights", True),
     "--cli": ("completes", True),
     "--server --v2 --chat": ("completes", False),
     "--log-disable": ("is_quiet", True),
@@ -100,27 +100,27 @@ _CONVERTERS: Final[dict[str, tuple[str, Any]]] = {
 _CONSTANTS: Final[dict[str, tuple[str, Any]]] = {name: to for names, to in _SWITCHES.items() for name in names.split()}
 
 
-_SEVERAL: Final = ("words", "stops", "without_effect")
+_REPEATABLE: Final = ("positional", "stops", "ignored_options")
 
 
-def merged_arguments(defaults: Sequence[str], given: Sequence[str]) -> list[str]:
+def merge_arguments(defaults: Sequence[str], given: Sequence[str]) -> list[str]:
     """Return GIVEN where DEFAULTS, the content of `.args`, have the placeholder for them, or else behind them."""
     at = defaults.index(PLACEHOLDER) if PLACEHOLDER in defaults else len(defaults)
     return [*defaults[:at], *given, *defaults[at + 1 :]]
 
 
-def settings_of(arguments: Sequence[str]) -> Settings:
+def parse_settings(arguments: Sequence[str]) -> Settings:
     """Return what ARGUMENTS ask for.
 
     Raises:
         InvalidOptionError: there is no such option here, or it has no value, or one that it cannot have.
     """
-    found: dict[str, Any] = dict.fromkeys(_SEVERAL, ())
+    found: dict[str, Any] = dict.fromkeys(_REPEATABLE, ())
     for name, values in _options(arguments):
         if name in REFUSED:
             raise InvalidOptionError(f"'{name}' is beyond the portable runtime; the native program can do it", name)
-        field, value = _meaning(name, values)
-        found[field] = (*found[field], value) if field in _SEVERAL else value
+        field, value = _setting(name, values)
+        found[field] = (*found[field], value) if field in _REPEATABLE else value
     return Settings(**found)
 
 
@@ -151,12 +151,12 @@ def _value_count(name: str, rest: Sequence[str]) -> int:
     return count
 
 
-def _meaning(name: str, values: Sequence[str]) -> tuple[str, Any]:
+def _setting(name: str, values: Sequence[str]) -> tuple[str, Any]:
     """Return which of the settings an option is about, and what it makes of that."""
     if name in _CONSTANTS:
         return _CONSTANTS[name]
     if name not in _CONVERTERS:
-        return ("without_effect", name) if name else ("words", values[0])
+        return ("ignored_options", name) if name else ("positional", values[0])
     field, converter = _CONVERTERS[name]
     try:
         return field, converter(values[0])

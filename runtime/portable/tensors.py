@@ -24,9 +24,9 @@ def check_tensors(weights: Weights, shape: Hyperparameters) -> None:
     Raises:
         ModelError: one is missing, of another shape, of an unknown type, or of unknown purpose.
     """
-    required, optional = _outer(shape)
-    for layer in range(shape.layers):
-        layer_required, layer_optional = _of_layer(shape, f"blk.{layer}")
+    required, optional = _global_tensors(shape)
+    for layer in range(shape.layer_count):
+        layer_required, layer_optional = _layer_tensors(shape, f"blk.{layer}")
         required |= layer_required
         optional |= layer_optional
     for name, expected in (required | optional).items():
@@ -46,37 +46,37 @@ def _check(weights: Weights, name: str, expected: tuple[int, ...]) -> None:
     weights.check_type(name)
 
 
-def _outer(shape: Hyperparameters) -> tuple[Shapes, Shapes]:
+def _global_tensors(shape: Hyperparameters) -> tuple[Shapes, Shapes]:
     """Return what stands before and behind the layers: required, and optional."""
     required: Shapes = {
-        "token_embd.weight": (shape.vocabulary, shape.embedding),
-        "output_norm.weight": (shape.embedding,),
+        "token_embd.weight": (shape.vocabulary_size, shape.embedding_size),
+        "output_norm.weight": (shape.embedding_size,),
     }
     optional: Shapes = {
-        "output.weight": (shape.vocabulary, shape.embedding),  # without it, the embeddings serve
-        "output.bias": (shape.vocabulary,),
+        "output.weight": (shape.vocabulary_size, shape.embedding_size),  # without it, the embeddings serve
+        "output.bias": (shape.vocabulary_size,),
     }
     if shape.architecture.rope_factors:
-        optional["rope_freqs.weight"] = (shape.rope.size // 2,)
+        optional["rope_freqs.weight"] = (shape.rope.dimension_count // 2,)
     return required, optional
 
 
-def _of_layer(shape: Hyperparameters, layer: str) -> tuple[Shapes, Shapes]:
+def _layer_tensors(shape: Hyperparameters, layer: str) -> tuple[Shapes, Shapes]:
     """Return what a layer has: required, and optional."""
     linear = {
-        f"{layer}.attn_q": (shape.heads * shape.head, shape.embedding),
-        f"{layer}.attn_k": (shape.kv_heads * shape.head, shape.embedding),
-        f"{layer}.attn_v": (shape.kv_heads * shape.head, shape.embedding),
-        f"{layer}.attn_output": (shape.embedding, shape.heads * shape.head),
-        f"{layer}.ffn_gate": (shape.feed_forward, shape.embedding),
-        f"{layer}.ffn_up": (shape.feed_forward, shape.embedding),
-        f"{layer}.ffn_down": (shape.embedding, shape.feed_forward),
+        f"{layer}.attn_q": (shape.head_count * shape.head_size, shape.embedding_size),
+        f"{layer}.attn_k": (shape.kv_head_count * shape.head_size, shape.embedding_size),
+        f"{layer}.attn_v": (shape.kv_head_count * shape.head_size, shape.embedding_size),
+        f"{layer}.attn_output": (shape.embedding_size, shape.head_count * shape.head_size),
+        f"{layer}.ffn_gate": (shape.feed_forward_size, shape.embedding_size),
+        f"{layer}.ffn_up": (shape.feed_forward_size, shape.embedding_size),
+        f"{layer}.ffn_down": (shape.embedding_size, shape.feed_forward_size),
     }
-    norms = {f"{layer}.attn_norm": shape.embedding, f"{layer}.ffn_norm": shape.embedding}
-    if shape.architecture.head_norms:
-        norms |= {f"{layer}.attn_q_norm": shape.head, f"{layer}.attn_k_norm": shape.head}
+    norms = {f"{layer}.attn_norm": shape.embedding_size, f"{layer}.ffn_norm": shape.embedding_size}
+    if shape.architecture.qk_norms:
+        norms |= {f"{layer}.attn_q_norm": shape.head_size, f"{layer}.attn_k_norm": shape.head_size}
     if shape.architecture.post_norms:
-        norms |= {f"{layer}.post_attention_norm": shape.embedding, f"{layer}.post_ffw_norm": shape.embedding}
+        norms |= {f"{layer}.post_attention_norm": shape.embedding_size, f"{layer}.post_ffw_norm": shape.embedding_size}
     required: Shapes = {f"{name}.weight": size for name, size in linear.items()}
     required |= {f"{name}.weight": (size,) for name, size in norms.items()}
     return required, {f"{name}.bias": (size[0],) for name, size in linear.items()}

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runtime.errors import ModelError
-from runtime.portable.bpe import BytePairs
-from runtime.portable.spm import SentencePieces
-from runtime.portable.vocabulary import TokenKind
+from runtime.portable.bpe import BpeEncoding
+from runtime.portable.spm import SpmEncoding
+from runtime.portable.vocabulary import TokenType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runtime.gguf.header import GgufHeader
 
-__all__ = ["Tokenizer", "tokenizer_of"]
+__all__ = ["Tokenizer", "read_tokenizer"]
 
-_WRITINGS: Final[dict[str, Callable[[GgufHeader], BytePairs | SentencePieces]]] = {
-    "gpt2": BytePairs.of,
-    "llama": SentencePieces.of,
+_ENCODINGS: Final[dict[str, Callable[[GgufHeader], BpeEncoding | SpmEncoding]]] = {
+    "gpt2": BpeEncoding.from_header,
+    "llama": SpmEncoding.from_header,
 }
-_SPECIAL: Final = (TokenKind.CONTROL, TokenKind.UNKNOWN)
-_MARKED: Final = (*_SPECIAL, TokenKind.USER_DEFINED)
+_SPECIAL: Final = (TokenType.CONTROL, TokenType.UNKNOWN)
+_MATCHED_FIRST: Final = (*_SPECIAL, TokenType.USER_DEFINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +36,52 @@ class Tokenizer:
     """What turns a model's texts into tokens, and tokens into text.
 
     Attributes:
-        before: the token that a text begins with, None where it has none.
-        behind: the one that it ends with, which few models want.
-        marked: tokens that are found in a text before anything else, the longest first.
+        bos: the token that a text begins with, None where it has none.
+        eos: the one that it ends with, which few models want.
+        special_tokens: tokens that are found in a text before anything else, the longest first.
     """
 
-    writing: BytePairs | SentencePieces
-    before: int | None
-    behind: int | None
-    marked: tuple[int, ...]
+    encoding: BpeEncoding | SpmEncoding
+    bos: int | None
+    eos: int | None
+    special_tokens: tuple[int, ...]
 
     @property
-    def ends(self) -> frozenset[int]:
+    def eog(self) -> frozenset[int]:
         """The tokens that end a text."""
-        return self.writing.vocabulary.ends
+        return self.encoding.vocabulary.eog
 
-    def encode(self, text: str, *, special: bool = True, begin: bool = True) -> list[int]:
+    def encode(self, text: str, *, parse_special: bool = True, add_special: bool = True) -> list[int]:
         """Return the tokens of TEXT; bytes that are no UTF-8 stand in it as Python's surrogateescape has them.
 
         Args:
             text: what is to be read.
-            special: whether tokens such as <|im_end|> count when they are written in it; otherwise they are text.
-            begin: whether it is a text from its beginning, with the token before it that the model may want.
+            parse_special: whether tokens such as <|im_end|> count when they are written in it; otherwise they are text.
+            add_special: whether it is a text from its beginning, with the token before it that the model may want.
         """
-        tokens = [] if self.before is None or not begin else [self.before]
-        prefix = self.writing.prefix
-        for part in self._parts(text, special=special):
+        tokens = [] if self.bos is None or not add_special else [self.bos]
+        prefix = self.encoding.prefix
+        for part in self._fragments(text, parse_special=parse_special):
             if isinstance(part, str):
-                tokens += self.writing.encode(prefix + part)
+                tokens += self.encoding.encode(prefix + part)
                 prefix = ""
             else:
                 tokens.append(part)
-                prefix = self.writing.prefix
-        if self.behind is not None and begin:
-            tokens.append(self.behind)
+                prefix = self.encoding.prefix
+        if self.eos is not None and add_special:
+            tokens.append(self.eos)
         return tokens
 
     def piece(self, token: int) -> bytes:
         """Return what TOKEN adds to a text, which is nothing for a special one. A character may be in several."""
-        return self.writing.piece(token)
+        return self.encoding.piece(token)
 
-    def _parts(self, text: str, *, special: bool) -> list[str | int]:
-        vocabulary = self.writing.vocabulary
+    def _fragments(self, text: str, *, parse_special: bool) -> list[str | int]:
+        vocabulary = self.encoding.vocabulary
         parts: list[str | int] = [text] if text else []
-        for token in self.marked:
+        for token in self.special_tokens:
             mark = vocabulary.texts[token]
-            if mark in text and (special or vocabulary.kinds[token] not in _SPECIAL):
+            if mark in text and (parse_special or vocabulary.types[token] not in _SPECIAL):
                 parts = [new for part in parts for new in _split(part, mark, token)]
         return parts
 
@@ -100,7 +100,7 @@ def _split(part: str | int, mark: str, token: int) -> Iterable[str | int]:
             yield text
 
 
-def tokenizer_of(header: GgufHeader) -> Tokenizer:
+def read_tokenizer(header: GgufHeader) -> Tokenizer:
     """Return the tokenizer that HEADER describes.
 
     Raises:
@@ -108,14 +108,14 @@ def tokenizer_of(header: GgufHeader) -> Tokenizer:
         ModelError: it is of a kind that is not known here.
     """
     kind = header.metadata.get("tokenizer.ggml.model")
-    if kind not in _WRITINGS:
-        known = " and ".join(map(repr, _WRITINGS))
+    if kind not in _ENCODINGS:
+        known = " and ".join(map(repr, _ENCODINGS))
         raise ModelError(f"the tokenizer is of the kind {kind!r}; the portable runtime knows {known}")
-    writing = _WRITINGS[str(kind)](header)
-    vocabulary = writing.vocabulary
-    marked = [token for token, kind in enumerate(vocabulary.kinds) if kind in _MARKED]
-    marked.sort(key=lambda token: -len(vocabulary.texts[token].encode(errors="surrogateescape")))
-    has_before = header.metadata.get("tokenizer.ggml.add_bos_token", writing.begin)
-    has_behind = header.metadata.get("tokenizer.ggml.add_eos_token", False)
-    before = vocabulary.begin if has_before else None
-    return Tokenizer(writing, before, vocabulary.end if has_behind else None, tuple(marked))
+    encoding = _ENCODINGS[str(kind)](header)
+    vocabulary = encoding.vocabulary
+    special_tokens = [token for token, type_ in enumerate(vocabulary.types) if type_ in _MATCHED_FIRST]
+    special_tokens.sort(key=lambda token: -len(vocabulary.texts[token].encode(errors="surrogateescape")))
+    has_bos = header.metadata.get("tokenizer.ggml.add_bos_token", encoding.adds_bos)
+    has_eos = header.metadata.get("tokenizer.ggml.add_eos_token", False)
+    bos = vocabulary.bos if has_bos else None
+    return Tokenizer(encoding, bos, vocabulary.eos if has_eos else None, tuple(special_tokens))

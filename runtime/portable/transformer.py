@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from runtime.errors import ContextFullError, ModelError
-from runtime.portable.attention import KeysAndValues, attend
+from runtime.portable.attention import KvCache, attend
 from runtime.portable.feed_forward import ACTIVATIONS
-from runtime.portable.hyperparameters import hyperparameters_of
-from runtime.portable.normalization import normalized
+from runtime.portable.hyperparameters import read_hyperparameters
+from runtime.portable.normalization import rms_norm
 from runtime.portable.rope import Rope
 from runtime.portable.tensors import check_tensors
 
@@ -43,7 +43,7 @@ class Transformer:
     """
 
     def __init__(self, weights: Weights, context: int) -> None:
-        self.shape = hyperparameters_of(weights)
+        self.shape = read_hyperparameters(weights)
         check_tensors(weights, self.shape)
         self.context = context
         self.position = 0
@@ -51,7 +51,7 @@ class Transformer:
         self._weights = weights
         self._rope = Rope(self.shape.rope, factors=factors)
         self._window_rope = Rope(self.shape.rope, window=True)
-        self._layers = [_Layer(weights, self.shape, number) for number in range(self.shape.layers)]
+        self._layers = [_Layer(weights, self.shape, number) for number in range(self.shape.layer_count)]
 
     def forward(self, tokens: Sequence[int]) -> Floats:
         """Read TOKENS, at least one, and return the scores (logits) of each word to come next: (vocabulary,).
@@ -62,8 +62,8 @@ class Transformer:
         """
         if self.position + len(tokens) > self.context:
             raise ContextFullError(self.context)
-        if min(tokens) < 0 or max(tokens) >= self.shape.vocabulary:
-            raise ModelError(f"a token is not among the {self.shape.vocabulary} of the model's vocabulary")
+        if min(tokens) < 0 or max(tokens) >= self.shape.vocabulary_size:
+            raise ModelError(f"a token is not among the {self.shape.vocabulary_size} of the model's vocabulary")
         for start in range(0, len(tokens), _TOKENS_AT_ONCE):
             state = self._read(tokens[start : start + _TOKENS_AT_ONCE])
         scores: Floats = self._scores(state[-1:])[0]
@@ -77,11 +77,11 @@ class Transformer:
         """Return the vectors of TOKENS after the last layer: (tokens, embedding)."""
         state = self._weights.rows("token_embd.weight", tokens)
         if self.shape.architecture.scaled_embeddings:
-            state = state * np.float32(math.sqrt(self.shape.embedding))
+            state = state * np.float32(math.sqrt(self.shape.embedding_size))
         positions = range(self.position, self.position + len(tokens))
-        pairs = self.shape.architecture.rope_pairs
-        rotation = self._rope.at(positions, pairs)
-        window_rotation = self._window_rope.at(positions, pairs)
+        layout = self.shape.architecture.rope_layout
+        rotation = self._rope.at(positions, layout)
+        window_rotation = self._window_rope.at(positions, layout)
         for layer in self._layers:
             state = layer.forward(state, self.position, rotation if layer.window is None else window_rotation)
         self.position += len(tokens)
@@ -89,13 +89,13 @@ class Transformer:
 
     def _scores(self, state: Floats) -> Floats:
         weights = self._weights
-        state = normalized(state, weights.vector("output_norm.weight"), self.shape.epsilon)
+        state = rms_norm(state, weights.vector("output_norm.weight"), self.shape.epsilon)
         output = "output.weight" if "output.weight" in weights else "token_embd.weight"
         scores = weights.project(output, state)
         if "output.bias" in weights:
             scores = scores + weights.vector("output.bias")
-        if self.shape.softcap:
-            scores = np.tanh(scores / np.float32(self.shape.softcap)) * np.float32(self.shape.softcap)
+        if self.shape.logit_softcap:
+            scores = np.tanh(scores / np.float32(self.shape.logit_softcap)) * np.float32(self.shape.logit_softcap)
         return scores
 
 
@@ -107,7 +107,7 @@ class _Layer:
         self._weights = weights
         self._shape = shape
         self._name = f"blk.{number}"
-        self._seen = KeysAndValues(shape.kv_heads, shape.head)
+        self._kv_cache = KvCache(shape.kv_head_count, shape.head_size)
 
     def forward(self, state: Floats, position: int, rotation: Rotation) -> Floats:
         """Return the STATE of tokens from POSITION on, (tokens, embedding), after this layer."""
@@ -119,14 +119,14 @@ class _Layer:
 
     def _attention(self, state: Floats, position: int, rotation: Rotation) -> Floats:
         shape = self._shape
-        queries = self._linear(state, "attn_q").reshape(-1, shape.heads, shape.head)
-        keys = self._linear(state, "attn_k").reshape(-1, shape.kv_heads, shape.head)
-        values = self._linear(state, "attn_v").reshape(-1, shape.kv_heads, shape.head)
-        if shape.architecture.head_norms:
+        queries = self._linear(state, "attn_q").reshape(-1, shape.head_count, shape.head_size)
+        keys = self._linear(state, "attn_k").reshape(-1, shape.kv_head_count, shape.head_size)
+        values = self._linear(state, "attn_v").reshape(-1, shape.kv_head_count, shape.head_size)
+        if shape.architecture.qk_norms:
             queries = self._normalized(queries, "attn_q_norm")
             keys = self._normalized(keys, "attn_k_norm")
-        self._seen.put(position, rotation.of(keys), values)
-        found = attend(rotation.of(queries), self._seen, position, shape.attention_scale, self.window)
+        self._kv_cache.store(position, rotation.apply(keys), values)
+        found = attend(rotation.apply(queries), self._kv_cache, position, shape.attention_scale, self.window)
         return self._linear(found.reshape(len(state), -1), "attn_output")
 
     def _feed_forward(self, state: Floats) -> Floats:
@@ -135,7 +135,7 @@ class _Layer:
         return self._linear(gate * self._linear(state, "ffn_up"), "ffn_down")
 
     def _normalized(self, vectors: Floats, name: str) -> Floats:
-        return normalized(vectors, self._weights.vector(f"{self._name}.{name}.weight"), self._shape.epsilon)
+        return rms_norm(vectors, self._weights.vector(f"{self._name}.{name}.weight"), self._shape.epsilon)
 
     def _linear(self, inputs: Floats, name: str) -> Floats:
         """Return a linear function of each of the INPUTS: (tokens, inputs) in, (tokens, outputs) out."""

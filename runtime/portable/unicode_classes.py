@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-__all__ = ["LETTER", "MARK", "NUMBER", "PUNCTUATION", "SPACE", "SYMBOL", "outline", "plain"]
+__all__ = ["LETTER", "MARK", "NUMBER", "PUNCTUATION", "SPACE", "SYMBOL", "collapse", "normalize_spaces"]
 
 # To be put between the brackets of an expression.
 LETTER: Final = "A-Za-zª"
@@ -21,32 +21,32 @@ PUNCTUATION: Final = r"!-#%-*,-/:;?@\[-\]_{}¡"
 SYMBOL: Final = r"$+<->^`|~¢"
 SPACE: Final = r" \t\n\v\f\r"  # re's own \s has the separators of ASCII in it too, which Unicode calls no whitespace
 
-_OF_CATEGORY: Final = {"L": "ª", "N": "²", "M": "\u0300", "P": "¡", "S": "¢"}
-_OF_OTHERS: Final = "\x80"
-_OF_SPACE: Final = "\v"
-_WHITE: Final = (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
+_CATEGORY_CHARACTERS: Final = {"L": "ª", "N": "²", "M": "\u0300", "P": "¡", "S": "¢"}
+_OTHER_CHARACTER: Final = "\x80"
+_SPACE_CHARACTER: Final = "\v"
+_SPACE_CODES: Final = (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
 
 
-class _Table(dict[int, str]):
+class _CollapseTable(dict[int, str]):
     """What `str.translate` asks, filled as it asks."""
 
     def __missing__(self, code: int) -> str:
         found = chr(code)
         if code > 0x7F:
-            found = _OF_CATEGORY.get(unicodedata.category(found)[0], _OF_OTHERS)
+            found = _CATEGORY_CHARACTERS.get(unicodedata.category(found)[0], _OTHER_CHARACTER)
         self[code] = found
         return found
 
 
-_SPACES: Final = dict.fromkeys(_WHITE, _OF_SPACE)
-_OUTLINES: Final = _Table(_SPACES)
+_SPACES: Final = dict.fromkeys(_SPACE_CODES, _SPACE_CHARACTER)
+_COLLAPSED: Final = _CollapseTable(_SPACES)
 
 
-def outline(text: str) -> str:
+def collapse(text: str) -> str:
     """Return the outline of TEXT, which is as long."""
-    return text.translate(_OUTLINES)
+    return text.translate(_COLLAPSED)
 
 
-def plain(text: str) -> str:
+def normalize_spaces(text: str) -> str:
     """Return TEXT with spaces that `SPACE` knows, for expressions that name other characters themselves."""
     return text.translate(_SPACES)

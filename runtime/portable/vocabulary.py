@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from runtime.gguf.header import GgufHeader
 
-__all__ = ["TokenKind", "Vocabulary", "byte_written", "vocabulary_of"]
+__all__ = ["TokenType", "Vocabulary", "byte_token_value", "read_vocabulary"]
 
 _PREFIX: Final = "tokenizer.ggml."
 
 
-class TokenKind(IntEnum):
+class TokenType(IntEnum):
     """What a token is for, by the numbers of the specification."""
 
     NORMAL = 1
@@ -34,13 +34,13 @@ class TokenKind(IntEnum):
 
 
 # Tokens that end a text wherever they are in a vocabulary.
-_ENDS: Final = """
+_EOG_TEXTS: Final = """
 <|eot_id|> <|eom_id|> <|im_end|> <|end|> <|return|> <|call|> <|flush|> <|calls|> <end_of_turn> <|endoftext|>
 <|end_of_text|> <end_of_utterance> <eos> <turn|> <|tool_response> [e~[ </s> <EOT> _<EOT> [EOT] [EOS]
 <\uff5cend\u2581of\u2581sentence\uff5c>
 """
 # To fill in the middle of a text, models have tokens between its parts. The last three end what was filled in.
-_MIDDLE: Final = {
+_FIM_TEXTS: Final = {
     "fim_pre": """
         <|fim_prefix|> <fim-prefix> <fim_prefix> <PRE> \u2581<PRE> <|code_prefix|> <|prefix|>
         <\uff5cfim\u2581begin\uff5c>
@@ -57,7 +57,7 @@ _MIDDLE: Final = {
     "fim_rep": "<|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame>",
     "fim_sep": "<|file_sep|>",
 }
-_ENDS_MIDDLE: Final = ("fim_pad", "fim_rep", "fim_sep")
+_FIM_EOG_ROLES: Final = ("fim_pad", "fim_rep", "fim_sep")
 _OLD_KEYS: Final = {"fim_pre": "prefix", "fim_suf": "suffix", "fim_mid": "middle"}
 
 
@@ -68,50 +68,50 @@ class Vocabulary:
     Attributes:
         texts: what each is written as; bytes that are no UTF-8 as Python's surrogateescape has them.
         scores: how early pieces of text are merged into it, the highest first.
-        numbers: of the texts.
-        begin: the token before a text, None where there is none.
-        end: the token behind it, likewise.
-        ends: all tokens that end a text.
+        ids: of the texts.
+        bos: the token before a text, None where there is none.
+        eos: the token behind it, likewise.
+        eog: all tokens that end a text.
     """
 
     texts: Sequence[str]
-    kinds: Sequence[int]
+    types: Sequence[int]
     scores: Sequence[float]
-    numbers: dict[str, int]
-    begin: int | None
-    end: int | None
-    ends: frozenset[int]
+    ids: dict[str, int]
+    bos: int | None
+    eos: int | None
+    eog: frozenset[int]
 
 
-def vocabulary_of(header: GgufHeader, *, begin: int, end: int) -> Vocabulary:
-    """Return the vocabulary that HEADER describes; BEGIN and END are what they are where it does not say so.
+def read_vocabulary(header: GgufHeader, *, bos: int, eos: int) -> Vocabulary:
+    """Return the vocabulary that HEADER describes; BOS and EOS are what they are where it does not say so.
 
     Raises:
         GgufFormatError: there is none, or a part of it is missing or of the wrong type.
     """
     texts = _texts(header)
-    numbers = {text: number for number, text in enumerate(texts)}
-    kinds = [int(kind) for kind in _numbers(header, "token_type", len(texts), TokenKind.NORMAL)]
+    ids = {text: number for number, text in enumerate(texts)}
+    types = [int(kind) for kind in _numbers(header, "token_type", len(texts), TokenType.NORMAL)]
     scores = _numbers(header, "scores", len(texts), 0.0)
-    begin_token = _named(header, len(texts), "bos", default=begin)
-    end_token = _named(header, len(texts), "eos", default=end)
-    ends = {end_token, _named(header, len(texts), "eot"), _named(header, len(texts), "eom")}
-    control = {numbers[text] for text in _ENDS.split() if text in numbers}
-    ends |= control
-    for role, names in _MIDDLE.items():
-        token = _named(header, len(texts), role, old=_OLD_KEYS.get(role))
+    bos_id = _token_of_role(header, len(texts), "bos", default=bos)
+    eos_id = _token_of_role(header, len(texts), "eos", default=eos)
+    eog = {eos_id, _token_of_role(header, len(texts), "eot"), _token_of_role(header, len(texts), "eom")}
+    control = {ids[text] for text in _EOG_TEXTS.split() if text in ids}
+    eog |= control
+    for role, names in _FIM_TEXTS.items():
+        token = _token_of_role(header, len(texts), role, old_name=_OLD_KEYS.get(role))
         if token is None:
-            token = next((numbers[name] for name in names.split() if name in numbers), None)
+            token = next((ids[name] for name in names.split() if name in ids), None)
             control |= set() if token is None else {token}
-        if role in _ENDS_MIDDLE:
-            ends.add(token)
+        if role in _FIM_EOG_ROLES:
+            eog.add(token)
     for token in control:
-        kinds[token] = TokenKind.CONTROL
-    found = frozenset(token for token in ends if token is not None)
-    return Vocabulary(texts, kinds, scores, numbers, begin_token, end_token, found)
+        types[token] = TokenType.CONTROL
+    found = frozenset(token for token in eog if token is not None)
+    return Vocabulary(texts, types, scores, ids, bos_id, eos_id, found)
 
 
-def byte_written(text: str) -> bytes:
+def byte_token_value(text: str) -> bytes:
     """Return the byte that a token of that kind is written for; nothing if it is written in no such way."""
     try:
         return bytes.fromhex(text.removeprefix("<0x").removesuffix(">"))
@@ -119,11 +119,11 @@ def byte_written(text: str) -> bytes:
         return b""
 
 
-def _named(
-    header: GgufHeader, count: int, role: str, *, old: str | None = None, default: int | None = None
+def _token_of_role(
+    header: GgufHeader, count: int, role: str, *, old_name: str | None = None, default: int | None = None
 ) -> int | None:
     """Return which of COUNT tokens the header names for ROLE, maybe under an OLD name; no other number counts."""
-    keys = [f"{_PREFIX}{name}_token_id" for name in (old, role) if name is not None]
+    keys = [f"{_PREFIX}{name}_token_id" for name in (old_name, role) if name is not None]
     for number in (*map(header.metadata.get, keys), default):
         if isinstance(number, int) and 0 <= number < count:
             return number

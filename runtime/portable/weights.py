@@ -30,7 +30,7 @@ Floats: TypeAlias = "NDArray[np.float32]"
 
 # Where in a block there are numbers of several bytes, from each first one to its end. They are little-endian in the
 # file, while the gguf package reads them in the machine's own order.
-_WIDE: Final[dict[str, tuple[tuple[int, int], ...]]] = {
+_MULTIBYTE_FIELDS: Final[dict[str, tuple[tuple[int, int], ...]]] = {
     "F16": ((0, 2),),
     "BF16": ((0, 2),),
     "Q4_0": ((0, 2),),
@@ -42,8 +42,8 @@ _WIDE: Final[dict[str, tuple[tuple[int, int], ...]]] = {
     "Q5_K": ((0, 2), (2, 4)),
     "Q6_K": ((208, 210),),
 }
-TYPES: Final = ("F32", *_WIDE)
-_BLOCK_SIZES: Final = {name: quants.GGML_QUANT_SIZES[GGMLQuantizationType[name]][1] for name in _WIDE}
+TYPES: Final = ("F32", *_MULTIBYTE_FIELDS)
+_BLOCK_SIZES: Final = {name: quants.GGML_QUANT_SIZES[GGMLQuantizationType[name]][1] for name in _MULTIBYTE_FIELDS}
 
 _SLICE_ELEMENTS: Final = 1 << 18
 
@@ -146,6 +146,6 @@ class Weights:
 def _byte_swapped(stored: NDArray[np.uint8], type_: str) -> NDArray[np.uint8]:
     """Return the blocks with their numbers of several bytes turned around."""
     blocks = stored.reshape(-1, _BLOCK_SIZES[type_]).copy()
-    for start, end in _WIDE[type_]:
+    for start, end in _MULTIBYTE_FIELDS[type_]:
         blocks[:, start:end] = blocks[:, start:end][:, ::-1].copy()
     return blocks.reshape(stored.shape)

@@ -11,7 +11,7 @@ import pytest
 from runtime.errors import PromptError
 from runtime.portable.generation import UNLIMITED, UNTIL_FULL, Generation
 from runtime.portable.sampling import Sampler
-from runtime.portable.tokenizer import tokenizer_of
+from runtime.portable.tokenizer import read_tokenizer
 from tests.builders.vocabulary import CONTROL, NORMAL, Vocabulary
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Parrot:
 
 
 def generation(model: Parrot, *stops: bytes, prompt: str = "ab") -> Generation:
-    return Generation(model, tokenizer_of(VOCABULARY.header()), Sampler(0, 0, 1, 0), prompt, stops)
+    return Generation(model, read_tokenizer(VOCABULARY.header()), Sampler(0, 0, 1, 0), prompt, stops)
 
 
 def test_what_is_read() -> None:
@@ -59,7 +59,7 @@ def test_a_number_of_tokens(count: int, expected: bytes) -> None:
     model = Parrot("b")
     text = generation(model)
     assert b"".join(text.pieces(count)) == expected
-    assert not text.is_full
+    assert not text.context_is_full
     assert len(model.read) == count
 
 
@@ -67,13 +67,13 @@ def test_a_number_of_tokens(count: int, expected: bytes) -> None:
 def test_until_the_context_is_full(count: int) -> None:
     text = generation(Parrot(context=5))
     assert b"".join(text.pieces(count)) == b"aaaa"  # two of the prompt, three of these read, and the last written
-    assert text.is_full
+    assert text.context_is_full
 
 
 def test_the_model_ends_it() -> None:
     text = generation(Parrot(["b", "<end>"]))
     assert b"".join(text.pieces()) == b"b"
-    assert not text.is_full
+    assert not text.context_is_full
 
 
 @pytest.mark.parametrize(

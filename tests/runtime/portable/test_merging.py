@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.portable.merging import merged
+from runtime.portable.merging import merge
 
 RANKS = {"a b": 0, "b c": 1, "ab c": 2, "c d": 3, "x x": 4, "xx xx": 5}
 
@@ -29,9 +29,9 @@ def rank(left: str, right: str) -> int | None:
     ],
 )
 def test_pairs(symbols: str, expected: list[str]) -> None:
-    assert merged(list(symbols), rank) == expected
+    assert merge(list(symbols), rank) == expected
 
 
 def test_a_long_run() -> None:
     """With a list that is searched again for each merge, this would take hours."""
-    assert merged(["x"] * 200_000, rank) == ["xxxx"] * 50_000
+    assert merge(["x"] * 200_000, rank) == ["xxxx"] * 50_000

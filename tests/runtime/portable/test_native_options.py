@@ -12,7 +12,7 @@ from runtime.errors import InvalidOptionError
 from runtime.portable import native_options, settings
 from runtime.portable.cli import main
 from runtime.portable.native_options import REFUSED, native_value_count
-from runtime.portable.settings import settings_of
+from runtime.portable.settings import parse_settings
 
 FLAGS = Path(__file__).parents[3] / "runtime" / "shim" / "options" / "flags.cpp"
 MANUAL = Path(__file__).parents[3] / "man" / "man1" / "llamafile.1"
@@ -92,9 +92,9 @@ def test_each_of_them_is_without_effect_or_refused() -> None:
         arguments = [name, *["1"] * count]
         if name in REFUSED:
             with pytest.raises(InvalidOptionError):
-                settings_of(arguments)
+                parse_settings(arguments)
         else:
-            assert settings_of(arguments).without_effect == (name,)
+            assert parse_settings(arguments).ignored_options == (name,)
 
 
 def test_help_and_manual_name_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import unicodedata
 
 import pytest
 
-from runtime.portable.pretokenizer import WORDS
-from runtime.portable.unicode_classes import outline
+from runtime.portable.pretokenizer import PRETOKENIZERS
+from runtime.portable.unicode_classes import collapse
 
 ASSIGNED = [character for character in map(chr, range(0x30000)) if unicodedata.category(character) not in {"Cn", "Cs"}]
 
@@ -35,23 +35,23 @@ ASSIGNED = [character for character in map(chr, range(0x30000)) if unicodedata.c
     ],
 )
 def test_words(name: str, text: str, expected: list[str]) -> None:
-    assert WORDS[name].of(text) == expected
+    assert PRETOKENIZERS[name].split(text) == expected
 
 
-@pytest.mark.parametrize("name", sorted(WORDS))
+@pytest.mark.parametrize("name", sorted(PRETOKENIZERS))
 def test_nothing_is_lost(name: str) -> None:
     source = random.Random(name)
     for _ in range(5):
         text = "".join(source.choice(ASSIGNED if source.random() < 0.5 else ASSIGNED[:128]) for _ in range(500))
-        words = WORDS[name].of(text)
+        words = PRETOKENIZERS[name].split(text)
         assert "".join(words) == text
         assert all(words)
 
 
 def test_an_outline() -> None:
-    assert outline("aZ9 \t'") == "aZ9 \t'"
-    assert outline("\u00e9\u4e00\u02b0") == "ªªª"  # letters, whether or not they have cases
-    assert outline("\u0663\u00bd") == "²²"
-    assert outline("\u0301\u00bf\u20ac") == "\u0300¡¢"
-    assert outline("\xa0\x85\u3000\u2003") == "\v\v\v\v"
-    assert outline("\u200b\ue000\U000e0001\x00\x1c") == "\x80\x80\x80\x00\x1c"  # invisible, but no space
+    assert collapse("aZ9 \t'") == "aZ9 \t'"
+    assert collapse("\u00e9\u4e00\u02b0") == "ªªª"  # letters, whether or not they have cases
+    assert collapse("\u0663\u00bd") == "²²"
+    assert collapse("\u0301\u00bf\u20ac") == "\u0300¡¢"
+    assert collapse("\xa0\x85\u3000\u2003") == "\v\v\v\v"
+    assert collapse("\u200b\ue000\U000e0001\x00\x1c") == "\x80\x80\x80\x00\x1c"  # invisible, but no space

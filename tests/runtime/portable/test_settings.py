@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runtime.errors import InvalidOptionError
-from runtime.portable.prompt import Prompt, unescaped
-from runtime.portable.settings import Settings, merged_arguments, settings_of
+from runtime.portable.prompt import Prompt, unescape
+from runtime.portable.settings import Settings, merge_arguments, parse_settings
 
 
 @pytest.mark.parametrize(
@@ -17,30 +17,30 @@ from runtime.portable.settings import Settings, merged_arguments, settings_of
         (["-p", "a", "-f", "b"], Settings(prompt=Prompt(name="b"))),
         (["-bf", "b"], Settings(prompt=Prompt(name="b", keeps_newline=True))),
         (["--random-prompt"], Settings(prompt=Prompt("Once upon a time"))),
-        (["-p", "-n", "-n", "-1"], Settings(prompt=Prompt("-n"), count=-1)),
+        (["-p", "-n", "-n", "-1"], Settings(prompt=Prompt("-n"), token_limit=-1)),
         (["-r", "--temp", "-r", "}\n"], Settings(stops=("--temp", "}\n"))),
-        (["-c", "8k"], Settings(context=8192)),
-        (["-c", "-5"], Settings(context=0)),
-        (["--ctx_size", "512", "--no_display_prompt"], Settings(context=512, shows_prompt=False)),
+        (["-c", "8k"], Settings(context_size=8192)),
+        (["-c", "-5"], Settings(context_size=0)),
+        (["--ctx_size", "512", "--no_display_prompt"], Settings(context_size=512, displays_prompt=False)),
         (["--temp", "0", "--top-k", "5", "--top-p", ".5", "--min-p", "0"],
          Settings(temperature=0, top_k=5, top_p=0.5, min_p=0)),
         (["-s", "4294967294"], Settings(seed=4294967294)),
         (["-s", "1", "--seed", "-1"], Settings(seed=None)),
-        (["-e", "--no-escape"], Settings(has_escapes=False)),
+        (["-e", "--no-escape"], Settings(processes_escapes=False)),
         (["--server", "--cli"], Settings(completes=True)),
         (["--cli", "--chat"], Settings(completes=False)),
         (["--silent-prompt", "--cache-weights", "-t", "2", "-m", "x"],
-         Settings(shows_prompt=False, keeps_weights=True, threads=2, model="x")),
+         Settings(displays_prompt=False, caches_weights=True, threads=2, model="x")),
         (["-ngl", "999", "--mlock", "--color", "--host", "-p", "-ngl", "1"],
-         Settings(without_effect=("-ngl", "--mlock", "--color", "--host", "-ngl"))),
-        (["--color", "on", "-fa", "-p", "x"], Settings(prompt=Prompt("x"), without_effect=("--color", "-fa"))),
-        (["x", "-", "-n", "2"], Settings(words=("x", "-"), count=2)),
+         Settings(ignored_options=("-ngl", "--mlock", "--color", "--host", "-ngl"))),
+        (["--color", "on", "-fa", "-p", "x"], Settings(prompt=Prompt("x"), ignored_options=("--color", "-fa"))),
+        (["x", "-", "-n", "2"], Settings(positional=("x", "-"), token_limit=2)),
         (["-help"], Settings(wants_help=True)),
         (["--version"], Settings(wants_version=True)),
     ],
 )  # fmt: skip  # each on a line, where it fits
 def test_settings(arguments: list[str], expected: Settings) -> None:
-    assert settings_of(arguments) == expected
+    assert parse_settings(arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_settings(arguments: list[str], expected: Settings) -> None:
 )
 def test_what_makes_no_sense(arguments: list[str], option: str, words: str) -> None:
     with pytest.raises(InvalidOptionError, match=words) as caught:
-        settings_of(arguments)
+        parse_settings(arguments)
     assert caught.value.option == option
 
 
@@ -77,7 +77,7 @@ def test_what_makes_no_sense(arguments: list[str], option: str, words: str) -> N
     ],
 )
 def test_default_arguments(defaults: list[str], expected: list[str]) -> None:
-    assert merged_arguments(defaults, ["a", "b"]) == expected
+    assert merge_arguments(defaults, ["a", "b"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_default_arguments(defaults: list[str], expected: list[str]) -> None:
     ],
 )
 def test_escapes(text: bytes, expected: bytes) -> None:
-    assert unescaped(text) == expected
+    assert unescape(text) == expected

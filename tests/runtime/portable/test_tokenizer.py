@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.errors import GgufFormatError, ModelError
-from runtime.portable.tokenizer import Tokenizer, tokenizer_of
+from runtime.portable.tokenizer import Tokenizer, read_tokenizer
 from tests.builders.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Vocabulary
 
 LETTERS = [(letter, NORMAL) for letter in "abcdeĠĊÃ©."]
@@ -35,13 +35,13 @@ PIECES = Vocabulary(
 
 
 def of(vocabulary: Vocabulary) -> Tokenizer:
-    return tokenizer_of(vocabulary.header())
+    return read_tokenizer(vocabulary.header())
 
 
-def written(tokenizer: Tokenizer, text: str, *, special: bool = True, begin: bool = True) -> list[str]:
+def written(tokenizer: Tokenizer, text: str, *, parse_special: bool = True, add_special: bool = True) -> list[str]:
     """The tokens of TEXT as the vocabulary writes them."""
-    tokens = tokenizer.encode(text, special=special, begin=begin)
-    return [tokenizer.writing.vocabulary.texts[token] for token in tokens]
+    tokens = tokenizer.encode(text, parse_special=parse_special, add_special=add_special)
+    return [tokenizer.encoding.vocabulary.texts[token] for token in tokens]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_byte_pairs(text: str, expected: list[str]) -> None:
 
 
 def test_a_known_word_is_kept_whole() -> None:
-    assert written(of(replace(PAIRS, pre="llama-bpe")), "abc abc", begin=False) == ["abc", "Ġab", "c"]
+    assert written(of(replace(PAIRS, pre="llama-bpe")), "abc abc", add_special=False) == ["abc", "Ġab", "c"]
 
 
 def test_what_is_no_unicode_becomes_the_replacement_character() -> None:
@@ -74,8 +74,8 @@ def test_special_tokens_are_found_first() -> None:
     tokenizer = of(SPECIAL)
     assert written(tokenizer, "a<|x|>bcdea") == ["a", "<|x|>b", "c", "de", "a"]
     assert written(tokenizer, "<|x|><|x|>") == ["<|x|>", "<|x|>"]
-    assert written(tokenizer, "a<|x|>a<?>", special=False) == ["a", "a"]  # the rest is not in this vocabulary
-    assert written(tokenizer, "ade", special=False) == ["a", "de"]
+    assert written(tokenizer, "a<|x|>a<?>", parse_special=False) == ["a", "a"]  # the rest is not in this vocabulary
+    assert written(tokenizer, "ade", parse_special=False) == ["a", "de"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_special_tokens_are_found_first() -> None:
 def test_how_a_text_begins_and_ends(pre: str, numbers: dict[str, int], expected: list[str]) -> None:
     tokenizer = of(replace(PAIRS, pre=pre, numbers={**PAIRS.numbers, **numbers}))
     assert written(tokenizer, "c") == expected
-    assert written(tokenizer, "c", begin=False) == ["c"]
+    assert written(tokenizer, "c", add_special=False) == ["c"]
 
 
 def test_a_vocabulary_without_a_first_token() -> None:
@@ -156,7 +156,7 @@ def test_the_best_score_is_merged_first() -> None:
 )
 def test_pieces(vocabulary: Vocabulary, token: str, expected: bytes) -> None:
     tokenizer = of(vocabulary)
-    assert tokenizer.piece(tokenizer.writing.vocabulary.numbers[token]) == expected
+    assert tokenizer.piece(tokenizer.encoding.vocabulary.ids[token]) == expected
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_pieces(vocabulary: Vocabulary, token: str, expected: bytes) -> None:
 def test_what_ends_a_text(names: list[str], numbers: dict[str, int], expected: set[str]) -> None:
     tokens = [(name, NORMAL) for name in names]
     tokenizer = of(replace(PAIRS, tokens=tokens, numbers=numbers))
-    assert {names[token] for token in tokenizer.ends} == expected
+    assert {names[token] for token in tokenizer.eog} == expected
     hidden = {name for name in names if name.startswith("<")}  # are control tokens, whatever the file says
     assert {name for number, name in enumerate(names) if tokenizer.piece(number) == b""} == hidden
 
@@ -202,4 +202,4 @@ def test_no_vocabulary() -> None:
     header = PAIRS.header()
     arrays = {key: array for key, array in header.arrays.items() if not key.endswith("tokens")}
     with pytest.raises(GgufFormatError, match="no vocabulary"):
-        tokenizer_of(replace(header, arrays=arrays))
+        read_tokenizer(replace(header, arrays=arrays))

@@ -14,8 +14,8 @@ import pytest
 
 from runtime.builder.artifacts import demo_model
 from runtime.gguf.header import GgufHeader
-from runtime.portable.pretokenizer import WORDS
-from runtime.portable.tokenizer import Tokenizer, tokenizer_of
+from runtime.portable.pretokenizer import PRETOKENIZERS
+from runtime.portable.tokenizer import Tokenizer, read_tokenizer
 from tests.builders.gguf import Gguf, sized
 from tests.builders.gguf import text as text_pair
 from tests.builders.vocabulary import NORMAL, Vocabulary, engine_vocabularies, expectations
@@ -28,7 +28,7 @@ PAIRS: Final = (
     "starcoder",
 )  # fmt: skip  # all that the engine's sources have
 PIECES: Final = ("llama-spm", "phi-3")
-FAMILIES: Final = {words: name for name, words in reversed(WORDS.items())}.values()
+FAMILIES: Final = {words: name for name, words in reversed(PRETOKENIZERS.items())}.values()
 
 # What is younger than this Python's Unicode, the engine may know.
 CHARACTERS: Final = [
@@ -44,7 +44,7 @@ FRAGMENTS: Final = (
 
 
 def tokenizer_at(path: Path) -> Tokenizer:
-    return tokenizer_of(GgufHeader.unpack(path.read_bytes()))
+    return read_tokenizer(GgufHeader.unpack(path.read_bytes()))
 
 
 def random_text(seed: str) -> str:
@@ -68,7 +68,7 @@ def test_the_engines_own_expectations(name: str) -> None:
     expected = expectations(path)
     assert len(expected) > 40
     for text, tokens in expected:
-        assert tokenizer.encode(text, special=False, begin=False) == tokens, text
+        assert tokenizer.encode(text, parse_special=False, add_special=False) == tokens, text
 
 
 def test_no_expectations_are_left_out() -> None:
@@ -100,8 +100,8 @@ def test_each_name_of_a_way(program: Path, tmp_path: Path) -> None:
     )
     source = random.Random(1)
     text = "".join(source.choice("abABst123'.-  \n\u00e9") for _ in range(3000))
-    assert len(WORDS) > 50
-    for name in WORDS:
+    assert len(PRETOKENIZERS) > 50
+    for name in PRETOKENIZERS:
         path = tmp_path / "model.gguf"
         pairs_of_file = [text_pair("general.architecture", "llama"), *replace(vocabulary, pre=name).pairs()]
         path.write_bytes(Gguf(pairs_of_file, tensors=()).pack_header())
@@ -115,7 +115,7 @@ def test_a_real_model(program: Path, tmp_path: Path, seed: str, special: bool) -
     text = random_text(seed)
     options = ["--ids"] + ["--no-parse-special"] * (not special)
     expected = ast.literal_eval(native(program, tmp_path, demo_model(), text, *options).stdout.decode())
-    assert tokenizer_at(demo_model()).encode(text, special=special) == expected
+    assert tokenizer_at(demo_model()).encode(text, parse_special=special) == expected
 
 
 @pytest.mark.parametrize("name", ["llama-spm", "qwen2"])
@@ -125,9 +125,9 @@ def test_pieces_and_ends(program: Path, tmp_path: Path, name: str) -> None:
     text = random_text(name).replace("'\n", "\n")  # which the tool's own output has behind each piece
     result = native(program, tmp_path, path, text, "-v")
     ends = {int(number) for number in re.findall(rb"EOG token += (\d+) ", result.stderr)}
-    assert tokenizer.ends == ends
+    assert tokenizer.eog == ends
     lines = re.findall(rb"^ *(\d+) -> '(.*?)'$", result.stdout, re.DOTALL | re.MULTILINE)
     assert [int(token) for token, _ in lines] == tokenizer.encode(text)
-    marked = set(tokenizer.marked)  # which the tool shows, and a text has not in it
+    marked = set(tokenizer.special_tokens)  # which the tool shows, and a text has not in it
     for token, piece in lines:
         assert int(token) in marked or tokenizer.piece(int(token)) == piece

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, quants
 
 from runtime.errors import ModelError
 from runtime.gguf.tensor_types import TENSOR_TYPES
-from runtime.portable.weights import _BLOCK_SIZES, _WIDE, TYPES, Weights, _byte_swapped
+from runtime.portable.weights import _BLOCK_SIZES, _MULTIBYTE_FIELDS, TYPES, Weights, _byte_swapped
 from tests.builders.gguf import Gguf, Info, Pair, number, text
 
 ROWS, COLUMNS = 2100, 256  # more than one slice
@@ -28,7 +28,7 @@ def stored_of(type_: str) -> np.ndarray:
         return random.standard_normal((ROWS, COLUMNS), dtype=np.float32).view(np.uint8)
     kind = NUMBERS[type_][1]
     blocks = random.integers(0, 256, (ROWS * COLUMNS // kind.block_elements, kind.block_size), dtype=np.uint8)
-    for start, end in _WIDE[type_]:
+    for start, end in _MULTIBYTE_FIELDS[type_]:
         if end - start == 2:
             blocks[:, end - 1] = 0x3F if type_ == "BF16" else 0x2A
     return blocks.reshape(ROWS, -1)
@@ -51,7 +51,7 @@ def test_a_matrix_of_each_type(type_: str, matrices: str) -> None:
     assert (weights.matrix("t") is weights.matrix("t")) == (matrices == "kept" and type_ != "F32")
 
 
-@pytest.mark.parametrize("type_", _WIDE)
+@pytest.mark.parametrize("type_", _MULTIBYTE_FIELDS)
 def test_bytes_are_turned_around_for_machines_that_want_it(type_: str) -> None:
     """Each number of several bytes, where it stands, and nothing else, which is to say: as its type lays blocks out."""
     layout = {"F16": "h", "BF16": "h", "Q4_0": "h16s", "Q4_1": "hh16s", "Q5_0": "hi16s", "Q5_1": "hhi16s"}
