@@ -1,7 +1,6 @@
 """The types of tensors that the engine loads, and how many bytes they take.
 
-The numbers are ggml's (ggml/include/ggml.h, ggml/src/ggml-common.h), of the version that runtime.builder.artifacts
-pins; a test compares. They are not the gguf package's, because 0.19 has not heard of Q2_0 and is wrong about Q8_1.
+They are not those of the gguf package: 0.19 lacks Q2_0 and has a wrong size of Q8_1.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ class TensorType(NamedTuple):
     block_size: int
 
 
+# Table tensor types: generated from ggml.h, ggml.c and ggml-common.h by tools/engine_tables.py
 TENSOR_TYPES: Final = {
     0: TensorType("F32", 1, 4),
     1: TensorType("F16", 1, 2),
@@ -56,3 +56,4 @@ TENSOR_TYPES: Final = {
     41: TensorType("Q1_0", 128, 18),
     42: TensorType("Q2_0", 64, 18),
 }
+# End of table tensor types

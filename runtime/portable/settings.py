@@ -18,7 +18,7 @@ from runtime.portable.prompt import Prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Settings", "merge_arguments", "parse_settings"]
+__all__ = ["OPTION_NAMES", "Settings", "merge_arguments", "parse_settings"]
 
 _RANDOM_PROMPT: Final = "Once upon a time"
 _SEED_MAX: Final = (1 << 32) - 2  # the next one, which is -1 too, stands for chance
@@ -98,6 +98,7 @@ _CONVERTERS: Final[dict[str, tuple[str, Any]]] = {
     name: to for names, to in _WITH_VALUE.items() for name in names.split()
 }
 _CONSTANTS: Final[dict[str, tuple[str, Any]]] = {name: to for names, to in _SWITCHES.items() for name in names.split()}
+OPTION_NAMES: Final = frozenset({*_CONVERTERS, *_CONSTANTS})
 
 
 _REPEATABLE: Final = ("positional", "stops", "ignored_options")

@@ -33,30 +33,38 @@ class TokenType(IntEnum):
     BYTE = 6  # written as <0x0A>
 
 
-# Tokens that end a text wherever they are in a vocabulary.
-_EOG_TEXTS: Final = """
-<|eot_id|> <|eom_id|> <|im_end|> <|end|> <|return|> <|call|> <|flush|> <|calls|> <end_of_turn> <|endoftext|>
-<|end_of_text|> <end_of_utterance> <eos> <turn|> <|tool_response> [e~[ </s> <EOT> _<EOT> [EOT] [EOS]
-<\uff5cend\u2581of\u2581sentence\uff5c>
-"""
-# To fill in the middle of a text, models have tokens between its parts. The last three end what was filled in.
+# Tokens that end a text in any vocabulary; and by role, those for filling in the middle of a text.
+# Table token texts: generated from src/llama-vocab.cpp by tools/engine_tables.py
+_EOG_TEXTS: Final = (
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
+    "<eos>", "<turn|>", "<|tool_response>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "[e~[",
+)  # fmt: skip  # as many to a line as fit
 _FIM_TEXTS: Final = {
-    "fim_pre": """
-        <|fim_prefix|> <fim-prefix> <fim_prefix> <PRE> \u2581<PRE> <|code_prefix|> <|prefix|>
-        <\uff5cfim\u2581begin\uff5c>
-    """,
-    "fim_suf": """
-        <|fim_suffix|> <fim-suffix> <fim_suffix> <SUF> \u2581<SUF> <|code_suffix|> <|suffix|>
-        <\uff5cfim\u2581hole\uff5c>
-    """,
-    "fim_mid": """
-        <|fim_middle|> <fim-middle> <fim_middle> <MID> \u2581<MID> <|code_middle|> <|middle|>
-        <\uff5cfim\u2581end\uff5c>
-    """,
-    "fim_pad": "<|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD]",
-    "fim_rep": "<|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame>",
-    "fim_sep": "<|file_sep|>",
-}
+    "fim_pre": (
+        "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\uff5cfim\u2581begin\uff5c>", "<PRE>", "\u2581<PRE>",
+        "<|code_prefix|>", "<|prefix|>",
+    ),
+    "fim_suf": (
+        "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\uff5cfim\u2581hole\uff5c>", "<SUF>", "\u2581<SUF>",
+        "<|code_suffix|>", "<|suffix|>",
+    ),
+    "fim_mid": (
+        "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\uff5cfim\u2581end\uff5c>", "<MID>", "\u2581<MID>",
+        "<|code_middle|>", "<|middle|>",
+    ),
+    "fim_pad": (
+        "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
+    ),
+    "fim_rep": (
+        "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
+    ),
+    "fim_sep": (
+        "<|file_sep|>",
+    ),
+}  # fmt: skip  # as many to a line as fit
+# End of table token texts
+# After the text that was filled in.
 _FIM_EOG_ROLES: Final = ("fim_pad", "fim_rep", "fim_sep")
 _OLD_KEYS: Final = {"fim_pre": "prefix", "fim_suf": "suffix", "fim_mid": "middle"}
 
@@ -96,12 +104,12 @@ def read_vocabulary(header: GgufHeader, *, bos: int, eos: int) -> Vocabulary:
     bos_id = _token_of_role(header, len(texts), "bos", default=bos)
     eos_id = _token_of_role(header, len(texts), "eos", default=eos)
     eog = {eos_id, _token_of_role(header, len(texts), "eot"), _token_of_role(header, len(texts), "eom")}
-    control = {ids[text] for text in _EOG_TEXTS.split() if text in ids}
+    control = {ids[text] for text in _EOG_TEXTS if text in ids}
     eog |= control
     for role, names in _FIM_TEXTS.items():
         token = _token_of_role(header, len(texts), role, old_name=_OLD_KEYS.get(role))
         if token is None:
-            token = next((ids[name] for name in names.split() if name in ids), None)
+            token = next((ids[name] for name in names if name in ids), None)
             control |= set() if token is None else {token}
         if role in _FIM_EOG_ROLES:
             eog.add(token)

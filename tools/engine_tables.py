@@ -1,0 +1,221 @@
+"""Regenerates the tables that repeat the engine's names and numbers, from its pinned source.
+
+    python -m tools.engine_tables            rewrites the tables
+    python -m tools.engine_tables --check    names the files with other tables, and exits with status 1
+
+Each table lies in its file between two comments, `# Table NAME: …` and `# End of table NAME`. The source is searched
+with regular expressions, so that no compiler is needed; an expression without a match is an error, not an empty table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.builder.engine import engine_source
+from runtime.portable.settings import OPTION_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["TABLES", "differing_files", "regenerate"]
+
+_ROOT: Final = Path(__file__).parents[1]
+_FLAGS: Final = _ROOT / "runtime" / "shim" / "options" / "flags.cpp"
+_WIDTH: Final = 120
+
+# Names in LLM_ARCH_NAMES that are no language model: projectors, and the end of the list.
+_NO_ARCHITECTURES: Final = {"clip", "(unknown)"}
+_C_SIZES: Final = {"float": 4, "double": 8, "ggml_fp16_t": 2, "ggml_bf16_t": 2, "ggml_half": 2} | {
+    f"{sign}int{bits}_t": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+# The engine's modes that a llamafile has (runtime/shim/options/engine.cpp).
+_MODES: Final = {"CLI", "COMPLETION", "MTMD", "SERVER"}
+_FLAG_VALUE_COUNTS: Final = {"none": 0, "one": 1}  # functions in flags.cpp; those of the others read the values
+_FIM_ROLES: Final = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")
+
+
+def _read(source: Path, name: str) -> str:
+    """Return a file of the engine without its comments."""
+    text = (source / name).read_text(encoding="utf-8")
+    text = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def _match(pattern: str, text: str) -> re.Match[str]:
+    found = re.search(pattern, text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"there is no {pattern!r}")
+    return found
+
+
+def architectures(source: Path) -> list[str]:
+    """Return the names of the architectures that the engine runs."""
+    table = _match(r"LLM_ARCH_NAMES = \{(.*?)\n\};", _read(source, "src/llama-arch.cpp"))[1]
+    names = re.findall(r'\{ LLM_ARCH_\w+, *"([^"]+)" *\}', table)
+    return sorted(name for name in names if name not in _NO_ARCHITECTURES)
+
+
+def tensor_types(source: Path) -> dict[int, tuple[str, int, int]]:
+    """Return name, elements and bytes of a block of each tensor type, by its number."""
+    enumeration = _match(r"enum ggml_type \{(.*?)\n    \};", _read(source, "ggml/include/ggml.h"))[1]
+    numbers = {name: int(number) for name, number in re.findall(r"GGML_TYPE_(\w+) += (\d+)", enumeration)}
+    layouts = _read(source, "ggml/src/ggml-common.h")
+    constants = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\b", layouts, re.MULTILINE)}
+    constants |= {
+        name: _evaluate(value, constants)
+        for name, value in re.findall(r"^#define (IQ3S_N_SCALE) (.+)$", layouts, re.MULTILINE)
+    }
+    sizes = dict(_C_SIZES)
+    for name, expression in re.findall(r"static_assert\(sizeof\((block_\w+)\) == (.*?), \"", layouts):
+        sizes[name] = _evaluate(expression, constants, sizes)
+    traits = re.findall(
+        r"\[GGML_TYPE_(\w+)\] = \{[^{}]*?\.blck_size += (\w+),\s*\.type_size += sizeof\((\w+)\)",
+        _read(source, "ggml/src/ggml.c"),
+    )
+    return {numbers[name]: (name, _evaluate(block, constants), sizes[layout]) for name, block, layout in sorted(traits)}
+
+
+def _evaluate(expression: str, constants: Mapping[str, int], sizes: Mapping[str, int] | None = None) -> int:
+    """Return the value of an expression of C: integers, constants, sizeof, and the operators + - * /."""
+    text = re.sub(r"sizeof\((\w+)\)", lambda found: str((sizes or {})[found[1]]), expression)
+    text = re.sub(r"[A-Za-z_]\w*", lambda found: str(constants[found[0]]), text)
+    if not re.fullmatch(r"[\d\s()+*/-]+", text):
+        raise ValueError(f"the engine's source has the size {expression!r}")
+    return int(eval(text.replace("/", "//"), {"__builtins__": {}}))  # noqa: S307  # digits and operators only
+
+
+def option_value_counts(source: Path) -> dict[str, int]:
+    """Return how many values each option of the native program has, without those that the portable runtime knows.
+
+    Options whose number of values depends on the values are left out.
+    """
+    counts = {**_engine_options(_read(source, "common/arg.cpp")), **_flags(_FLAGS.read_text(encoding="utf-8"))}
+    return {name: count for name, count in sorted(counts.items()) if count is not None and name not in OPTION_NAMES}
+
+
+def _engine_options(text: str) -> dict[str, int | None]:
+    options: dict[str, int | None] = {}
+    body = _match(r"common_params_context common_params_parser_init\(.*?\n\}\n", text)[0]
+    for option in re.split(r"\badd_opt\(common_arg\(", body)[1:]:
+        names = _match(r"\s*\{([^{}]*)\},\s*(?:\{([^{}]*)\},)?", option)
+        values = _match(r"\[\w*&?\]\(common_params &\s*\w*(?:\s*,\s*([^()]*))?\)", option)[1]
+        if _is_in_modes(option):
+            count = 0 if not values or values.startswith("bool") else values.count(",") + 1
+            options |= dict.fromkeys(re.findall(r'"([^"]+)"', names[1] + (names[2] or "")), count)
+    return options
+
+
+def _is_in_modes(option: str) -> bool:
+    """Return whether a llamafile has the option, given the text of its declaration."""
+    examples, excludes = (
+        set(re.findall(r"LLAMA_EXAMPLE_(\w+)", found[1])) if found else default
+        for found, default in (
+            (re.search(r"\.set_examples\(\{([^}]*)\}\)", option), {"COMMON"}),
+            (re.search(r"\.set_excludes\(\{([^}]*)\}\)", option), set()),
+        )
+    )
+    return any(mode not in excludes and examples & {mode, "COMMON"} for mode in _MODES)
+
+
+def _flags(text: str) -> dict[str, int | None]:
+    """Return the options of the shim; None stands for a number of values that depends on them."""
+    entries = re.findall(r"^    \{\{([^}]+)\}, (\w+), ", text, re.MULTILINE)
+    if not entries:
+        raise ValueError(f"{_FLAGS} has no list of flags")
+    return {name: _FLAG_VALUE_COUNTS.get(count) for names, count in entries for name in re.findall(r'"([^"]+)"', names)}
+
+
+def _token_texts(source: Path, assignment: str) -> list[str]:
+    """Return the texts in the condition before ASSIGNMENT in the engine's vocabulary loader."""
+    text = (source / "src" / "llama-vocab.cpp").read_text(encoding="utf-8")
+    condition = _match(rf"if \(false((?:(?!if \(false).)*?)\) \{{\s*{re.escape(assignment)}", text)[1]
+    return re.findall(r't\.first == "([^"]+)"', condition)
+
+
+def _wrapped(words: Iterable[str], indent: int) -> str:
+    prefix = " " * indent
+    return textwrap.fill(
+        " ".join(words), _WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip  # one line would be too long by a word
+
+
+def _render_architectures(source: Path) -> str:
+    names = _wrapped((f'"{name}",' for name in architectures(source)), 8)
+    return f"ARCHITECTURES: Final = frozenset(\n    {{\n{names}\n    }}\n)  # fmt: skip  # as many to a line as fit"
+
+
+def _render_tensor_types(source: Path) -> str:
+    rows = (
+        f'    {number}: TensorType("{name}", {elements}, {size}),'
+        for number, (name, elements, size) in sorted(tensor_types(source).items())
+    )
+    return "\n".join(["TENSOR_TYPES: Final = {", *rows, "}"])
+
+
+def _render_options(source: Path) -> str:
+    counts = option_value_counts(source)
+    tables = (("_SWITCHES", 0), ("_WITH_VALUE", 1), ("_WITH_TWO_VALUES", 2))
+    return "\n".join(
+        f'{table}: Final = """\n{_wrapped((name for name in counts if counts[name] == count), 0)}\n"""'
+        for table, count in tables
+    )
+
+
+def _render_token_texts(source: Path) -> str:
+    ends = _wrapped((f"{text!a}," for text in _token_texts(source, "special_eog_ids.insert(t.second)")), 4)
+    roles = []
+    for role in _FIM_ROLES:
+        texts = _wrapped((f"{text!a}," for text in _token_texts(source, f"special_{role}_id = t.second")), 8)
+        roles.append(f'    "{role}": (\n{texts}\n    ),')
+    skip = "  # fmt: skip  # as many to a line as fit"
+    ends = f"_EOG_TEXTS: Final = (\n{ends}\n){skip}"
+    return "\n".join([ends, "_FIM_TEXTS: Final = {", *roles, f"}}{skip}"]).replace("'", '"')
+
+
+# The name of each table, with its file and the function that renders it.
+TABLES: Final[dict[str, tuple[str, Callable[[Path], str]]]] = {
+    "architectures": ("runtime/gguf/architectures.py", _render_architectures),
+    "tensor types": ("runtime/gguf/tensor_types.py", _render_tensor_types),
+    "options": ("runtime/portable/native_options.py", _render_options),
+    "token texts": ("runtime/portable/vocabulary.py", _render_token_texts),
+}
+
+
+def regenerate(name: str, text: str, source: Path) -> str:
+    """Return TEXT, the content of the file of the table NAME, with that table as SOURCE has it."""
+    found = _match(rf"(# Table {name}: [^\n]+\n)(.*?)# End of table {name}\n", text)
+    return f"{text[: found.start(2)]}{TABLES[name][1](source)}\n{text[found.end(2) :]}"
+
+
+def differing_files(source: Path, root: Path = _ROOT) -> dict[str, str]:
+    """Return the files under ROOT that have other tables than SOURCE, each with the text that it should have."""
+    differing = {}
+    for name, (file, _) in TABLES.items():
+        text = (root / file).read_text(encoding="utf-8")
+        expected = regenerate(name, text, source)
+        if expected != text:
+            differing[file] = expected
+    return differing
+
+
+def main() -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.engine_tables", description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a table differs")
+    is_check = parser.parse_args().check
+    differing = differing_files(engine_source())
+    for file, text in differing.items():
+        sys.stdout.write(f"{file}: {'differs from the engine' if is_check else 'rewritten'}\n")
+        if not is_check:
+            (_ROOT / file).write_text(text, encoding="utf-8")
+    return int(is_check and bool(differing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
