@@ -104,6 +104,24 @@ def run_module(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedPro
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Refuse to start or read compiled programs while tests are collected: that belongs into tests and fixtures."""
+
+    def refuse(event: str, arguments: tuple[object, ...]) -> None:
+        if not is_collecting:
+            return
+        if event == "subprocess.Popen" or (event == "open" and "/llamafile-toolchain/" in str(arguments[0])):
+            raise AssertionError(f"a test module calls {event}{arguments} while it is imported")
+
+    is_collecting = True
+    sys.addaudithook(refuse)
+    try:
+        return (yield)
+    finally:
+        is_collecting = False
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -26,6 +26,7 @@ from tests.builders.pe import pe_program
 from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVERY = tuple(platform.name for platform in PLATFORMS)
@@ -110,27 +111,33 @@ def changed_after_signing() -> bytes:
     return bytes(program)
 
 
-FAULTS: dict[str, tuple[str, bytes, str]] = {
-    "mapped, cut off": ("linux-amd64", linked()[:0x18000], "p_offset"),
-    "mapped, no table": ("linux-amd64", linked()[:0x10020], "is it complete"),
-    "unsigned": ("macos-arm64", macho_program(), "no code signature"),
-    "changed after it was signed": ("macos-arm64", changed_after_signing(), "at offset"),
+FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "mapped, cut off": ("linux-amd64", lambda: linked()[:0x18000], "p_offset"),
+    "mapped, no table": ("linux-amd64", lambda: linked()[:0x10020], "is it complete"),
+    "unsigned": ("macos-arm64", macho_program, "no code signature"),
+    "changed after it was signed": ("macos-arm64", changed_after_signing, "at offset"),
     "Windows, cut off": (
-        "windows-amd64", small_ape("linux-amd64", "windows-amd64", notices=b"")[:-0x300], "PointerToRawData",
+        "windows-amd64",
+        lambda: small_ape("linux-amd64", "windows-amd64", notices=b"")[:-0x300],
+        "PointerToRawData",
     ),
     "dd leads out of the file": (
-        "macos-amd64", genuine_ape("2020-06").replace(b'skip="     640"', b'skip=" 9999999"'), "dd statement at",
+        "macos-amd64",
+        lambda: genuine_ape("2020-06").replace(b'skip="     640"', b'skip=" 9999999"'),
+        "dd statement at",
     ),
     "a Mach-O header of something else": (
-        "macos-amd64", genuine_ape("2020-06").replace(static_macho()[32:48], bytes(16)), "at offset",
+        "macos-amd64",
+        lambda: genuine_ape("2020-06").replace(static_macho()[32:48], bytes(16)),
+        "at offset",
     ),
-}  # fmt: skip  # a table
+}
 
 
-@pytest.mark.parametrize(("platform", "data", "word"), FAULTS.values(), ids=FAULTS)
-def test_faults(platform: str, data: bytes, word: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("platform", "make", "word"), FAULTS.values(), ids=FAULTS)
+def test_faults(platform: str, make: Callable[[], bytes], word: str, tmp_path: Path) -> None:
     path = tmp_path / "damaged"
-    path.write_bytes(data)
+    path.write_bytes(make())
     report = check(path)
     assert not report.ok
     (program,) = (program for program in report.programs if program.platform == platform)

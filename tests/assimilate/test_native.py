@@ -79,33 +79,38 @@ def test_a_complete_program_is_copied_as_it_is(target: Platform) -> None:
         patch_of(linked(), target)
 
 
-@pytest.mark.parametrize(
-    ("data", "subject"),
-    [
-        (linked(), Subject(Kind.APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
-        (patch_of(linked()).new + linked()[64:], Subject(Kind.ELF, ("linux-amd64",), keeps_head=True)),
-        (
-            patch_of(linked(), keep_osabi=True).new + linked()[64:],
-            Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
-        ),
-        (foreign_ape(exit_program(AARCH64)), Subject(Kind.APE, ("linux-arm64",), keeps_head=False)),
-        (exit_program(), Subject(Kind.ELF, ("linux-amd64",), keeps_head=False)),
-        (
-            with_notes(exit_program(), note("NetBSD") + note("OpenBSD")),
-            Subject(Kind.ELF, ("linux-amd64",), keeps_head=False),
-        ),
-        (with_field(exit_program(), "e_machine", 243), Subject(Kind.ELF, (), keeps_head=False)),
-        (static_macho(), Subject(Kind.MACHO, ("macos-amd64",), keeps_head=False)),
-        (pe_program(), Subject(Kind.PE, ("windows-amd64",), keeps_head=False)),
-        (b"MZqFpD='\n", Subject(Kind.APE, (), keeps_head=False)),
-    ],
-    ids=[
-        "ours", "ours made native", "with -b", "another maker's", "native", "another maker's made native",
-        "another machine", "Mach-O", "PE", "no program",
-    ],
-)  # fmt: skip  # one row, one case
-def test_examine(data: bytes, subject: Subject) -> None:
-    assert examine(data) == subject
+EXAMINED: dict[str, tuple[Callable[[], bytes], Subject]] = {
+    "ours": (linked, Subject(Kind.APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
+    "ours made native": (
+        lambda: patch_of(linked()).new + linked()[64:],
+        Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
+    ),
+    "with -b": (
+        lambda: patch_of(linked(), keep_osabi=True).new + linked()[64:],
+        Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
+    ),
+    "another maker's": (
+        lambda: foreign_ape(exit_program(AARCH64)),
+        Subject(Kind.APE, ("linux-arm64",), keeps_head=False),
+    ),
+    "native": (exit_program, Subject(Kind.ELF, ("linux-amd64",), keeps_head=False)),
+    "another maker's made native": (
+        lambda: with_notes(exit_program(), note("NetBSD") + note("OpenBSD")),
+        Subject(Kind.ELF, ("linux-amd64",), keeps_head=False),
+    ),
+    "another machine": (
+        lambda: with_field(exit_program(), "e_machine", 243),
+        Subject(Kind.ELF, (), keeps_head=False),
+    ),
+    "Mach-O": (static_macho, Subject(Kind.MACHO, ("macos-amd64",), keeps_head=False)),
+    "PE": (pe_program, Subject(Kind.PE, ("windows-amd64",), keeps_head=False)),
+    "no program": (lambda: b"MZqFpD='\n", Subject(Kind.APE, (), keeps_head=False)),
+}
+
+
+@pytest.mark.parametrize(("make", "subject"), EXAMINED.values(), ids=EXAMINED)
+def test_examine(make: Callable[[], bytes], subject: Subject) -> None:
+    assert examine(make()) == subject
 
 
 def with_header(data: bytes, name: str, value: int) -> bytes:

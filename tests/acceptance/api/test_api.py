@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
-import openai
 import pytest
 
 from tests.acceptance.api.servers import serving
@@ -201,6 +200,8 @@ def test_b5_the_openai_example(program: Path, roomy_model: Path, tmp_path: Path)
 
 
 def test_b5_the_openai_client_streams(server: Server) -> None:
+    import openai  # a second and a half, which collecting does without
+
     with openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="any") as client:
         stream = client.chat.completions.create(
             model="LLaMA_CPP", messages=[{"role": "user", "content": "hello"}], max_tokens=8, stream=True

@@ -8,6 +8,7 @@ import re
 import subprocess
 import unicodedata
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -30,10 +31,6 @@ PAIRS: Final = (
 PIECES: Final = ("llama-spm", "phi-3")
 FAMILIES: Final = {words: name for name, words in reversed(PRETOKENIZERS.items())}.values()
 
-# What is younger than this Python's Unicode, the engine may know.
-CHARACTERS: Final = [
-    character for character in map(chr, range(1, 0x110000)) if unicodedata.category(character) not in {"Cn", "Cs", "Co"}
-]
 FRAGMENTS: Final = (
     "don't", "We'LL", " I'M", "'re", "123", " 45", "  ", "\n\n", "\r\n", "\t", "hello", " World", "ABCdef", "camelCase",
     "na\u00efve", "\u65e5\u672c\u8a9e", "\ud55c\uad6d\uc5b4", "\u0e44\u0e17\u0e22", "\u00df", "\u0130", "\u017f",
@@ -47,9 +44,16 @@ def tokenizer_at(path: Path) -> Tokenizer:
     return read_tokenizer(GgufHeader.unpack(path.read_bytes()))
 
 
+@cache
+def characters() -> list[str]:
+    """The characters that this Python's Unicode assigns; the engine may know newer ones."""
+    return [one for one in map(chr, range(1, 0x110000)) if unicodedata.category(one) not in {"Cn", "Cs", "Co"}]
+
+
 def random_text(seed: str) -> str:
     source = random.Random(seed)
-    kinds = (FRAGMENTS, CHARACTERS[:127], CHARACTERS[:8000], CHARACTERS)
+    known = characters()
+    kinds = (FRAGMENTS, known[:127], known[:8000], known)
     return "".join(source.choice(source.choices(kinds, (9, 5, 3, 3))[0]) for _ in range(1500))
 
 
