@@ -43,6 +43,10 @@ class Cursor:
         """The position as an offset in the file."""
         return self._base + self.position
 
+    def error(self, reason: str, offset: int, field: str) -> Exception:
+        """Return the error of the reading package for a field at an offset of the file."""
+        return self._damaged(reason, offset, field)
+
     @property
     def remaining(self) -> int:
         """How many bytes are left."""
@@ -50,25 +54,21 @@ class Cursor:
 
     def take(self, size: int, field: str) -> bytes:
         """Return the next `size` bytes and step over them."""
-        if size > self.remaining:
-            reason = f"{field} is cut short (got {self.remaining} bytes, expected {size})"
-            raise self._damaged(reason, self.offset, field)
-        start = self.position
-        self.position += size
+        start = self._step(size, field)
         return bytes(self._view[start : self.position])
 
     def unpack(self, layout: struct.Struct, field: str) -> tuple[Any, ...]:
         """Return the fields of one fixed-size record and step over it."""
-        return layout.unpack(self.take(layout.size, field))
+        return layout.unpack_from(self._view, self._step(layout.size, field))
 
-    def unpack_signed(self, layout: struct.Struct, signature: bytes, field: str) -> tuple[Any, ...]:
-        """Return the fields behind the signature of one fixed-size record and step over it."""
-        start = self.offset
-        found, *rest = self.unpack(layout, field)
-        if found != signature:
-            reason = f"there is no {field} record (got {found!r}, expected {signature!r})"
-            raise self._damaged(reason, start, f"{field}.signature")
-        return tuple(rest)
+    def _step(self, size: int, field: str) -> int:
+        """Step over `size` bytes and return the position before."""
+        start = self.position
+        if size > len(self._view) - start:
+            reason = f"{field} is cut short (got {self.remaining} bytes, expected {size})"
+            raise self._damaged(reason, self.offset, field)
+        self.position = start + size
+        return start
 
     def u16(self, field: str) -> int:
         """Return the next little-endian 16-bit number."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["End", "end_at", "find_end", "has_zip64_end"]
 
-_SEARCHED: Final = EndRecord.STRUCT.size + 0xFFFF  # the farthest from the end of the file that an end record can start
+_SEARCHED: Final = EndRecord.SIZE + 0xFFFF  # the farthest from the end of the file that an end record can start
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +81,26 @@ def end_at(fd: int, record_offset: int) -> End:
     Raises:
         ZipFormatError: they are damaged or contradict each other or the file.
     """
-    head = os.pread(fd, EndRecord.STRUCT.size + 0xFFFF, record_offset)
+    head = os.pread(fd, EndRecord.SIZE + 0xFFFF, record_offset)
     return _check_end(fd, record_offset, EndRecord.unpack(Cursor(head, record_offset)))
 
 
 def _check_end(fd: int, record_offset: int, record: EndRecord) -> End:
-    locator_offset = record_offset - Zip64Locator.STRUCT.size
-    located = os.pread(fd, Zip64Locator.STRUCT.size, locator_offset) if locator_offset >= 0 else b""
+    locator_offset = record_offset - Zip64Locator.SIZE
+    located = os.pread(fd, Zip64Locator.SIZE, locator_offset) if locator_offset >= 0 else b""
     if located.startswith(Zip64Locator.SIGNATURE):
         wide = _zip64_record(fd, Zip64Locator.unpack(Cursor(located, locator_offset)), locator_offset)
         _check_agreement(record, wide, record_offset)
-        directory_end = locator_offset - Zip64EndRecord.STRUCT.size
+        directory_end = locator_offset - Zip64EndRecord.SIZE
     else:
         wide = None
         directory_end = record_offset
     source = wide or record
     _check_disks(source, record_offset)
-    if wide is None and directory_end >= Zip64EndRecord.STRUCT.size:
+    if wide is None and directory_end >= Zip64EndRecord.SIZE:
         _check_no_orphan(fd, record, directory_end)
     _check_span(source.directory_offset, source.directory_size, directory_end)
-    archive_end = record_offset + EndRecord.STRUCT.size + len(record.comment)
+    archive_end = record_offset + EndRecord.SIZE + len(record.comment)
     span = (source.directory_offset, source.directory_size)
     return End(source.entries, *span, archive_end, record.comment, wide is not None)
 
@@ -108,20 +108,19 @@ def _check_end(fd: int, record_offset: int, record: EndRecord) -> End:
 def _candidates(tail: bytes, tail_offset: int) -> Iterator[int]:
     at = tail.rfind(EndRecord.SIGNATURE)
     while at >= 0:
-        if len(tail) - at >= EndRecord.STRUCT.size:
+        if len(tail) - at >= EndRecord.SIZE:
             yield tail_offset + at
         at = tail.rfind(EndRecord.SIGNATURE, 0, at + 3)
 
 
 def _comment_end(record_offset: int, tail: bytes, tail_offset: int) -> int:
-    comment_offset = record_offset - tail_offset + EndRecord.STRUCT.size
-    comment_size = int.from_bytes(tail[comment_offset - 2 : comment_offset], "little")
-    return tail_offset + comment_offset + comment_size
+    *_, comment_size = EndRecord.STRUCT.unpack_from(tail, record_offset - tail_offset)
+    return record_offset + EndRecord.SIZE + int(comment_size)
 
 
 def _is_plausible(fd: int, record_offset: int) -> bool:
     """Tell an end record from the same four bytes in a program or a model: a directory must stand where it says."""
-    fixed = os.pread(fd, EndRecord.STRUCT.size, record_offset)
+    fixed = os.pread(fd, EndRecord.SIZE, record_offset)
     without_comment = EndRecord.unpack(Cursor(fixed[:-2] + bytes(2), record_offset))
     try:
         end = _check_end(fd, record_offset, without_comment)
@@ -141,8 +140,8 @@ def _zip64_record(fd: int, locator: Zip64Locator, locator_offset: int) -> Zip64E
     if locator.disks != 1 or locator.record_disk != 0:
         reason = f"the archive is one of several disks (got {locator.disks}, expected 1)"
         raise UnsupportedZipError(reason, offset=locator_offset, field="locator.disks")
-    expected = locator_offset - Zip64EndRecord.STRUCT.size
-    data = os.pread(fd, Zip64EndRecord.STRUCT.size, max(expected, 0))
+    expected = locator_offset - Zip64EndRecord.SIZE
+    data = os.pread(fd, Zip64EndRecord.SIZE, max(expected, 0))
     if locator.record_offset != expected or not data.startswith(Zip64EndRecord.SIGNATURE):
         reason = f"the ZIP64 end record is not where its locator says (got {locator.record_offset:#x})"
         raise ZipFormatError(reason, offset=locator_offset, field="locator.record_offset")
@@ -180,7 +179,7 @@ def _check_disks(record: EndRecord | Zip64EndRecord, offset: int) -> None:
 
 def _check_no_orphan(fd: int, record: EndRecord, directory_end: int) -> None:
     """Refuse a ZIP64 end record whose locator is missing: readers disagree on whether it counts."""
-    orphan = directory_end - Zip64EndRecord.STRUCT.size
+    orphan = directory_end - Zip64EndRecord.SIZE
     outside = record.directory_offset + record.directory_size <= orphan
     if outside and os.pread(fd, 4, orphan) == Zip64EndRecord.SIGNATURE:
         raise ZipFormatError("a ZIP64 end record has no locator", offset=orphan, field="locator.signature")

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 DEFAULT_ALIGNMENT: Final = 65536  # Windows' allocation granularity, and a multiple of every page size in use
-END_SIZE: Final = Zip64EndRecord.STRUCT.size + Zip64Locator.STRUCT.size + EndRecord.STRUCT.size
+END_SIZE: Final = Zip64EndRecord.SIZE + Zip64Locator.SIZE + EndRecord.SIZE
 _LOCAL_EXTRA_SIZE: Final = len(zip64_field(0, 0))
 _CENTRAL_EXTRA_SIZE: Final = len(zip64_field(0, 0, 0))
 
@@ -65,12 +65,12 @@ def check_alignment(alignment: int) -> None:
 
 def header_size(name: bytes) -> int:
     """Return the size of a new member's local header."""
-    return LocalHeader.STRUCT.size + len(name) + _LOCAL_EXTRA_SIZE
+    return LocalHeader.SIZE + len(name) + _LOCAL_EXTRA_SIZE
 
 
 def central_size(name: bytes) -> int:
     """Return the size of a new member's line in the directory."""
-    return CentralHeader.STRUCT.size + len(name) + _CENTRAL_EXTRA_SIZE
+    return CentralHeader.SIZE + len(name) + _CENTRAL_EXTRA_SIZE
 
 
 def header_offset_for(start: int, name: bytes, alignment: int) -> int:
@@ -98,13 +98,13 @@ def central_header(facts: Facts, header_offset: int) -> CentralHeader:
         crc=facts.crc,
         compressed_size=NO_U32,
         size=NO_U32,
+        name=facts.name,
+        extra=extra,
+        comment=b"",
         disk=0,
         internal_attributes=0,
         external_attributes=facts.mode << 16,
         header_offset=NO_U32,
-        name=facts.name,
-        extra=extra,
-        comment=b"",
     )
 
 

@@ -149,7 +149,7 @@ def _read_entry(fd: int, cursor: Cursor, index: int, end: End) -> Entry:
     _check_extent(record, wide, name, place, end)
     local = _read_local(fd, wide.header_offset, name)
     _check_local(local, record, wide, name)
-    data_offset = wide.header_offset + len(local.pack())
+    data_offset = wide.header_offset + local.packed_size
     if data_offset + wide.compressed_size > end.directory_offset:
         reason = f"the data runs into the directory (got {wide.compressed_size} bytes)"
         raise ZipFormatError(reason, offset=data_offset, entry=name, field="central.compressed_size")
@@ -220,16 +220,16 @@ def _check_extent(record: CentralHeader, wide: Widened, name: str, place: int, e
     if record.method == METHOD_STORED and wide.compressed_size != wide.size:
         reason = f"a stored member has two sizes (got {wide.compressed_size} and {wide.size})"
         raise ZipFormatError(reason, offset=place, entry=name, field="central.compressed_size")
-    if wide.header_offset + LocalHeader.STRUCT.size + wide.compressed_size > end.directory_offset:
+    if wide.header_offset + LocalHeader.SIZE + wide.compressed_size > end.directory_offset:
         reason = f"the member does not end before the directory (header at {wide.header_offset:#x})"
         raise ZipFormatError(reason, offset=place, entry=name, field="central.header_offset")
 
 
 def _read_local(fd: int, offset: int, name: str) -> LocalHeader:
     data = os.pread(fd, _HEADER_GUESS, offset)
-    if len(data) >= LocalHeader.STRUCT.size:
+    if len(data) >= LocalHeader.SIZE:
         *_, name_size, extra_size = LocalHeader.STRUCT.unpack_from(data)
-        whole = LocalHeader.STRUCT.size + name_size + extra_size
+        whole = LocalHeader.SIZE + name_size + extra_size
         if whole > len(data):
             data = os.pread(fd, whole, offset)
     with _about(name):

@@ -101,7 +101,7 @@ def earlier_headers(fd: int, size: int) -> set[int]:
 
 def _finds(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, first bytes) of everything that could be a mark or an end record, from the end backwards."""
-    overlap = EndRecord.STRUCT.size
+    overlap = EndRecord.SIZE
     window_end = size
     while window_end > 0:
         window_offset = max(0, window_end - _WINDOW_SIZE)
@@ -134,9 +134,9 @@ def _before(data: bytes, signature: bytes, at: int) -> int:
 
 def _complete_archive(fd: int, offset: int) -> Archive | None:
     """Return the archive with this end record, or None when it is none."""
-    head = os.pread(fd, EndRecord.STRUCT.size, offset)
+    head = os.pread(fd, EndRecord.SIZE, offset)
     # Decides nearly every chance hit in a model's data without another read.
-    if len(head) < EndRecord.STRUCT.size or any(head[4:8]):
+    if len(head) < EndRecord.SIZE or any(head[4:8]):
         return None
     *_, directory_size, directory_offset, _ = EndRecord.STRUCT.unpack(head)
     if directory_offset not in {NO_U32, offset - directory_size}:

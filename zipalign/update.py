@@ -173,7 +173,7 @@ def _kept(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader
 
 
 def _directory_size(archive: Archive | None, records: Sequence[CentralHeader]) -> int:
-    return sum(len(record.pack()) for record in records) + END_SIZE + len(_comment(archive))
+    return sum(record.packed_size for record in records) + END_SIZE + len(_comment(archive))
 
 
 def _comment(archive: Archive | None) -> bytes:

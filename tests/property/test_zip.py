@@ -45,7 +45,7 @@ def _write(directory: str, data: bytes) -> Path:
 @given(
     st.one_of(
         st.builds(LocalHeader, u16, u16, u16, u16, u16, u32, u32, u32, short, short),
-        st.builds(CentralHeader, u16, u16, u16, u16, u16, u16, u32, u32, u32, u16, u16, u32, u32, short, short, short),
+        st.builds(CentralHeader, u16, u16, u16, u16, u16, u16, u32, u32, u32, short, short, short, u16, u16, u32, u32),
         st.builds(EndRecord, u16, u16, u16, u16, u32, u32, short),
         st.builds(Zip64EndRecord, u64, u16, u16, u32, u32, u64, u64, u64, u64),
         st.builds(Zip64Locator, u32, u64, u32),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RECORDS: list[Any] = [
     LocalHeader(45, 0x800, 8, 1, 2, 3, 4, 5, b"name", b"extra"),
-    CentralHeader(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, b"name", b"extra", b"comment"),
+    CentralHeader(1, 2, 3, 4, 5, 6, 7, 8, 9, b"name", b"extra", b"comment", 10, 11, 12, 13),
     EndRecord(1, 2, 3, 4, 5, 6, b"comment"),
     Zip64EndRecord(44, 1, 2, 3, 4, 5, 6, 7, 8),
     Zip64Locator(1, 2, 3),
