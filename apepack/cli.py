@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
-    from apepack.packing.payload import Contents
+    from apepack.packing.payload import PackInputs
 
 __all__ = ["command", "main"]
 
@@ -72,14 +72,14 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     """
     arguments = context.meta.get(_ARGUMENTS)
     if options["print_binfmt"] or options["loader"]:
-        _check_alone(inputs, arguments, options)
+        _refuse_other_options(inputs, arguments, options)
     if options["print_binfmt"]:
         _print_binfmt(as_json=options["as_json"])
     elif options["loader"]:
         _write_loader(options["loader"], options["output"], as_json=options["as_json"])
     elif not inputs:
         raise click.UsageError("Missing argument 'MODEL.gguf' or 'BUILD...'.")
-    elif _names_model(inputs[0]):
+    elif _is_model(inputs[0]):
         _pack(inputs, arguments, options)
     else:
         given = [name for name, value in _PACK_OPTIONS.items() if options[value]] + ["--"] * (arguments is not None)
@@ -100,7 +100,7 @@ _PACK_OPTIONS = {
 }
 
 
-def _check_alone(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
+def _refuse_other_options(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
     """Refuse what --loader and --print-binfmt have no use for."""
     alone = "--print-binfmt" if options["print_binfmt"] else "--loader"
     useless = {**_PACK_OPTIONS, **_FILE_OPTIONS, "--dry-run": "dry_run"}
@@ -113,53 +113,53 @@ def _check_alone(inputs: tuple[str, ...], arguments: list[str] | None, options: 
         raise click.UsageError(f"{alone} stands alone, without {given[0]}.")
 
 
-def _names_model(name: str) -> bool:
+def _is_model(name: str) -> bool:
     """Return whether NAME is a model by its content, or by its ending if it has no content to tell."""
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.packing.model import is_model, is_weights  # noqa: PLC0415  # the same
+    from apepack.packing.model import is_gguf_file, is_gguf_name  # noqa: PLC0415  # the same
 
-    return is_weights(name) or is_model(Path(name))
+    return is_gguf_name(name) or is_gguf_file(Path(name))
 
 
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.packing.model import title_of  # noqa: PLC0415  # the same
-    from apepack.packing.pack import Rules, pack  # noqa: PLC0415  # the same
-    from apepack.packing.payload import cargo_size  # noqa: PLC0415  # the same
-    from apepack.packing.report import pack_facts, pack_lines  # noqa: PLC0415  # the same
+    from apepack.packing.model import model_stem  # noqa: PLC0415  # the same
+    from apepack.packing.pack import PackPolicy, pack  # noqa: PLC0415  # the same
+    from apepack.packing.payload import payload_size  # noqa: PLC0415  # the same
+    from apepack.packing.report import pack_json, pack_map  # noqa: PLC0415  # the same
     from apepack.packing.runtime_part import installed_runtime  # noqa: PLC0415  # the same
 
-    contents = _contents(inputs, arguments, options)
-    output = Path(options["output"] or f"{title_of(contents.model)}.llamafile")
+    payload_inputs = _pack_inputs(inputs, arguments, options)
+    output = Path(options["output"] or f"{model_stem(payload_inputs.model)}.llamafile")
     runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
     if options["no_windows"] and runtime:
         raise click.UsageError(f"--no-windows is for what is linked: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
-    with console.progress(cargo_size(contents), f"packing {output}", quiet=silent) as progress:
+    with console.progress(payload_size(payload_inputs), f"packing {output}", quiet=silent) as progress:
         packed = pack(
-            contents,
+            payload_inputs,
             output,
             runtime=runtime,
             magic=_magic(options),
             portable=not options["no_portable"],
-            rules=Rules(strict=options["strict"], companion=not options["no_companion"]),
+            policy=PackPolicy(strict=options["strict"], companion=not options["no_companion"]),
             dry_run=options["dry_run"],
             progress=progress,
-            tell=None if options["as_json"] else _tell,
+            on_finding=None if options["as_json"] else _print_finding,
         )
     if options["as_json"]:
-        _print_json("pack", pack_facts(packed, output, runtime), options)
+        _print_json("pack", pack_json(packed, output, runtime), options)
     else:
-        _print_map(pack_lines(packed, output, runtime), options)
+        _print_map(pack_map(packed, output, runtime), options)
 
 
-def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> Contents:
+def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> PackInputs:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
     from apepack.packing.model import shard_paths  # noqa: PLC0415  # the same
-    from apepack.packing.payload import Contents  # noqa: PLC0415  # the same
+    from apepack.packing.payload import PackInputs  # noqa: PLC0415  # the same
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Default arguments come from --args or stand behind --, not both.")
@@ -170,7 +170,7 @@ def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dic
         raise click.UsageError(
             f"One MODEL at a time: add {others[0]} with --mmproj if it is a projector, or with --add."
         )
-    return Contents(
+    return PackInputs(
         model,
         arguments or (),
         Path(options["args_file"]) if options["args_file"] else None,
@@ -179,7 +179,7 @@ def _contents(inputs: tuple[str, ...], arguments: list[str] | None, options: dic
     )
 
 
-def _tell(finding: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     click.echo(f"apepack: {finding.severity}: {finding}", err=True)
 
 
@@ -218,7 +218,7 @@ def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
 def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.packing.report import link_facts, link_lines  # noqa: PLC0415  # the same
+    from apepack.packing.report import link_json, link_map  # noqa: PLC0415  # the same
     from apepack.packing.runtime_part import link_runtime, plan_runtime  # noqa: PLC0415  # the same
 
     paths = [Path(build) for build in builds]
@@ -229,9 +229,9 @@ def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
     else:
         runtime = link_runtime(paths, output, magic=_magic(options), portable=portable)
     if options["as_json"]:
-        _print_json("link", link_facts(output, runtime), options)
+        _print_json("link", link_json(output, runtime), options)
     else:
-        _print_map(link_lines(output, runtime), options)
+        _print_map(link_map(output, runtime), options)
 
 
 def _print_json(operation: str, facts: dict[str, Any], options: dict[str, Any]) -> None:

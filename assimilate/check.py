@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, LayoutError
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, parse_prologue
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, parse_prologue
 from assimilate.copies import reading
 from assimilate.errors import AssimilateError, InterruptedConversionError, naming
 from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from apepack.format.prologue import Statement
+    from apepack.format.prologue import PrintfStatement
     from apepack.format.unpacked import UnpackedImage
     from assimilate.identify import Subject
     from runtime.platforms import Platform
@@ -119,7 +119,7 @@ def _programs(path: Path, data: memoryview, subject: Subject, *, verified: bool)
     if subject.kind != Kind.APE:
         yield _native(data, subject, verified=verified)
         return
-    window = bytes(data[:WINDOW_SIZE])
+    window = bytes(data[:SCAN_SIZE])
     prologue = parse_prologue(window)
     seen = set()
     for statement in prologue.statements:
@@ -150,7 +150,7 @@ def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
         return replace(blank, fault=str(error))
 
 
-def _mapped(data: memoryview, statement: Statement, *, verified: bool) -> Held:
+def _mapped(data: memoryview, statement: PrintfStatement, *, verified: bool) -> Held:
     header = statement.header
     blank = Held(linux_platform_name(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, original_head
 from assimilate.copies import copy_as_ape, copy_as_native, reading
 from assimilate.errors import AlreadyError, InterruptedConversionError, naming
 from assimilate.in_place import append_tail, backup_path, exchange, kept_of, put_back, read_kept, undoing, write_kept
@@ -58,7 +58,7 @@ def assimilate(path: Path, target: Platform, options: Options = _DEFAULT) -> Out
             return Outcome(path, path, changed=False)
         if len(patch.new) > HEAD_SIZE:
             return _exchange(path, medium, target, patch, options)
-        return _write_head(path, medium, patch, options, ours=kept_head(bytes(data[:WINDOW_SIZE])) is not None)
+        return _write_head(path, medium, patch, options, ours=original_head(bytes(data[:SCAN_SIZE])) is not None)
 
 
 def restore(path: Path, options: Options = _DEFAULT) -> Outcome:

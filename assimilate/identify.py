@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError, NotAnApeError
-from apepack.format.dd import macho_statement
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
+from apepack.format.dd import find_macho_statement
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic, original_head, parse_prologue
 from assimilate.errors import ForeignFileError
 from assimilate.target import WINDOWS
 from assimilate.undo_record import interrupted_platform
@@ -65,8 +65,8 @@ def examine(data: bytes | memoryview) -> Subject:
     Raises:
         ForeignFileError: nothing that this package knows, or a damaged program.
     """
-    window = bytes(data[:WINDOW_SIZE])
-    keeps = kept_head(window) is not None
+    window = bytes(data[:SCAN_SIZE])
+    keeps = original_head(window) is not None
     interrupted = interrupted_platform(window)
     if interrupted is not None:
         return Subject(Kind.INTERRUPTED, (interrupted,), keeps)
@@ -86,8 +86,8 @@ def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
     Raises:
         LayoutError: it copies from outside of the file.
     """
-    ours = kept_head(bytes(data[:WINDOW_SIZE])) is not None
-    return None if ours else macho_statement(data, CpuType.X86_64)
+    ours = original_head(bytes(data[:SCAN_SIZE])) is not None
+    return None if ours else find_macho_statement(data, CpuType.X86_64)
 
 
 def _platforms(prologue: Prologue, data: bytes | memoryview) -> list[str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, LayoutError, NoProgramError
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic, kept_head, parse_prologue
-from apepack.format.unpacked import expand_image
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic, original_head, parse_prologue
+from apepack.format.unpacked import decompress_image
 from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
 from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
 from assimilate.target import WINDOWS, machine_of
@@ -66,12 +66,12 @@ def to_native(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -
 
 
 def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -> bytes:
-    window = bytes(data[:WINDOW_SIZE])
+    window = bytes(data[:SCAN_SIZE])
     prologue = parse_prologue(window)
     unpacked = next((image for image in prologue.unpacked if image.platform == target.name), None)
     if unpacked is not None:
         return program_of(data, unpacked)
-    ours = kept_head(window) is not None
+    ours = original_head(window) is not None
     if target.launch == Launch.MAPPED or (target.image_format == ImageFormat.ELF and not ours):
         # Other makers' programs run on every system from one header; FreeBSD wants its number in it.
         keep_osabi = keep_osabi or target.name.startswith("freebsd")
@@ -89,7 +89,7 @@ def program_of(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
         LayoutError: it is not what the script says.
         ImageError: it is a damaged program.
     """
-    program = expand_image(bytes(data[unpacked.offset : unpacked.stored_end]), unpacked)
+    program = decompress_image(bytes(data[unpacked.offset : unpacked.stored_end]), unpacked)
     image = read_image(program)
     if image.platform.name != unpacked.platform:
         raise LayoutError(f"the program for {unpacked.platform} is one for {image.platform.name}")
@@ -133,10 +133,10 @@ def to_ape(data: bytes | memoryview, backup: bytes | None) -> Patch:
         ForeignFileError: it is no program either.
         NoBackupError: nobody knows what its first bytes were.
     """
-    window = bytes(data[:WINDOW_SIZE])
+    window = bytes(data[:SCAN_SIZE])
     if any(window.startswith(magic.value) for magic in Magic):
         raise AlreadyError("is an APE already")
-    original = kept_head(window) or backup
+    original = original_head(window) or backup
     if original is None or not window.startswith(ELF_MAGIC):
         raise NoBackupError(f"is {examine(data).kind.words}, and nothing is kept of what it was before")
     if len(original) != HEAD_SIZE or not any(original.startswith(magic.value) for magic in Magic):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, kept_head
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, original_head
 from assimilate.errors import AlreadyError, BackupError, ForeignFileError, InterruptedConversionError
 from assimilate.in_place import backup_path, read_kept
 from assimilate.lief_oracle import verify
@@ -102,7 +102,7 @@ def tail_of(path: Path, medium: Medium, data: memoryview, patch: Patch) -> tuple
         ForeignFileError: it is in the way, or not complete.
         ZipFormatError: it is damaged.
     """
-    if len(patch.new) <= WINDOW_SIZE:  # nothing but a script is there
+    if len(patch.new) <= SCAN_SIZE:  # nothing but a script is there
         return None, None
     archive, remains = examine(medium.fd, path)
     if remains is not None:
@@ -132,7 +132,7 @@ def kept_for(path: Path, data: memoryview) -> KeptHead | bytes | None:
     if interrupted is not None:
         raise InterruptedConversionError(interrupted, lost=kept_path)
     if isinstance(kept, KeptHead):
-        if kept_head(bytes(data[:WINDOW_SIZE])) is None:
+        if original_head(bytes(data[:SCAN_SIZE])) is None:
             raise BackupError(f"keeps the first bytes of another file than {path}, or of an older one", path=kept_path)
         return None
     return kept

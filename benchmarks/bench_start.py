@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from apepack.format.binfmt import BINFMT_CONFIGURATION, INTERPRETER
-from apepack.format.link import Linked, link, plan
+from apepack.format.link import LinkedApe, link, plan_link
 from apepack.format.prologue import PROLOGUE_SIZE
 from assimilate.conversion import assimilate
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
@@ -144,7 +144,7 @@ def rows(bench: Bench) -> dict[str, Measured]:
     }
 
 
-def limits(ways: dict[str, Measured], linked: Linked) -> list[Limit]:
+def limits(ways: dict[str, Measured], linked: LinkedApe) -> list[Limit]:
     """Return the targets for a start, and for the size of the parts that make it possible."""
     above = {name: (ways[name].median - ways["elf"].median) * 1000 for name in ("warm", "binfmt", "assimilated")}
     loaders = sum(image.loader.size for image in linked.images)
@@ -176,7 +176,7 @@ def measure(bench: Bench) -> str:
         row.seconds.clear()
     in_turns([row for name, row in ways.items() if name not in PYTHON], ROUNDS, bench.run)
     in_turns([ways[name] for name in PYTHON], PYTHON_ROUNDS, bench.run)
-    linked = plan([bench.directory / platform.name for platform in PLATFORMS])
+    linked = plan_link([bench.directory / platform.name for platform in PLATFORMS])
     return f"## Targets\n\n{verdicts(limits(ways, linked))}\n## Starts\n\n{table(ways)}"
 
 

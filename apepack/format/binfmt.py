@@ -11,7 +11,7 @@ __all__ = ["BINFMT_CONFIGURATION", "INTERPRETER"]
 INTERPRETER: Final = "/usr/bin/ape"
 
 
-def _line(name: str, magic: Magic) -> str:
+def _registration(name: str, magic: Magic) -> str:
     # Six letters: the quote is not worth escaping. F: opened now, so that it works in containers as well.
     # P: the program's argv[0] is kept.
     return f":{name}:M::{magic.value[:6].decode()}::{INTERPRETER}:FP"
@@ -20,6 +20,6 @@ def _line(name: str, magic: Magic) -> str:
 # What systemd-binfmt reads from /etc/binfmt.d; each line alone is what /proc/sys/fs/binfmt_misc/register takes.
 BINFMT_CONFIGURATION: Final = f"""\
 # /etc/binfmt.d/zz-ape.conf: APE programs (ape(5)) are started by {INTERPRETER}
-{_line("APE", Magic.MZ)}
-{_line("APE-jart", Magic.NO_WINDOWS)}
+{_registration("APE", Magic.MZ)}
+{_registration("APE-jart", Magic.NO_WINDOWS)}
 """

@@ -11,12 +11,12 @@ from typing import Final
 
 __all__ = ["posix_cksum"]
 
-_REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_ALL_ONES: Final = 0xFFFFFFFF  # cancels what zlib begins with
+_BIT_REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ZERO_REGISTER: Final = 0xFFFFFFFF  # cancels what zlib begins with
 
 
 def posix_cksum(data: bytes) -> int:
     """Return the first number that `cksum` prints for DATA; the second is its size."""
     size = len(data)
     data += size.to_bytes((size.bit_length() + 7) // 8, "little")
-    return int(f"{zlib.crc32(data.translate(_REVERSED), _ALL_ONES):032b}"[::-1], 2)
+    return int(f"{zlib.crc32(data.translate(_BIT_REVERSED), _ZERO_REGISTER):032b}"[::-1], 2)

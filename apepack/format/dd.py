@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from apepack.errors import LayoutError
-from apepack.format.prologue import WINDOW_SIZE
+from apepack.format.prologue import SCAN_SIZE
 
-__all__ = ["DdStatement", "dd_statements", "macho_statement"]
+__all__ = ["DdStatement", "find_dd_statements", "find_macho_statement"]
 
 _HEAD_SIZE_MIN: Final = 32  # a Mach-O header without commands
 _OFFSET_MIN: Final = 64
@@ -22,10 +22,10 @@ _OFFSET_END: Final = 1 << 31  # the tool that reads these, and some shells, coun
 _DIGITS_MAX: Final = 18
 _MACHO_MAGIC: Final = b"\xcf\xfa\xed\xfe"
 
-_OPEN, _CLOSE = rb"[\"' $(\0]*", rb"[\"' )\0]*"
+_BEFORE_NUMBER, _AFTER_NUMBER = rb"[\"' $(\0]*", rb"[\"' )\0]*"
 _STATEMENT: Final = re.compile(
     rb"bs=%(open)s(\d+)%(close)s skip=%(open)s(\d+)%(close)s count=%(open)s(\d+)"
-    % {b"open": _OPEN, b"close": _CLOSE}
+    % {b"open": _BEFORE_NUMBER, b"close": _AFTER_NUMBER}
 )  # fmt: skip  # the pattern, then its parts
 
 
@@ -49,23 +49,23 @@ class DdStatement:
         return self.block_size * self.count
 
 
-def dd_statements(window: bytes) -> tuple[DdStatement, ...]:
+def find_dd_statements(window: bytes) -> tuple[DdStatement, ...]:
     """Return the statements in WINDOW, the first 8192 bytes of an APE, that copy something.
 
     Like the scan for printf statements, this knows nothing of shell syntax, and NUL bytes do not end it.
     """
-    found = (DdStatement(match.start(), *map(_number, match.groups())) for match in _STATEMENT.finditer(window))
+    found = (DdStatement(match.start(), *map(_to_number, match.groups())) for match in _STATEMENT.finditer(window))
     return tuple(statement for statement in found if statement.size)
 
 
-def macho_statement(data: bytes | memoryview, cputype: int) -> DdStatement | None:
+def find_macho_statement(data: bytes | memoryview, cputype: int) -> DdStatement | None:
     """Return the first statement that leads to a Mach-O header for CPUTYPE, or None; DATA is the file.
 
     Raises:
         LayoutError: one leads outside of the file, and no other to such a header.
     """
     faults = []
-    for statement in dd_statements(bytes(data[:WINDOW_SIZE])):
+    for statement in find_dd_statements(bytes(data[:SCAN_SIZE])):
         fault = _fault(statement, len(data))
         if fault is not None:
             faults.append(fault)
@@ -90,6 +90,6 @@ def _fault(statement: DdStatement, file_size: int) -> str | None:
     return None
 
 
-def _number(digits: bytes) -> int:
+def _to_number(digits: bytes) -> int:
     # What is too long for Python to convert is too large for every file.
     return int(digits) if len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX

@@ -12,12 +12,12 @@ from runtime.image.errors import NotEmbeddableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["embed", "relocated_header"]
+__all__ = ["embed_elf", "relocated_elf_header"]
 
 _VADDR_MIN: Final = 0x10000  # Linux gives no program lower addresses
 
 
-def embed(data: bytes, elf: Elf, base: int) -> bytes:
+def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
     """Return the bytes of the program DATA for the file offset BASE, a multiple of 64 KiB.
 
     Only what is loaded is kept; sections and symbols are not. The program header table speaks of the whole file, as
@@ -27,7 +27,7 @@ def embed(data: bytes, elf: Elf, base: int) -> bytes:
         NotEmbeddableError: its segments cannot be kept apart.
     """
     header = replace(elf.header, shoff=0, shentsize=0, shnum=0, shstrndx=0, flags=0)
-    segments = [_moved(segment, base) for segment in _separated(elf.segments)]
+    segments = [_relocated(segment, base) for segment in _with_loads_apart(elf.segments)]
     table = b"".join(segment.pack() for segment in segments)
     image = bytearray(data[: elf.file_end])
     image[: ElfHeader.SIZE] = header.pack()
@@ -35,7 +35,7 @@ def embed(data: bytes, elf: Elf, base: int) -> bytes:
     return bytes(image)
 
 
-def relocated_header(elf: Elf, base: int) -> ElfHeader:
+def relocated_elf_header(elf: Elf, base: int) -> ElfHeader:
     """Return the header that makes a file with the embedded program at BASE a native one."""
     # FreeBSD alone reads EI_OSABI; the value is the one that every APE in the field has here.
     return replace(
@@ -44,7 +44,7 @@ def relocated_header(elf: Elf, base: int) -> ElfHeader:
     )  # fmt: skip  # what changes, then what goes
 
 
-def _moved(segment: ProgramHeader, base: int) -> ProgramHeader:
+def _relocated(segment: ProgramHeader, base: int) -> ProgramHeader:
     if segment.type == SegmentType.NULL:
         return ProgramHeader(SegmentType.NULL, 0, 0, 0, 0, 0, 0, 0)
     if segment.type != SegmentType.LOAD and not segment.filesz:
@@ -67,7 +67,7 @@ def _can_begin_at_zero(segment: ProgramHeader, base: int) -> bool:
     return is_headers and segment.vaddr >= base + _VADDR_MIN
 
 
-def _separated(segments: Sequence[ProgramHeader]) -> list[ProgramHeader]:
+def _with_loads_apart(segments: Sequence[ProgramHeader]) -> list[ProgramHeader]:
     """Order the table so that no loader in the field damages the program.
 
     The widespread one joins neighbours in the table that have equal flags, even where file and memory are differently

@@ -19,11 +19,11 @@ from zipalign.records import METHOD_DEFLATE
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["OpeningMember"]
+__all__ = ["FirstMember"]
 
 
 @dataclass(frozen=True, slots=True)
-class OpeningMember:
+class FirstMember:
     """A deflated member whose place is known before the file is written."""
 
     facts: Facts

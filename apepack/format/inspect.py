@@ -6,8 +6,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from apepack.errors import LayoutError
-from apepack.format.prologue import WINDOW_SIZE, Magic, parse_prologue
-from apepack.format.unpacked import expand_image
+from apepack.format.prologue import SCAN_SIZE, Magic, parse_prologue
+from apepack.format.unpacked import decompress_image
 from runtime.errors import RuntimePackageError
 from runtime.image import linux_platform_name, read_image
 from runtime.image.elf import read_segments
@@ -16,19 +16,19 @@ from runtime.image.pe import LFANEW_OFFSET
 if TYPE_CHECKING:
     from apepack.format.prologue import Prologue
 
-__all__ = ["carried_platforms", "check_carried"]
+__all__ = ["check_programs", "read_platforms"]
 
 _WINDOWS = "windows-amd64"
 _PE_SIGNATURE = b"PE\0\0"
 
 
-def carried_platforms(data: memoryview) -> tuple[str, ...]:
+def read_platforms(data: memoryview) -> tuple[str, ...]:
     """Return the names of the platforms that the APE DATA, of whatever dialect, has programs for.
 
     Raises:
         NotAnApeError: it does not begin like an APE.
     """
-    prologue = parse_prologue(bytes(data[:WINDOW_SIZE]))
+    prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
     linux = filter(None, (linux_platform_name(statement.header.machine) for statement in prologue.statements))
     windows = [_WINDOWS] if _has_windows_headers(data, prologue) else []
     return tuple(dict.fromkeys([*linux, *windows, *(image.platform for image in prologue.unpacked)]))
@@ -39,14 +39,14 @@ def _has_windows_headers(data: memoryview, prologue: Prologue) -> bool:
     return prologue.magic is Magic.MZ and bytes(data[lfanew : lfanew + 4]) == _PE_SIGNATURE
 
 
-def check_carried(data: memoryview) -> None:
+def check_programs(data: memoryview) -> None:
     """Read the headers of every program in the APE DATA, which is of our dialect, and unpack what is compressed.
 
     Raises:
         LayoutError: one of them is not what the prologue says.
         NotAnApeError: it does not begin like an APE.
     """
-    prologue = parse_prologue(bytes(data[:WINDOW_SIZE]))
+    prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
     try:
         for statement in prologue.statements:
             header = statement.header
@@ -59,4 +59,4 @@ def check_carried(data: memoryview) -> None:
     except RuntimePackageError as error:
         raise LayoutError(f"a program in it is damaged: {error}") from error
     for image in prologue.unpacked:
-        expand_image(bytes(data[image.offset : image.stored_end]), image)
+        decompress_image(bytes(data[image.offset : image.stored_end]), image)

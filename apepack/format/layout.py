@@ -22,7 +22,7 @@ from runtime.image.embedding import IMAGE_ALIGNMENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Layout", "Span", "reserve"]
+__all__ = ["Layout", "Span", "plan_layout"]
 
 _IMAGES_OFFSET: Final = IMAGE_ALIGNMENT
 
@@ -45,15 +45,15 @@ class Layout:
     """The ranges of an APE's parts, in the order of the sizes they were reserved for."""
 
     loaders: tuple[Span, ...]
-    opening: Span
+    first_member: Span
     images: tuple[Span, ...]
     streams: tuple[Span, ...]
     images_end: int
 
 
-def reserve(
+def plan_layout(
     loader_sizes: Sequence[int],
-    opening_size: int,
+    first_member_size: int,
     image_sizes: Sequence[int],
     stream_sizes: Sequence[int] = (),
     end_min: int = 0,
@@ -65,17 +65,19 @@ def reserve(
     Raises:
         LayoutError: what comes before the first image does not fit there.
     """
-    loaders = _place(loader_sizes, PROLOGUE_SIZE, BLOCK_SIZE)
-    opening = Span(_aligned(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), opening_size)
-    if opening.end > _IMAGES_OFFSET:
-        raise LayoutError(f"what precedes the images ends at {opening.end:#x} (expected {_IMAGES_OFFSET:#x} at most)")
-    images = _place(image_sizes, _IMAGES_OFFSET, IMAGE_ALIGNMENT)
-    streams = _place(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, UNPACKED_BLOCK_SIZE)
-    last = max([opening.end, end_min, *(span.end for span in (*images, *streams))])
-    return Layout(loaders, opening, images, streams, _aligned(last, BLOCK_SIZE))
+    loaders = _place_spans(loader_sizes, PROLOGUE_SIZE, BLOCK_SIZE)
+    first_member = Span(_aligned(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), first_member_size)
+    if first_member.end > _IMAGES_OFFSET:
+        raise LayoutError(
+            f"what precedes the images ends at {first_member.end:#x} (expected {_IMAGES_OFFSET:#x} at most)"
+        )
+    images = _place_spans(image_sizes, _IMAGES_OFFSET, IMAGE_ALIGNMENT)
+    streams = _place_spans(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, UNPACKED_BLOCK_SIZE)
+    last = max([first_member.end, end_min, *(span.end for span in (*images, *streams))])
+    return Layout(loaders, first_member, images, streams, _aligned(last, BLOCK_SIZE))
 
 
-def _place(sizes: Sequence[int], start: int, alignment: int) -> tuple[Span, ...]:
+def _place_spans(sizes: Sequence[int], start: int, alignment: int) -> tuple[Span, ...]:
     spans = []
     for size in sizes:
         span = Span(_aligned(start, alignment), size)

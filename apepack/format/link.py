@@ -8,12 +8,12 @@ from typing import IO, TYPE_CHECKING
 
 from apepack.errors import InputError, LayoutError, OutputError
 from apepack.format.cksum import posix_cksum
-from apepack.format.embed import embed, relocated_header
-from apepack.format.layout import Layout, Span, reserve
+from apepack.format.embed import embed_elf, relocated_elf_header
+from apepack.format.layout import Layout, Span, plan_layout
 from apepack.format.prologue import Magic, render_prologue
 from apepack.format.script import BLOCK_SIZE, MappedProgram, UnpackedProgram, cache_name, render_script
 from apepack.format.unpacked import UnpackedImage, compress_image
-from apepack.format.windows import check_windows, embed_windows, windows_headers
+from apepack.format.windows import check_pe, embed_pe, relocated_pe_headers
 from runtime.builder.loaders import loader_bytes
 from runtime.errors import RuntimePackageError
 from runtime.image import Image, read_image
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-    from apepack.format.first_member import OpeningMember
+    from apepack.format.first_member import FirstMember
     from runtime.platforms import Platform
 
-__all__ = ["Linked", "LinkedImage", "Program", "current_umask", "link", "plan", "read_program"]
+__all__ = ["LinkedApe", "LinkedImage", "Program", "current_umask", "link", "plan_link", "read_program"]
 
 # Mapped programs come first, because their address may limit how far back they can lie.
-_ORDER = (Launch.MAPPED, Launch.PE, Launch.UNPACKED)
+_LAUNCH_ORDER = (Launch.MAPPED, Launch.PE, Launch.UNPACKED)
 # What `uname -m` prints, depending on the system's age.
-_MACHINES = {Machine.X86_64: ("x86_64", "amd64"), Machine.AARCH64: ("aarch64", "arm64")}
+_UNAME_MACHINES = {Machine.X86_64: ("x86_64", "amd64"), Machine.AARCH64: ("aarch64", "arm64")}
 _NO_LOADER = Span(0, 0)
 
 
@@ -68,7 +68,7 @@ class LinkedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class LinkedApe:
     """An APE: its parts as they are (or, for a plan, will be) in the file."""
 
     magic: Magic
@@ -89,7 +89,7 @@ def read_program(path: Path) -> Program:
     try:
         image = read_image(data)
         if isinstance(image.headers, Pe):
-            check_windows(image.headers)
+            check_pe(image.headers)
         elif isinstance(image.headers, Elf) and image.platform.launch == Launch.MAPPED:
             check_embeddable(image.headers)
         else:
@@ -104,9 +104,9 @@ def link(
     output: Path,
     *,
     magic: Magic = Magic.MZ,
-    opening: OpeningMember | None = None,
+    first_member: FirstMember | None = None,
     loader_for: Callable[[Platform], bytes] = loader_bytes,
-) -> Linked:
+) -> LinkedApe:
     """Link the native programs PATHS, at most one for each platform, into the APE OUTPUT.
 
     OUTPUT appears complete or not at all; its mode is that of a new executable. With OPENING it ends with an archive
@@ -120,33 +120,33 @@ def link(
     for path in paths:
         if output.exists() and output.samefile(path):
             raise OutputError(output, "the output would replace one of the programs: name another file with -o")
-    programs = _read(paths, magic)
-    loaders = _loaders(programs, loader_for)
-    linked, layout = _plan(programs, loaders, opening, magic)
+    programs = _read_programs(paths, magic)
+    loaders = _padded_loaders(programs, loader_for)
+    linked, layout = _lay_out(programs, loaders, first_member, magic)
     with replacing(output, 0o777 & ~current_umask()) as file:
-        _emit(file, programs, loaders, opening, linked, layout)
-        _expect_at(file, linked.size)
+        _emit(file, programs, loaders, first_member, linked, layout)
+        _assert_offset(file, linked.size)
     return linked
 
 
-def plan(
+def plan_link(
     paths: Sequence[Path],
     *,
     magic: Magic = Magic.MZ,
-    opening: OpeningMember | None = None,
+    first_member: FirstMember | None = None,
     loader_for: Callable[[Platform], bytes] = loader_bytes,
-) -> Linked:
+) -> LinkedApe:
     """Return what link() would make, without writing anything.
 
     Raises:
         InputError: as link() does.
     """
-    programs = _read(paths, magic)
-    return _plan(programs, _loaders(programs, loader_for), opening, magic)[0]
+    programs = _read_programs(paths, magic)
+    return _lay_out(programs, _padded_loaders(programs, loader_for), first_member, magic)[0]
 
 
-def _read(paths: Sequence[Path], magic: Magic) -> list[Program]:
-    programs = sorted(map(read_program, paths), key=lambda program: _ORDER.index(program.platform.launch))
+def _read_programs(paths: Sequence[Path], magic: Magic) -> list[Program]:
+    programs = sorted(map(read_program, paths), key=lambda program: _LAUNCH_ORDER.index(program.platform.launch))
     seen: dict[str, Path] = {}
     for program in programs:
         name = program.platform.name
@@ -158,31 +158,31 @@ def _read(paths: Sequence[Path], magic: Magic) -> list[Program]:
     return programs
 
 
-def _loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
+def _padded_loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
     """Return the loader of each program that needs one, padded for dd."""
     loaders = [loader_for(program.platform) for program in programs if program.platform.launch == Launch.MAPPED]
     return [loader.ljust(-(-len(loader) // BLOCK_SIZE) * BLOCK_SIZE, b"\0") for loader in loaders]
 
 
-def _plan(
-    programs: Sequence[Program], loaders: Sequence[bytes], opening: OpeningMember | None, magic: Magic
-) -> tuple[Linked, Layout]:
+def _lay_out(
+    programs: Sequence[Program], loaders: Sequence[bytes], first_member: FirstMember | None, magic: Magic
+) -> tuple[LinkedApe, Layout]:
     in_place = [program for program in programs if not program.stream]
     unpacked = [program for program in programs if program.stream]
-    layout = reserve(
+    layout = plan_layout(
         [len(loader) for loader in loaders],
-        len(opening.pack()) if opening else 0,
+        len(first_member.pack()) if first_member else 0,
         [program.image.headers.file_end for program in in_place],
         [len(program.stream) for program in unpacked],
         max([len(program.data) for program in unpacked], default=0),
     )
-    directory = opening.pack_directory(layout.opening.offset, layout.images_end) if opening else b""
+    directory = first_member.pack_directory(layout.first_member.offset, layout.images_end) if first_member else b""
     images = []
     loader_spans = iter(layout.loaders)
     for program, span in zip(in_place, layout.images, strict=True):
         headers = program.image.headers
         if isinstance(headers, Elf):
-            header = relocated_header(headers, span.offset)
+            header = relocated_elf_header(headers, span.offset)
             images.append(LinkedImage(program.path, program.platform, span, next(loader_spans), header))
         else:
             images.append(LinkedImage(program.path, program.platform, span, _NO_LOADER))
@@ -191,49 +191,49 @@ def _plan(
             program.platform.name, span.offset, span.size, posix_cksum(program.data), len(program.data)
         )
         images.append(LinkedImage(program.path, program.platform, span, _NO_LOADER, unpacked=image))
-    return Linked(magic, tuple(images), layout.images_end + len(directory)), layout
+    return LinkedApe(magic, tuple(images), layout.images_end + len(directory)), layout
 
 
 def _emit(  # the parts of the file, in their order
     file: IO[bytes],
     programs: Sequence[Program],
     loaders: Sequence[bytes],
-    opening: OpeningMember | None,
-    linked: Linked,
+    first_member: FirstMember | None,
+    linked: LinkedApe,
     layout: Layout,
 ) -> None:
-    script = _script(programs, loaders, linked)
-    file.write(render_prologue(linked.magic, script, _windows_headers(programs, linked)))
+    script = _render_script(programs, loaders, linked)
+    file.write(render_prologue(linked.magic, script, _pe_headers(programs, linked)))
     for span, loader in zip(layout.loaders, loaders, strict=True):
         _emit_at(file, span, loader)
-    if opening:
-        _emit_at(file, layout.opening, opening.pack())
+    if first_member:
+        _emit_at(file, layout.first_member, first_member.pack())
     for image, program in zip(linked.images, programs, strict=True):
-        _emit_at(file, image.span, _stored(program, image.span.offset))
+        _emit_at(file, image.span, _stored_bytes(program, image.span.offset))
     file.write(bytes(layout.images_end - file.tell()))
-    if opening:
-        file.write(opening.pack_directory(layout.opening.offset, layout.images_end))
+    if first_member:
+        file.write(first_member.pack_directory(layout.first_member.offset, layout.images_end))
 
 
-def _stored(program: Program, base: int) -> bytes:
+def _stored_bytes(program: Program, base: int) -> bytes:
     """Return the bytes of PROGRAM as they are stored at the offset BASE."""
     headers = program.image.headers
     if program.stream:
         return program.stream
     if isinstance(headers, Elf):
-        return embed(program.data, headers, base)
+        return embed_elf(program.data, headers, base)
     if isinstance(headers, Pe):
-        return embed_windows(program.data, headers, base)
+        return embed_pe(program.data, headers, base)
     raise LayoutError(f"{program.path}: {program.platform.name} has no program that lies in the file as it is")
 
 
-def _script(programs: Sequence[Program], loaders: Sequence[bytes], linked: Linked) -> str:
+def _render_script(programs: Sequence[Program], loaders: Sequence[bytes], linked: LinkedApe) -> str:
     names = {program.platform.name for program in programs}
     mapped: list[MappedProgram] = []
     unpacked: list[UnpackedProgram] = []
     others: list[str] = []
     for image, program in zip(linked.images, programs, strict=True):
-        patterns = _patterns(image, names)
+        patterns = _uname_patterns(image, names)
         if image.header:
             mapped.append(MappedProgram(patterns, image.header, loaders[len(mapped)], image.loader.offset))
         elif image.unpacked:
@@ -243,19 +243,19 @@ def _script(programs: Sequence[Program], loaders: Sequence[bytes], linked: Linke
     return render_script(mapped, unpacked, others)
 
 
-def _patterns(image: LinkedImage, names: Collection[str]) -> tuple[str, ...]:
+def _uname_patterns(image: LinkedImage, names: Collection[str]) -> tuple[str, ...]:
     """Return what `uname -sm` prints where IMAGE runs, in a file that has programs for the platforms NAMES."""
     system = image.platform.system
     if image.header:
-        return tuple(f"{system} {machine}" for machine in _MACHINES[Machine(image.header.machine)])
+        return tuple(f"{system} {machine}" for machine in _UNAME_MACHINES[Machine(image.header.machine)])
     rosetta = (f"{system} arm64",) if image.platform.name == "macos-amd64" and "macos-arm64" not in names else ()
     return (f"{system} {image.platform.processor}", *rosetta)
 
 
-def _windows_headers(programs: Sequence[Program], linked: Linked) -> bytes:
+def _pe_headers(programs: Sequence[Program], linked: LinkedApe) -> bytes:
     for program, image in zip(programs, linked.images, strict=True):
         if isinstance(program.image.headers, Pe):
-            return windows_headers(program.image.headers, image.span.offset)
+            return relocated_pe_headers(program.image.headers, image.span.offset)
     return b""
 
 
@@ -263,12 +263,12 @@ def _emit_at(file: IO[bytes], span: Span, data: bytes) -> None:
     if not span.size:
         return
     file.write(bytes(span.offset - file.tell()))
-    _expect_at(file, span.offset)
+    _assert_offset(file, span.offset)
     file.write(data)
-    _expect_at(file, span.end)
+    _assert_offset(file, span.end)
 
 
-def _expect_at(file: IO[bytes], offset: int) -> None:
+def _assert_offset(file: IO[bytes], offset: int) -> None:
     if file.tell() != offset:
         raise LayoutError(f"something was written to {file.tell():#x} that was reserved to end at {offset:#x}")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError, NoProgramError, NotAnApeError
 from apepack.format.octal import decode_octal
-from apepack.format.unpacked import UnpackedImage, parse_unpacked
+from apepack.format.unpacked import UnpackedImage, parse_case_lines
 from runtime.image.elf import ElfHeader, Machine
 from runtime.image.errors import ImageFormatError, NotAnImageError
 
@@ -26,11 +26,11 @@ __all__ = [
     "HEAD_SIZE",
     "PE_HEADERS_SIZE_MAX",
     "PROLOGUE_SIZE",
-    "WINDOW_SIZE",
+    "SCAN_SIZE",
     "Magic",
+    "PrintfStatement",
     "Prologue",
-    "Statement",
-    "kept_head",
+    "original_head",
     "parse_prologue",
     "render_prologue",
 ]
@@ -39,12 +39,12 @@ HEAD_SIZE: Final = 64  # what becoming an ELF program overwrites
 HEAD_COPY_OFFSET: Final = 0xFC0  # where our dialect repeats those bytes
 PE_HEADERS_SIZE_MAX: Final = 0x3C0  # what a Windows program may take of the prologue; the script ends before it
 PROLOGUE_SIZE: Final = 0x1000  # our script, and everything else of the prologue, ends here
-WINDOW_SIZE: Final = 8192  # loaders look no further for printf statements
+SCAN_SIZE: Final = 8192  # loaders look no further for printf statements
 
 _PE_ALIGNMENT: Final = 64  # Windows wants 8; no multiple of this has a byte that is a quote
-_STATEMENT: Final = b"printf '"
+_PRINTF: Final = b"printf '"
 # Closes the quote that the magic opened. Other tools look for the second line; shells see a comment.
-_MARKER: Final = b"\n'\n#'\"\n"
+_QUOTE_END: Final = b"\n'\n#'\"\n"
 
 
 class Magic(Enum):
@@ -56,7 +56,7 @@ class Magic(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class PrintfStatement:
     """A printf statement that writes an ELF header."""
 
     offset: int  # of the word `printf`
@@ -69,10 +69,10 @@ class Prologue:
     """What is to be read from an APE's first bytes."""
 
     magic: Magic
-    statements: tuple[Statement, ...]
+    statements: tuple[PrintfStatement, ...]
     unpacked: tuple[UnpackedImage, ...] = ()
 
-    def program(self, machine: Machine) -> Statement:
+    def program(self, machine: Machine) -> PrintfStatement:
         """Return the header of the program for MACHINE: the first one, as for every loader.
 
         Raises:
@@ -105,7 +105,7 @@ def render_prologue(magic: Magic, script: str, pe_headers: bytes = b"") -> bytes
     # Windows finds its program by the last four bytes of the head; spaces are an offset that it follows nowhere.
     lfanew = struct.pack("<I", script_end) if pe_headers else b""
     head = (magic.value + b"\n").ljust(HEAD_SIZE - len(lfanew)) + lfanew
-    data = head + _MARKER + script.encode("ascii")
+    data = head + _QUOTE_END + script.encode("ascii")
     if len(data) > script_end:
         raise LayoutError(f"the script ends at {len(data):#x} (expected {script_end:#x} at most)")
     return data.ljust(script_end, b"\0") + pe_headers.ljust(HEAD_COPY_OFFSET - script_end, b"\0") + head
@@ -121,27 +121,27 @@ def parse_prologue(data: bytes) -> Prologue:
         magic = Magic(data[:8])
     except ValueError:
         raise NotAnApeError(f"not an APE: it begins with {data[:8]!r}") from None
-    return Prologue(magic, tuple(_statements(data[:WINDOW_SIZE])), tuple(parse_unpacked(data[:PROLOGUE_SIZE])))
+    return Prologue(magic, tuple(_statements(data[:SCAN_SIZE])), tuple(parse_case_lines(data[:PROLOGUE_SIZE])))
 
 
-def _statements(window: bytes) -> Iterator[Statement]:
-    at = window.find(_STATEMENT)
+def _statements(window: bytes) -> Iterator[PrintfStatement]:
+    at = window.find(_PRINTF)
     while at >= 0:
-        start = at + len(_STATEMENT)
+        start = at + len(_PRINTF)
         end = window.find(b"'", start)
         raw = decode_octal(window[start:end]) if end >= 0 else b""
         # What is not exactly a header is something else that a script prints, or chance in a binary.
         if len(raw) == ElfHeader.SIZE:
             with contextlib.suppress(ImageFormatError, NotAnImageError):
-                yield Statement(at, raw, ElfHeader.unpack(raw))
-        at = window.find(_STATEMENT, start)
+                yield PrintfStatement(at, raw, ElfHeader.unpack(raw))
+        at = window.find(_PRINTF, start)
 
 
-def kept_head(data: bytes) -> bytes | None:
+def original_head(data: bytes) -> bytes | None:
     """Return the first 64 bytes as they were when the file was made, or None where it does not keep them.
 
     DATA is the beginning of a file of our dialect, whether or not it has become an ELF program since.
     """
     head = data[HEAD_COPY_OFFSET : HEAD_COPY_OFFSET + HEAD_SIZE]
-    is_ours = data[HEAD_SIZE : HEAD_SIZE + len(_MARKER)] == _MARKER and len(head) == HEAD_SIZE
+    is_ours = data[HEAD_SIZE : HEAD_SIZE + len(_QUOTE_END)] == _QUOTE_END and len(head) == HEAD_SIZE
     return head if is_ours and any(head.startswith(magic.value + b"\n") for magic in Magic) else None

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.format.cksum import posix_cksum
 from apepack.format.octal import encode_octal
-from apepack.format.unpacked import render_unpacked
+from apepack.format.unpacked import render_case_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ __all__ = ["BLOCK_SIZE", "MappedProgram", "UnpackedProgram", "cache_name", "rend
 
 BLOCK_SIZE: Final = 64  # loaders begin and end at multiples of this, for dd
 
-_BEGIN: Final = """\
+_DETECT_MACHINE: Final = """\
 o=$0
 case $o in
 */*) ;;
@@ -48,12 +48,12 @@ if [ -r /proc/sys/kernel/arch ]; then read -r m </proc/sys/kernel/arch; fi
 if [ "$m" ]; then m="Linux $m"; else m=$(uname -sm); fi
 """
 
-_ROSETTA: Final = """\
+_DETECT_ROSETTA: Final = """\
 if [ "$m" = "Darwin x86_64" ] && [ "$(sysctl -n sysctl.proc_translated 2>/dev/null)" = 1 ]; then m="Darwin arm64"; fi
 """
 
 # h: the loader's name, k and n: where its blocks are, c: what cksum says of it; z: it is a program, and compressed.
-_MAPPED: Final = """\
+_MAPPED_CASE: Final = """\
 {patterns})
 if [ "${{1-}}" = --assimilate ]; then
 printf '{header}' 1<>"$o"
@@ -63,7 +63,7 @@ h={name} k={skip} n={count} c='{cksum}'
 ;;
 """
 
-_OTHERWISE: Final = """\
+_NO_PROGRAM_CASE: Final = """\
 *)
 echo "$0: this program is for {systems}, not for $m" >&2
 exit 127
@@ -71,12 +71,12 @@ exit 127
 esac
 """
 
-_UNPACK: Final = """\
+_UNPACK_TO_CACHE: Final = """\
 if [ "$z" ]; then dd if="$o" skip=$k count=$n bs=4096 | gzip -dc; else dd if="$o" skip=$k count=$n bs=64; fi"""
-_COPY: Final = """\
+_COPY_TO_CACHE: Final = """\
 dd if="$o" skip=$k count=$n bs=64"""
 
-_HAND_OVER: Final = """\
+_RUN_FUNCTION: Final = """\
 run() {
 if [ "$z" ]; then
 LLAMAFILE_CONTAINER=$o
@@ -87,7 +87,7 @@ exec "$p" - "$o" "$o" "$@"
 }
 """
 
-_END: Final = """\
+_START_FROM_CACHE: Final = """\
 own() { [ -O "$1" ] || env [ -O "$1" ]; } 2>/dev/null # env: posh has no -O
 u=${LOGNAME:-${USER-}}
 case $u in ""|*/*) u=$(id -u) ;; esac
@@ -121,12 +121,12 @@ echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, or co
 exit 126
 """
 
-_RUN_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
-_FOREIGN_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+_EXEC_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
+_EXEC_INSTALLED_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
 """
-_WHOLE: Final = """ &&
+_CHECK_PROGRAM: Final = """ &&
 { [ -z "$z" ] || [ "$(cksum <"$p")" = "$c" ]; }"""
-_NEEDS: Final = """\
+_CHECK_COMMANDS: Final = """\
 for s in cksum dd{gzip}; do
 if ! command -v $s >/dev/null; then
 echo "$0: needs the command $s to start" >&2
@@ -161,11 +161,11 @@ def render_script(
     """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
     systems = [program.patterns[0] for program in mapped] + [program.patterns[0] for program in unpacked] + [*others]
     has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
-    begin = _BEGIN + (_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
+    begin = _DETECT_MACHINE + (_DETECT_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
     programs = [_render_mapped(program) for program in mapped]
-    programs += [render_unpacked(program.image, program.patterns, program.name) for program in unpacked]
-    otherwise = _OTHERWISE.replace("{systems}", " and ".join(systems))
-    return begin + "".join(programs) + otherwise + _render_end(unpacks=bool(unpacked))
+    programs += [render_case_line(program.image, program.patterns, program.name) for program in unpacked]
+    otherwise = _NO_PROGRAM_CASE.replace("{systems}", " and ".join(systems))
+    return begin + "".join(programs) + otherwise + _render_start(unpacks=bool(unpacked))
 
 
 def cache_name(content: bytes) -> str:
@@ -174,7 +174,7 @@ def cache_name(content: bytes) -> str:
 
 
 def _render_mapped(program: MappedProgram) -> str:
-    return _MAPPED.format(
+    return _MAPPED_CASE.format(
         patterns="|".join(f'"{pattern}"' for pattern in program.patterns),
         header=encode_octal(program.header.pack()),
         name=cache_name(program.loader),
@@ -184,10 +184,10 @@ def _render_mapped(program: MappedProgram) -> str:
     )
 
 
-def _render_end(*, unpacks: bool) -> str:
-    end = _END.replace("{copy}", _UNPACK if unpacks else _COPY)
-    end = end.replace("{run}", 'run "$@"' if unpacks else _RUN_LOADER)
-    end = end.replace("{whole}", _WHOLE if unpacks else "")
-    foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _FOREIGN_LOADER
-    needs = _NEEDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
-    return (_HAND_OVER if unpacks else "") + end.replace("{last}", foreign + needs)
+def _render_start(*, unpacks: bool) -> str:
+    end = _START_FROM_CACHE.replace("{copy}", _UNPACK_TO_CACHE if unpacks else _COPY_TO_CACHE)
+    end = end.replace("{run}", 'run "$@"' if unpacks else _EXEC_LOADER)
+    end = end.replace("{whole}", _CHECK_PROGRAM if unpacks else "")
+    foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _EXEC_INSTALLED_LOADER
+    needs = _CHECK_COMMANDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
+    return (_RUN_FUNCTION if unpacks else "") + end.replace("{last}", foreign + needs)

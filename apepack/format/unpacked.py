@@ -22,15 +22,15 @@ __all__ = [
     "UNPACKED_BLOCK_SIZE",
     "UnpackedImage",
     "compress_image",
-    "expand_image",
-    "parse_unpacked",
-    "render_unpacked",
+    "decompress_image",
+    "parse_case_lines",
+    "render_case_line",
 ]
 
 UNPACKED_BLOCK_SIZE: Final = 4096
 
-_HEADER: Final = struct.Struct("<2sBBIBB")  # ID1 ID2, CM, FLG, MTIME, XFL, OS
-_MAGIC: Final = b"\x1f\x8b"
+_GZIP_HEADER: Final = struct.Struct("<2sBBIBB")  # ID1 ID2, CM, FLG, MTIME, XFL, OS
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _DEFLATE: Final = 8
 _FEXTRA: Final = 4
 _LEVEL: Final = 6  # 9 takes twice as long for half a percent
@@ -38,13 +38,13 @@ _OS_UNKNOWN: Final = 255
 _SUBFIELD: Final = struct.Struct("<2sH")
 _SUBFIELD_ID: Final = b"AP"
 _EXTRA_SIZE_MIN: Final = 2 + _SUBFIELD.size  # XLEN, and the head of the one subfield that pads
-_TRAILER: Final = struct.Struct("<II")
-_STREAM_SIZE_MIN: Final = _HEADER.size + _TRAILER.size
+_GZIP_TRAILER: Final = struct.Struct("<II")
+_STREAM_SIZE_MIN: Final = _GZIP_HEADER.size + _GZIP_TRAILER.size
 
 # The system as the platform's name has it, by what `uname -s` prints; then the machine, by `uname -m`.
 _SYSTEMS: Final = {"Darwin": "macos", "FreeBSD": "freebsd", "NetBSD": "netbsd", "OpenBSD": "openbsd"}
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64"}
-_STATEMENT: Final = re.compile(
+_CASE_LINE: Final = re.compile(
     rb'^"(?P<system>\w+) (?P<machine>\w+)"[^\n]*\) h=[0-9a-f]{16} k=(?P<k>\d{1,9}) n=(?P<n>\d{1,9}) '
     rb"c='(?P<checksum>\d{1,10}) (?P<size>\d{1,12})' z=1 ;;$",
     re.MULTILINE,
@@ -74,11 +74,11 @@ def compress_image(data: bytes) -> bytes:
     size = _STREAM_SIZE_MIN + _EXTRA_SIZE_MIN + len(deflated)
     padding = bytes(-size % UNPACKED_BLOCK_SIZE)
     extra = _SUBFIELD.pack(_SUBFIELD_ID, len(padding)) + padding
-    header = _HEADER.pack(_MAGIC, _DEFLATE, _FEXTRA, 0, 0, _OS_UNKNOWN) + struct.pack("<H", len(extra))
-    return header + extra + deflated + _TRAILER.pack(zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    header = _GZIP_HEADER.pack(_GZIP_MAGIC, _DEFLATE, _FEXTRA, 0, 0, _OS_UNKNOWN) + struct.pack("<H", len(extra))
+    return header + extra + deflated + _GZIP_TRAILER.pack(zlib.crc32(data), len(data) & 0xFFFFFFFF)
 
 
-def expand_image(stored: bytes, image: UnpackedImage) -> bytes:
+def decompress_image(stored: bytes, image: UnpackedImage) -> bytes:
     """Return the program that IMAGE describes from STORED, its bytes in the file.
 
     Raises:
@@ -98,16 +98,16 @@ def expand_image(stored: bytes, image: UnpackedImage) -> bytes:
     return data
 
 
-def render_unpacked(image: UnpackedImage, patterns: Sequence[str], name: str) -> str:
+def render_case_line(image: UnpackedImage, patterns: Sequence[str], name: str) -> str:
     """Return the script's line for IMAGE, which serves what `uname -sm` prints as PATTERNS and is cached as NAME."""
     names = "|".join(f'"{pattern}"' for pattern in patterns)
     k, n = image.offset // UNPACKED_BLOCK_SIZE, image.stored_size // UNPACKED_BLOCK_SIZE
     return f"{names}) h={name} k={k} n={n} c='{image.checksum} {image.size}' z=1 ;;\n"
 
 
-def parse_unpacked(window: bytes) -> Iterator[UnpackedImage]:
+def parse_case_lines(window: bytes) -> Iterator[UnpackedImage]:
     """Yield what the script in WINDOW, the first bytes of an APE of our dialect, would unpack."""
-    for found in _STATEMENT.finditer(window):
+    for found in _CASE_LINE.finditer(window):
         system = _SYSTEMS.get(found["system"].decode())
         machine = _MACHINES.get(found["machine"].decode())
         if system and machine:

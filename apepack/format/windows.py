@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from runtime.image.pe import Pe, Section
 
-__all__ = ["check_windows", "embed_windows", "windows_headers"]
+__all__ = ["check_pe", "embed_pe", "relocated_pe_headers"]
 
 _DEBUG_ENTRY_SIZE: Final = 28
 _DEBUG_POINTER_OFFSET: Final = 24  # PointerToRawData in an entry of the debug directory
-_RAW_END: Final = 1 << 32
+_FILE_OFFSET_END: Final = 1 << 32
 
 
-def check_windows(pe: Pe) -> None:
+def check_pe(pe: Pe) -> None:
     """Raise NotEmbeddableError, with every reason, when PE cannot become part of an APE."""
     faults = tuple(_faults(pe))
     if faults:
@@ -44,39 +44,41 @@ def _faults(pe: Pe) -> Iterator[str]:
         yield "it is signed, and a signature covers the whole file (sign the result instead)"
 
 
-def windows_headers(pe: Pe, base: int) -> bytes:
+def relocated_pe_headers(pe: Pe, base: int) -> bytes:
     """Return the headers for the prologue of a file that has the program at the offset BASE.
 
     Raises:
         NotEmbeddableError: the program would not end below 4 GiB.
     """
-    if base + pe.file_end > _RAW_END:
-        raise NotEmbeddableError((f"it would end at {base + pe.file_end:#x}, and Windows counts to {_RAW_END:#x}",))
+    if base + pe.file_end > _FILE_OFFSET_END:
+        raise NotEmbeddableError(
+            (f"it would end at {base + pe.file_end:#x}, and Windows counts to {_FILE_OFFSET_END:#x}",)
+        )
     return replace(
         pe,
         coff=replace(pe.coff, pointer_to_symbol_table=0, number_of_symbols=0),
         optional=replace(pe.optional, size_of_headers=PROLOGUE_SIZE, check_sum=0),
-        sections=tuple(_moved(section, base) for section in pe.sections),
+        sections=tuple(_relocated(section, base) for section in pe.sections),
     ).pack()
 
 
-def embed_windows(data: bytes, pe: Pe, base: int) -> bytes:
+def embed_pe(data: bytes, pe: Pe, base: int) -> bytes:
     """Return the bytes of the program DATA for the file offset BASE, a multiple of 64 KiB."""
     image = bytearray(data[: pe.file_end])
-    for at in _debug_pointers(pe):
+    for at in _debug_pointer_offsets(pe):
         (pointer,) = struct.unpack_from("<I", image, at)
         if pointer:
             struct.pack_into("<I", image, at, pointer + base)
     return bytes(image)
 
 
-def _moved(section: Section, base: int) -> Section:
+def _relocated(section: Section, base: int) -> Section:
     if not section.size_of_raw_data:
         return replace(section, pointer_to_raw_data=0)
     return replace(section, pointer_to_raw_data=section.pointer_to_raw_data + base)
 
 
-def _debug_pointers(pe: Pe) -> Iterator[int]:
+def _debug_pointer_offsets(pe: Pe) -> Iterator[int]:
     """Yield where the debug directory holds offsets of the file; it is the only one that does."""
     rva, size = pe.directory(DirectoryIndex.DEBUG)
     start = pe.file_offset(rva, size) if size else None

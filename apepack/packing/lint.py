@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Finding", "LintError", "Severity", "error", "note", "settle", "warning"]
+__all__ = ["Finding", "LintError", "Severity", "enforce", "error", "note", "warning"]
 
 
 class Severity(StrEnum):
@@ -35,7 +35,7 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
 
-    def facts(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """Return what is known, for JSON."""
         facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
         return facts | ({"path": str(self.path)} if self.path else {})
@@ -69,7 +69,7 @@ def note(kind: str, message: str, path: Path | None = None) -> Finding:
     return Finding(Severity.NOTE, kind, message, path)
 
 
-def settle(findings: Iterable[Finding], *, strict: bool) -> tuple[Finding, ...]:
+def enforce(findings: Iterable[Finding], *, strict: bool) -> tuple[Finding, ...]:
     """Return FINDINGS if they stand in nobody's way.
 
     Raises:

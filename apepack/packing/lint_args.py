@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, error, warning
-from apepack.packing.model import is_weights
+from apepack.packing.model import is_gguf_name
 from runtime.args import PLACEHOLDER
 
 if TYPE_CHECKING:
@@ -24,27 +24,27 @@ ARCHIVE_PREFIX: Final = "/zip/"
 MODEL_OPTIONS: Final = frozenset({"-m", "--model"})
 PROJECTOR_OPTIONS: Final = frozenset({"-mm", "--mmproj"})
 # What else settles which model is run.
-_MODEL_SOURCES: Final = MODEL_OPTIONS | {
+_MODEL_SOURCE_OPTIONS: Final = MODEL_OPTIONS | {
     "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo", "--models-dir", "--models-preset",
 }  # fmt: skip  # short and long forms of five options
 # Weights: looked for on disk, then in the archive.
-_WEIGHTS: Final = MODEL_OPTIONS | PROJECTOR_OPTIONS | {"-md", "--model-draft", "--spec-draft-model"}
-_WEIGHT_LISTS: Final = frozenset({"--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"})
-_SCALED: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
+_WEIGHT_OPTIONS: Final = MODEL_OPTIONS | PROJECTOR_OPTIONS | {"-md", "--model-draft", "--spec-draft-model"}
+_WEIGHT_LIST_OPTIONS: Final = frozenset({"--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"})
+_SCALED_OPTIONS: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
 # Files that belong to the model rather than to whoever runs it.
-_TEXTS: Final = frozenset(
+_TEXT_OPTIONS: Final = frozenset(
     {
         "-f", "--file", "-bf", "--binary-file", "-sysf", "--system-prompt-file", "-jf", "--json-schema-file",
         "--chat-template-file", "--grammar-file", "-lcs", "--lookup-cache-static", "--tts-speaker-file",
     }
 )  # fmt: skip  # short forms beside long ones
-_TEXT_LISTS: Final = frozenset({"--in-file", "--image", "--audio", "--video"})
-_LISTS: Final = _WEIGHT_LISTS | _TEXT_LISTS
-_NAMING: Final = _WEIGHTS | _TEXTS | _LISTS
+_TEXT_LIST_OPTIONS: Final = frozenset({"--in-file", "--image", "--audio", "--video"})
+_LIST_OPTIONS: Final = _WEIGHT_LIST_OPTIONS | _TEXT_LIST_OPTIONS
+_FILE_OPTIONS: Final = _WEIGHT_OPTIONS | _TEXT_OPTIONS | _LIST_OPTIONS
 
 _OPTION_AND_VALUE: Final = re.compile(r"(--?[A-Za-z][\w-]*)[ \t=]+(.+)", re.DOTALL)
 _QUOTED: Final = re.compile(r"""(["']).*\1""", re.DOTALL)
-_ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
+_ABSOLUTE_PATH: Final = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
 
 
 def lint_arguments(arguments: Sequence[str], text_size: int, members: Collection[str]) -> Iterator[Finding]:
@@ -53,19 +53,19 @@ def lint_arguments(arguments: Sequence[str], text_size: int, members: Collection
         yield error("arguments", f".args has more than the {ARGS_SIZE_MAX} bytes that the runtime reads")
     yield from _lint_spelling(arguments)
     for option, value in _named_files(arguments):
-        yield from _lint_name(option, value, members)
-    weights = [name for name in members if is_weights(name)]
-    if len(weights) > 1 and not has_option(arguments, _MODEL_SOURCES):
+        yield from _lint_file_name(option, value, members)
+    weights = [name for name in members if is_gguf_name(name)]
+    if len(weights) > 1 and not has_option(arguments, _MODEL_SOURCE_OPTIONS):
         holds = f"the archive holds {len(weights)} GGUF files ({', '.join(map(repr, sorted(weights)[:3]))})"
         yield error("arguments", f".args names no model, and {holds}: add two lines, -m and the name of one")
 
 
 def has_option(arguments: Sequence[str], names: Collection[str]) -> bool:
     """Return whether one of the options NAMES is among ARGUMENTS."""
-    return any(_normalised(argument) in names for argument in arguments)
+    return any(_normalise(argument) in names for argument in arguments)
 
 
-def _normalised(argument: str) -> str:
+def _normalise(argument: str) -> str:
     """Spell a long option as the engine does, which takes underscores too."""
     return argument.replace("_", "-") if argument.startswith("--") else argument
 
@@ -75,16 +75,16 @@ def _lint_spelling(arguments: Sequence[str]) -> Iterator[Finding]:
         yield error("arguments", f".args has {PLACEHOLDER!r} more than once, and only the first one is replaced")
     before = ""
     for argument in arguments:
-        where = f".args has the line {_short(argument)}"
-        together = _OPTION_AND_VALUE.fullmatch(argument)
-        if together and not before.startswith("-"):  # else it may be the value of what stands before
-            option, value = together.groups()
-            yield error("arguments", f"{where}: {option} and {_short(value)} take one line each")
+        where = f".args has the line {_shortened(argument)}"
+        joined = _OPTION_AND_VALUE.fullmatch(argument)
+        if joined and not before.startswith("-"):  # else it may be the value of what stands before
+            option, value = joined.groups()
+            yield error("arguments", f"{where}: {option} and {_shortened(value)} take one line each")
             before = value
             continue
         if _QUOTED.fullmatch(argument):
             yield warning("arguments", f"{where}, and the quotes are part of that argument")
-        if is_weights(argument) and not before.startswith("-"):
+        if is_gguf_name(argument) and not before.startswith("-"):
             yield error("arguments", f"{where} behind no option: add a line -m before it")
         before = argument
 
@@ -93,29 +93,29 @@ def _named_files(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each file name with the option that it stands behind, which is empty for other names in the archive."""
     option = ""
     for argument in arguments:
-        value_of, option = option, ""
+        preceding, option = option, ""
         if argument == PLACEHOLDER:  # what the user names is his business
             continue
-        if value_of in _LISTS:
-            yield from ((value_of, name) for name in argument.split(","))
-        elif value_of:
-            yield value_of, argument
+        if preceding in _LIST_OPTIONS:
+            yield from ((preceding, name) for name in argument.split(","))
+        elif preceding:
+            yield preceding, argument
         elif argument.startswith(ARCHIVE_PREFIX):
             yield "", argument
-        elif _normalised(argument) in _NAMING:
-            option = _normalised(argument)
+        elif _normalise(argument) in _FILE_OPTIONS:
+            option = _normalise(argument)
 
 
-def _lint_name(option: str, value: str, members: Collection[str]) -> Iterator[Finding]:
-    name = value.rpartition(":")[0] if option in _SCALED and ":" in value else value
-    where = f".args has {option} {_short(name)}" if option else f".args has {_short(name)}"
+def _lint_file_name(option: str, value: str, members: Collection[str]) -> Iterator[Finding]:
+    name = value.rpartition(":")[0] if option in _SCALED_OPTIONS and ":" in value else value
+    where = f".args has {option} {_shortened(name)}" if option else f".args has {_shortened(name)}"
     if name in members:
         return
     if name.startswith(ARCHIVE_PREFIX):
         if not _is_in_archive(name.removeprefix(ARCHIVE_PREFIX), members):
             yield error("arguments", f"{where}, and no such member: add it with --add")
-    elif _ABSOLUTE.match(name):
-        if option in _WEIGHTS | _WEIGHT_LISTS:
+    elif _ABSOLUTE_PATH.match(name):
+        if option in _WEIGHT_OPTIONS | _WEIGHT_LIST_OPTIONS:
             yield warning("arguments", f"{where}, which everybody who runs the llamafile would have to have there")
     else:
         base = re.split(r"[\\/]", name)[-1]
@@ -129,5 +129,5 @@ def _is_in_archive(name: str, members: Collection[str]) -> bool:
     return name in members or folder == "/" or any(member.startswith(folder) for member in members)
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")

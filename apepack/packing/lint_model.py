@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["lint_model", "lint_projector", "lint_shards", "read_shards"]
 
-_OTHER_KINDS: Final = {
+_NOT_MODELS: Final = {
     "adapter": "a LoRA adapter: name the model, and add this with --add FILE -- --lora FILE",
     "imatrix": "an importance matrix, which serves for making models",
     "mmproj": "a projector: name the language model, and this one with --mmproj",
 }
-_NAMED_MAX: Final = 3  # of the missing shards, which may be thousands
+_MISSING_SHOWN_MAX: Final = 3  # of the missing shards, which may be thousands
 
 
 def read_shards(first: Model) -> tuple[Model, ...]:
@@ -44,7 +44,7 @@ def read_shards(first: Model) -> tuple[Model, ...]:
         raise InputError(first.path, f"this is shard {number} of {count}: name the first one, {paths[0].name}")
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
-        names = ", ".join(missing[:_NAMED_MAX]) + (", …" if len(missing) > _NAMED_MAX else "")
+        names = ", ".join(missing[:_MISSING_SHOWN_MAX]) + (", …" if len(missing) > _MISSING_SHOWN_MAX else "")
         raise InputError(
             first.path, f"{len(missing)} of {count} shards are not beside it: {names}; put them into the same folder"
         )
@@ -95,8 +95,8 @@ def lint_model(model: Model, *, own_engine: bool) -> Iterator[Finding]:
         own_engine: the engine is the one this toolchain builds, not that of a llamafile from elsewhere.
     """
     other = "mmproj" if model.architecture == PROJECTOR else model.kind
-    if other in _OTHER_KINDS:
-        yield error("model", f"this is {_OTHER_KINDS[other]}", model.path)
+    if other in _NOT_MODELS:
+        yield error("model", f"this is {_NOT_MODELS[other]}", model.path)
     elif not model.architecture:
         yield error("architecture", "it does not say its general.architecture: the engine cannot run it", model.path)
     elif model.architecture not in ARCHITECTURES:

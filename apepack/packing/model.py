@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Model", "Shard", "is_model", "is_weights", "read_model", "shard_paths", "title_of"]
+__all__ = ["Model", "Shard", "is_gguf_file", "is_gguf_name", "model_stem", "read_model", "shard_paths"]
 
 _SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
@@ -43,7 +43,7 @@ class Model:
     size: int
 
 
-def is_model(path: Path) -> bool:
+def is_gguf_file(path: Path) -> bool:
     """Return whether the file PATH begins like a GGUF file.
 
     Raises:
@@ -54,7 +54,7 @@ def is_model(path: Path) -> bool:
         return os.pread(fd, len(MAGIC), 0) == MAGIC
 
 
-def is_weights(name: str) -> bool:
+def is_gguf_name(name: str) -> bool:
     """Return whether a member called NAME is a GGUF file, as the runtime tells it."""
     return name.lower().endswith(".gguf")
 
@@ -67,7 +67,7 @@ def read_model(path: Path) -> Model:
         InputFileError: it is a folder, a pipe or a device.
         OSError: it cannot be read.
     """
-    if not is_model(path):
+    if not is_gguf_file(path):
         raise InputError(path, "this is not a GGUF file: it does not begin with 'GGUF'")
     data = map_file(path)
     try:
@@ -114,7 +114,7 @@ def shard_paths(path: Path) -> list[Path] | None:
     return [path.with_name(f"{found['stem']}-{number:05}-of-{count}.gguf") for number in range(1, int(count) + 1)]
 
 
-def title_of(path: Path) -> str:
+def model_stem(path: Path) -> str:
     """Return the name of the file PATH without its ending, and without the number of a shard."""
     found = _SHARD_NAME.fullmatch(path.name)
     return found["stem"] if found else path.stem

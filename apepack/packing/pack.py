@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from apepack.errors import ApepackError, NoRuntimeError, OutputError
 from apepack.format.prologue import Magic
-from apepack.packing.lint import settle
-from apepack.packing.model import is_weights
-from apepack.packing.payload import Cargo, Contents, lint_cargo, load_cargo
-from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_for, lint_size, plan_members
+from apepack.packing.lint import enforce
+from apepack.packing.model import is_gguf_name
+from apepack.packing.payload import PackInputs, Payload, lint_payload, load_payload
+from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_path, lint_size, plan_members
 from apepack.packing.publish import publishing
 from apepack.packing.runtime_part import (
     cached_programs,
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from apepack.packing.publish import Publication
     from apepack.packing.runtime_part import RuntimePart
 
-    Tell = Callable[[Finding], None]
+    FindingCallback = Callable[[Finding], None]
 
-__all__ = ["Contents", "Packed", "Rules", "link_runtime", "pack"]
+__all__ = ["PackInputs", "PackPolicy", "PackResult", "link_runtime", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PackPolicy:
     """What is done about what is not as it should be.
 
     Attributes:
@@ -57,13 +57,13 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackResult:
     """A llamafile that was made, or would be.
 
     Attributes:
         path: the file.
         companion: what Windows starts instead, if there is to be one.
-        cargo: what is packed.
+        payload: what is packed.
         runtime: what stands before it.
         plan: where everything lies.
         findings: what was found on the way, and is in nobody's way.
@@ -71,7 +71,7 @@ class Packed:
 
     path: Path
     companion: Path | None
-    cargo: Cargo
+    payload: Payload
     runtime: RuntimePart
     plan: Plan
     findings: tuple[Finding, ...]
@@ -79,7 +79,7 @@ class Packed:
     @property
     def model(self) -> Model:
         """What the weights say of themselves."""
-        return self.cargo.model
+        return self.payload.model
 
     @property
     def members(self) -> tuple[PlannedMember, ...]:
@@ -93,29 +93,29 @@ class Packed:
 
 
 def pack(  # noqa: PLR0913  # one keyword for each choice there is
-    contents: Contents,
+    inputs: PackInputs,
     output: Path,
     *,
     runtime: Path | None = None,
     magic: Magic = Magic.MZ,
     portable: bool = True,
-    rules: Rules = Rules(),
+    policy: PackPolicy = PackPolicy(),
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
-    tell: Tell | None = None,
-) -> Packed:
+    on_finding: FindingCallback | None = None,
+) -> PackResult:
     """Make the llamafile OUTPUT, and what belongs beside it; all of it appears complete, or nothing does.
 
     Args:
-        contents: the weights and what goes with them.
+        inputs: the weights and what goes with them.
         output: the file to make.
         runtime: a llamafile to put in front; else the builds in the cache are linked.
         magic: the first bytes, when it is linked.
         portable: keep what Python needs to run the model as well.
-        rules: what is done about what is not as it should be.
+        policy: what is done about what is not as it should be.
         dry_run: make every check, write nothing.
         progress: is told the number of bytes each time some have been packed.
-        tell: is given each finding as soon as it is known.
+        on_finding: is given each finding as soon as it is known.
 
     Raises:
         NoRuntimeError: no runtime is given and none is built.
@@ -126,58 +126,60 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
         RuntimePackageError, ZipalignError: as the called packages do.
     """
     output = output.resolve()  # where it is a symbolic link, what it leads to is replaced
-    inputs = [*contents.files, *([runtime] if runtime else [])]
-    _check_output(output, inputs)
-    cargo = load_cargo(contents)
+    input_paths = [*inputs.files, *([runtime] if runtime else [])]
+    _check_output(output, input_paths)
+    payload = load_payload(inputs)
     programs = [] if runtime else cached_programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
-    present = read_runtime(runtime, portable=portable) if runtime else None
-    names = present.members if present else ()
-    own_engine = present is None or runtime == installed_runtime()
-    findings = _settle(lint_cargo(cargo, names, own_engine=own_engine), rules, tell)
-    check_inputs(output, cargo.members)
+    given_part = read_runtime(runtime, portable=portable) if runtime else None
+    names = given_part.members if given_part else ()
+    own_engine = given_part is None or runtime == installed_runtime()
+    findings = _enforce(lint_payload(payload, names, own_engine=own_engine), policy, on_finding)
+    check_inputs(output, payload.members)
 
-    def planned(part: RuntimePart) -> Packed:
-        plan = plan_members(part, cargo.members)
-        companion = companion_for(output, part, plan, rules.windows_limit) if rules.companion else None
+    def plan_for(part: RuntimePart) -> PackResult:
+        plan = plan_members(part, payload.members)
+        companion = companion_path(output, part, plan, policy.windows_limit) if policy.companion else None
         if companion:
-            _check_companion(companion, inputs)
-        more = _settle(lint_size(output, part, plan, companion, rules.windows_limit), rules, tell)
+            _check_companion(companion, input_paths)
+        more = _enforce(lint_size(output, part, plan, companion, policy.windows_limit), policy, on_finding)
         check_space(output, plan.size - part.size)
-        return Packed(output, companion, cargo, part, plan, findings + more)
+        return PackResult(output, companion, payload, part, plan, findings + more)
 
     if dry_run:
-        return planned(present or plan_runtime(programs, magic=magic, portable=portable))
+        return plan_for(given_part or plan_runtime(programs, magic=magic, portable=portable))
     with publishing(output) as publication:
-        target = publication.work(output)
+        target = publication.working_path(output)
         if runtime:
             copy_runtime(runtime, target, portable=portable)
         part = read_runtime(target) if runtime else link_runtime(programs, target, magic=magic, portable=portable)
-        packed = planned(part)
-        _append(packed, publication, progress)
+        packed = plan_for(part)
+        _append_payload(packed, publication, progress)
     return packed
 
 
-def _settle(findings: Iterable[Finding], rules: Rules, tell: Tell | None) -> tuple[Finding, ...]:
-    found = settle(findings, strict=rules.strict)
-    if tell:
+def _enforce(
+    findings: Iterable[Finding], policy: PackPolicy, on_finding: FindingCallback | None
+) -> tuple[Finding, ...]:
+    found = enforce(findings, strict=policy.strict)
+    if on_finding:
         for finding in found:
-            tell(finding)
+            on_finding(finding)
     return found
 
 
-def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+def _check_output(output: Path, input_paths: Sequence[Path]) -> None:
     if output.is_dir() or not output.parent.is_dir():
         reason = "this is a folder" if output.is_dir() else "there is no such folder"
         raise OutputError(output, f"{reason}: name a file with -o")
-    if output.exists() and any(output.samefile(path) for path in inputs):
+    if output.exists() and any(output.samefile(path) for path in input_paths):
         raise OutputError(output, "the output would replace one of the inputs: name another file with -o")
 
 
-def _check_companion(companion: Path, inputs: Sequence[Path]) -> None:
+def _check_companion(companion: Path, input_paths: Sequence[Path]) -> None:
     """Refuse to replace what is not a companion: nobody named this file."""
-    if companion.exists() and (any(companion.samefile(path) for path in inputs) or not _is_companion(companion)):
+    if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not _is_companion(companion)):
         raise OutputError(
             companion, "this would be replaced by the program for Windows: move it, or use --no-companion"
         )
@@ -188,12 +190,12 @@ def _is_companion(path: Path) -> bool:
         members = read_runtime(path).members
     except (ApepackError, ZipalignError):
         return False
-    return not any(is_weights(name) for name in members)
+    return not any(is_gguf_name(name) for name in members)
 
 
-def _append(packed: Packed, publication: Publication, progress: Callable[[int], None] | None) -> None:
-    work = publication.work(packed.path)
+def _append_payload(packed: PackResult, publication: Publication, progress: Callable[[int], None] | None) -> None:
+    work = publication.working_path(packed.path)
     if packed.companion:
-        shutil.copy(work, publication.work(packed.companion))
-    add_files(work, packed.cargo.members, progress=progress)
+        shutil.copy(work, publication.working_path(packed.companion))
+    add_files(work, packed.payload.members, progress=progress)
     verify(work, packed.path, packed.runtime, packed.plan)

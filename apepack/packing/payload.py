@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from apepack.packing.lint import error, note, warning
 from apepack.packing.lint_args import ARGS_SIZE_MAX, MODEL_OPTIONS, PROJECTOR_OPTIONS, has_option, lint_arguments
 from apepack.packing.lint_model import lint_model, lint_projector, lint_shards, read_shards
-from apepack.packing.model import is_model, is_weights, read_model, shard_paths
+from apepack.packing.model import is_gguf_file, is_gguf_name, read_model, shard_paths
 from apepack.packing.portable_part import MAIN_NAME
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from apepack.packing.lint import Finding
     from apepack.packing.model import Model
 
-__all__ = ["Cargo", "Contents", "cargo_size", "lint_cargo", "load_cargo"]
+__all__ = ["PackInputs", "Payload", "lint_payload", "load_payload", "payload_size"]
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class PackInputs:
     """What a publisher names.
 
     Attributes:
@@ -51,7 +51,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
+class Payload:
     """What is to be packed, read.
 
     Attributes:
@@ -81,7 +81,7 @@ class Cargo:
         return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, self.arguments)]
 
 
-def load_cargo(contents: Contents) -> Cargo:
+def load_payload(inputs: PackInputs) -> Payload:
     """Read the models and arguments that CONTENTS names, and find the other shards of a split model.
 
     Raises:
@@ -89,72 +89,72 @@ def load_cargo(contents: Contents) -> Cargo:
         ArgumentsError: the arguments are damaged, or cannot be written.
         OSError: a file cannot be read.
     """
-    shards = read_shards(read_model(contents.model))
-    projector = read_model(contents.projector) if contents.projector else None
-    taken = [model.path for model in shards] + ([projector.path] if projector else [])
-    extra = [path for path in contents.extra if not any(path.samefile(other) for other in taken)]
+    shards = read_shards(read_model(inputs.model))
+    projector = read_model(inputs.projector) if inputs.projector else None
+    known = [model.path for model in shards] + ([projector.path] if projector else [])
+    extra = [path for path in inputs.extra if not any(path.samefile(other) for other in known)]
     for path in extra:
-        if path.is_file() and (is_weights(path.name) or is_model(path)):
+        if path.is_file() and (is_gguf_name(path.name) or is_gguf_file(path)):
             read_model(path)
-    return Cargo(shards, projector, tuple(extra), _arguments(contents), contents.args_file)
+    return Payload(shards, projector, tuple(extra), _args_content(inputs), inputs.args_file)
 
 
-def cargo_size(contents: Contents) -> int:
+def payload_size(inputs: PackInputs) -> int:
     """Return about how many bytes there are to copy, without reading anything.
 
     Raises:
         OSError: a file cannot be looked at.
     """
-    shards = [path for path in shard_paths(contents.model) or () if path.is_file()] or [contents.model]
-    files = [*shards, *([contents.projector] if contents.projector else []), *contents.extra]
+    shards = [path for path in shard_paths(inputs.model) or () if path.is_file()] or [inputs.model]
+    files = [*shards, *([inputs.projector] if inputs.projector else []), *inputs.extra]
     return sum(path.stat().st_size for path in files)
 
 
-def _arguments(contents: Contents) -> bytes:
-    if contents.args_file is not None:
-        with contents.args_file.open("rb") as file:
+def _args_content(inputs: PackInputs) -> bytes:
+    if inputs.args_file is not None:
+        with inputs.args_file.open("rb") as file:
             data = file.read(ARGS_SIZE_MAX + 1)  # one more is one too many, which is told of
         parse_arguments(data)
         return data
-    arguments = [] if has_option(contents.arguments, MODEL_OPTIONS) else ["-m", contents.model.name]
-    if contents.projector and not has_option(contents.arguments, PROJECTOR_OPTIONS):
-        arguments += ["--mmproj", contents.projector.name]
-    return format_arguments([*arguments, *contents.arguments])
+    arguments = [] if has_option(inputs.arguments, MODEL_OPTIONS) else ["-m", inputs.model.name]
+    if inputs.projector and not has_option(inputs.arguments, PROJECTOR_OPTIONS):
+        arguments += ["--mmproj", inputs.projector.name]
+    return format_arguments([*arguments, *inputs.arguments])
 
 
-def lint_cargo(cargo: Cargo, present: Collection[str], *, own_engine: bool) -> Iterator[Finding]:
+def lint_payload(payload: Payload, runtime_members: Collection[str], *, own_engine: bool) -> Iterator[Finding]:
     """Look whether CARGO makes a llamafile that works.
 
     Args:
-        cargo: what is to be packed.
-        present: the members that the runtime brings.
+        payload: what is to be packed.
+        runtime_members: the members that the runtime brings.
         own_engine: the runtime is one of this toolchain's builds.
     """
-    yield from lint_model(cargo.model, own_engine=own_engine)
-    yield from lint_shards(cargo.shards)
-    if cargo.projector:
-        yield from lint_projector(cargo.projector, cargo.model)
-    yield from _lint_names(cargo, present)
-    arguments = parse_arguments(cargo.arguments)
-    if cargo.args_file and cargo.projector and not has_option(arguments, PROJECTOR_OPTIONS):
-        name = cargo.projector.path.name
+    yield from lint_model(payload.model, own_engine=own_engine)
+    yield from lint_shards(payload.shards)
+    if payload.projector:
+        yield from lint_projector(payload.projector, payload.model)
+    yield from _lint_member_names(payload, runtime_members)
+    arguments = parse_arguments(payload.arguments)
+    if payload.args_file and payload.projector and not has_option(arguments, PROJECTOR_OPTIONS):
+        name = payload.projector.path.name
         yield warning(
-            "arguments", f"it does not name the projector: add two lines, --mmproj and {name}", cargo.args_file
+            "arguments", f"it does not name the projector: add two lines, --mmproj and {name}", payload.args_file
         )
-    members = {*present, *(member.name for member in cargo.members)}
-    yield from lint_arguments(arguments, len(cargo.arguments), members)
+    members = {*runtime_members, *(member.name for member in payload.members)}
+    yield from lint_arguments(arguments, len(payload.arguments), members)
 
 
-def _lint_names(cargo: Cargo, present: Collection[str]) -> Iterator[Finding]:
-    for path in cargo.extra:
+def _lint_member_names(payload: Payload, runtime_members: Collection[str]) -> Iterator[Finding]:
+    for path in payload.extra:
         if path.name == ARGS_NAME:
             yield error("name", "default arguments are added with --args, not with --add", path)
-    for member in cargo.members:
+    for member in payload.members:
         if member.name == NOTICES_NAME:
             yield error("name", f"{NOTICES_NAME} is the member with the runtime's licences: rename your file")
         if member.name == MAIN_NAME:
             yield note("name", f"python3 runs this {MAIN_NAME} then, not the model")
-    weights = [name for name in present if is_weights(name)]
+    weights = [name for name in runtime_members if is_gguf_name(name)]
     if weights:
         named = ", ".join(map(repr, weights[:3]))
         yield warning("runtime", f"the --runtime holds weights already ({named}), which stay in the result")

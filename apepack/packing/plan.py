@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apepack.packing.runtime_part import RuntimePart
     from zipalign import Member
 
-__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_for", "lint_size", "plan_members"]
+__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members"]
 
 WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts no program that is as large, or larger
 
@@ -63,7 +63,7 @@ def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
     return Plan(tuple(planned), end + directory_size + END_SIZE)
 
 
-def companion_for(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:
+def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:
     """Return where the program goes that finds OUTPUT beside it on Windows, or None where none is needed or possible.
 
     Args:

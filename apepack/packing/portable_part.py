@@ -15,27 +15,27 @@ from zipalign import Member
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MAIN_NAME", "portable_members", "portable_names"]
+__all__ = ["MAIN_NAME", "portable_member_names", "portable_members"]
 
 MAIN_NAME: Final = "__main__.py"
 _MAIN_SOURCE: Final = "archive_main.py"
-_FOLDER: Final = "portable/"  # as archive_main.py has it
-_START: Final = "runtime.portable.cli"
+_ARCHIVE_FOLDER: Final = "portable/"  # as archive_main.py has it
+_ENTRY_MODULE: Final = "runtime.portable.cli"
 _PACKAGES: Final = ("runtime", "zipalign")
-_PLACE: Final = Path(__file__).parents[2]  # of all packages, in a checkout and where they are installed
+_PACKAGES_ROOT: Final = Path(__file__).parents[2]  # of all packages, in a checkout and where they are installed
 
 
 def portable_members() -> list[Member]:
     """Return what goes into the archive of a runtime, so that Python can run it."""
     main = Member(MAIN_NAME, Path(__file__).with_name(_MAIN_SOURCE).read_bytes())
-    sources = {path.relative_to(_PLACE).as_posix(): path for path in _imported_sources(_START)}
-    return [main, *(Member(_FOLDER + name, sources[name].read_bytes()) for name in sorted(sources))]
+    sources = {path.relative_to(_PACKAGES_ROOT).as_posix(): path for path in _imported_sources(_ENTRY_MODULE)}
+    return [main, *(Member(_ARCHIVE_FOLDER + name, sources[name].read_bytes()) for name in sorted(sources))]
 
 
-def portable_names(names: Iterable[str]) -> list[str]:
+def portable_member_names(names: Iterable[str]) -> list[str]:
     """Return those of an archive's NAMES that are of the portable runtime."""
     names = list(names)
-    found = [name for name in names if name.startswith(_FOLDER)]
+    found = [name for name in names if name.startswith(_ARCHIVE_FOLDER)]
     return [name for name in names if found and (name in found or name == MAIN_NAME)]
 
 
@@ -56,8 +56,8 @@ def _imported_sources(start: str) -> set[Path]:
 def _source_of(name: str) -> Path | None:
     """Return the file of the module or package NAME, if it is one of ours and no name in one."""
     parts = name.split(".")
-    place = _PLACE.joinpath(*parts)
-    files = (place.with_suffix(".py"), place / "__init__.py") if parts[0] in _PACKAGES else ()
+    base = _PACKAGES_ROOT.joinpath(*parts)
+    files = (base.with_suffix(".py"), base / "__init__.py") if parts[0] in _PACKAGES else ()
     return next((path for path in files if path.is_file()), None)
 
 

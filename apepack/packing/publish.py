@@ -23,41 +23,41 @@ class Publication:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._places: dict[Path, Path] = {}
+        self._paths: dict[Path, Path] = {}
 
-    def work(self, target: Path) -> Path:
+    def working_path(self, target: Path) -> Path:
         """Return the path to make the file at that is to appear at TARGET. The first one that is named appears last."""
-        return self._places.setdefault(target, self._folder / target.name)
+        return self._paths.setdefault(target, self._folder / target.name)
 
-    def appear(self) -> None:
+    def commit(self) -> None:
         """Move all files to their places.
 
         The last move is what counts. If anything before it fails, what was moved goes back, and what was moved aside
         for it returns.
         """
-        (main, work), *others = self._places.items()
-        for path in self._places.values():
+        (main, work), *others = self._paths.items()
+        for path in self._paths.values():
             _sync(path)
         try:
             for target, made in others:
                 if target.exists():
-                    target.rename(self._aside(target))
+                    target.rename(self._backup_path(target))
                 made.rename(target)
             work.replace(main)
         except BaseException:
             if work.exists():
                 for target, made in others:
-                    self._take_back(target, made)
+                    self._roll_back(target, made)
             raise
         _sync(main.parent)
 
-    def _take_back(self, target: Path, made: Path) -> None:
+    def _roll_back(self, target: Path, made: Path) -> None:
         if not made.exists():
             target.rename(made)
-        if self._aside(target).exists():
-            self._aside(target).rename(target)
+        if self._backup_path(target).exists():
+            self._backup_path(target).rename(target)
 
-    def _aside(self, target: Path) -> Path:
+    def _backup_path(self, target: Path) -> Path:
         return self._folder / f"{target.name}.old"
 
 
@@ -66,9 +66,9 @@ def publishing(output: Path) -> Iterator[Publication]:
     """Yield what makes OUTPUT, and other files beside it, appear when the block ends well; if not, nothing is left."""
     with tempfile.TemporaryDirectory(prefix=".apepack.", dir=output.parent) as folder:
         publication = Publication(Path(folder))
-        publication.work(output)
+        publication.working_path(output)
         yield publication
-        publication.appear()
+        publication.commit()
 
 
 def _sync(path: Path) -> None:

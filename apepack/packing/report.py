@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from apepack.format.link import Linked, LinkedImage
-    from apepack.packing.pack import Packed
+    from apepack.format.link import LinkedApe, LinkedImage
+    from apepack.packing.pack import PackResult
     from apepack.packing.runtime_part import RuntimePart
 
-__all__ = ["link_facts", "link_lines", "pack_facts", "pack_lines"]
+__all__ = ["link_json", "link_map", "pack_json", "pack_map"]
 
 
-def link_facts(output: Path, runtime: RuntimePart) -> dict[str, Any]:
+def link_json(output: Path, runtime: RuntimePart) -> dict[str, Any]:
     """Return the facts of an APE that was linked."""
-    return {"output": str(output), "size": runtime.size, **_runtime_facts(runtime)}
+    return {"output": str(output), "size": runtime.size, **_runtime_json(runtime)}
 
 
-def pack_facts(packed: Packed, output: Path, runtime: Path | None) -> dict[str, Any]:
+def pack_json(packed: PackResult, output: Path, runtime: Path | None) -> dict[str, Any]:
     """Return the facts of a llamafile, named OUTPUT, that begins with the file RUNTIME if it was not linked here."""
     model = packed.model
     return {
@@ -36,12 +36,12 @@ def pack_facts(packed: Packed, output: Path, runtime: Path | None) -> dict[str, 
         "runtime": {
             "path": str(runtime) if runtime else None,
             "size": packed.runtime.size,
-            **_runtime_facts(packed.runtime),
+            **_runtime_json(packed.runtime),
         },
         "model": {
             "architecture": model.architecture,
-            "tensors": sum(len(shard.tensors) for shard in packed.cargo.shards),
-            "shards": len(packed.cargo.shards),
+            "tensors": sum(len(shard.tensors) for shard in packed.payload.shards),
+            "shards": len(packed.payload.shards),
         },
         "members": [
             {
@@ -52,20 +52,20 @@ def pack_facts(packed: Packed, output: Path, runtime: Path | None) -> dict[str, 
             }
             for member in packed.members
         ],
-        "arguments": parse_arguments(packed.cargo.arguments),
-        "findings": [finding.facts() for finding in packed.findings],
+        "arguments": parse_arguments(packed.payload.arguments),
+        "findings": [finding.to_json() for finding in packed.findings],
     }
 
 
-def _runtime_facts(runtime: RuntimePart) -> dict[str, Any]:
+def _runtime_json(runtime: RuntimePart) -> dict[str, Any]:
     facts: dict[str, Any] = {"platforms": list(runtime.platforms), "members": list(runtime.members)}
     if runtime.linked:
         facts["profile"] = "default" if runtime.linked.magic.value.startswith(b"MZ") else "no-windows"
-        facts["images"] = [_image_facts(image) for image in runtime.linked.images]
+        facts["images"] = [_image_json(image) for image in runtime.linked.images]
     return facts
 
 
-def _image_facts(image: LinkedImage) -> dict[str, Any]:
+def _image_json(image: LinkedImage) -> dict[str, Any]:
     return {
         "platform": image.platform.name,
         "path": str(image.path),
@@ -76,30 +76,30 @@ def _image_facts(image: LinkedImage) -> dict[str, Any]:
     }
 
 
-def link_lines(output: Path, runtime: RuntimePart) -> Iterator[str]:
+def link_map(output: Path, runtime: RuntimePart) -> Iterator[str]:
     """Yield a map of an APE that was linked."""
     if runtime.linked:
-        yield from _image_lines(runtime.linked)
-    yield _line(runtime.size, None, f"end of {output}")
+        yield from _image_map(runtime.linked)
+    yield _map_line(runtime.size, None, f"end of {output}")
 
 
-def pack_lines(packed: Packed, output: Path, runtime: Path | None) -> Iterator[str]:
+def pack_map(packed: PackResult, output: Path, runtime: Path | None) -> Iterator[str]:
     """Yield a map of a llamafile, and its default arguments."""
     if packed.runtime.linked:
-        yield from _image_lines(packed.runtime.linked)
+        yield from _image_map(packed.runtime.linked)
     else:
-        yield _line(0, packed.runtime.size, f"{runtime}, for {', '.join(packed.runtime.platforms)}")
+        yield _map_line(0, packed.runtime.size, f"{runtime}, for {', '.join(packed.runtime.platforms)}")
     for member in packed.members:
-        yield _line(member.data_offset, member.size, f"{member.name}, aligned to {member.alignment}")
-    yield _line(packed.size, None, f"end of {output}")
+        yield _map_line(member.data_offset, member.size, f"{member.name}, aligned to {member.alignment}")
+    yield _map_line(packed.size, None, f"end of {output}")
     if packed.companion:
         yield f"{packed.companion}: {packed.runtime.size} bytes, to start it on Windows"
     yield f"{ARGS_NAME}:"
-    for argument in parse_arguments(packed.cargo.arguments):
+    for argument in parse_arguments(packed.payload.arguments):
         yield "    " + argument.replace("\n", "\\n")
 
 
-def _image_lines(linked: Linked) -> Iterator[str]:
+def _image_map(linked: LinkedApe) -> Iterator[str]:
     parts = []
     for image in linked.images:
         parts.append((image.loader, f"{image.platform.name} loader"))
@@ -107,8 +107,8 @@ def _image_lines(linked: Linked) -> Iterator[str]:
         parts.append((image.span, f"{image.platform.name} image of {image.path}{how}"))
     for span, name in sorted(parts, key=lambda part: part[0].offset):
         if span.size:
-            yield _line(span.offset, span.size, name)
+            yield _map_line(span.offset, span.size, name)
 
 
-def _line(offset: int, size: int | None, name: str) -> str:
+def _map_line(offset: int, size: int | None, name: str) -> str:
     return f"{offset:#12x} {'' if size is None else size:>12} {name}"

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import InputError, LayoutError, NotAnApeError
-from apepack.format.first_member import OpeningMember
-from apepack.format.inspect import carried_platforms
-from apepack.format.link import Linked, current_umask, link
-from apepack.format.link import plan as plan_link
+from apepack.format.first_member import FirstMember
+from apepack.format.inspect import read_platforms
+from apepack.format.link import LinkedApe, current_umask, link, plan_link
 from apepack.format.prologue import Magic
-from apepack.packing.portable_part import portable_members, portable_names
+from apepack.packing.portable_part import portable_member_names, portable_members
 from runtime.builder.build import builds_in_cache
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
@@ -43,8 +42,8 @@ __all__ = [
 ]
 
 # `make install` makes it a link to the llamafile that it installs.
-_INSTALLED: Final = Path(__file__).parents[2] / "installed" / "llamafile"
-_LEVEL: Final = 6
+_INSTALLED_RUNTIME: Final = Path(__file__).parents[2] / "installed" / "llamafile"
+_DEFLATE_LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class RuntimePart:
     platforms: tuple[str, ...]
     members: tuple[str, ...]
     directory_size: int
-    linked: Linked | None = None
+    linked: LinkedApe | None = None
 
 
 def cached_programs(magic: Magic) -> list[Path]:
@@ -78,7 +77,7 @@ def cached_programs(magic: Magic) -> list[Path]:
 
 def installed_runtime() -> Path | None:
     """Return the llamafile that `make install` installed with this package, if it did."""
-    return _INSTALLED.resolve() if _INSTALLED.is_file() else None
+    return _INSTALLED_RUNTIME.resolve() if _INSTALLED_RUNTIME.is_file() else None
 
 
 def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True) -> RuntimePart:
@@ -87,9 +86,9 @@ def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable:
     Raises:
         ApepackError, RuntimePackageError: as link_runtime() does.
     """
-    opening = _opening(programs)
-    part = _part(plan_link(programs, magic=magic, opening=opening), opening)
-    return _with_members(part, _members(programs, portable=portable))
+    first_member = _notices_member(programs)
+    part = _linked_part(plan_link(programs, magic=magic, first_member=first_member), first_member)
+    return _with_members(part, _archive_members(programs, portable=portable))
 
 
 def link_runtime(
@@ -102,29 +101,31 @@ def link_runtime(
     Raises:
         ApepackError, RuntimePackageError, ZipalignError: as link() does.
     """
-    opening = _opening(programs)
-    members = _members(programs, portable=portable)
-    part = _with_members(_part(link(programs, output, magic=magic, opening=opening), opening), members)
+    first_member = _notices_member(programs)
+    members = _archive_members(programs, portable=portable)
+    part = _with_members(
+        _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member), members
+    )
     if members:
-        size = add_files(output, members, level=_LEVEL, alignment=1).file_size
+        size = add_files(output, members, level=_DEFLATE_LEVEL, alignment=1).file_size
         if size != part.size:
             raise LayoutError(f"{output} came to {size} bytes with all its members (expected {part.size})")
     return part
 
 
-def _opening(programs: Sequence[Path]) -> OpeningMember | None:
+def _notices_member(programs: Sequence[Path]) -> FirstMember | None:
     notices = programs[0].with_name(NOTICES_NAME)
-    return OpeningMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
+    return FirstMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
 
 
-def _members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
+def _archive_members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
     """Return what the archive gets besides its first member; only where there are licences are there models to run."""
     is_ours = programs[0].with_name(NOTICES_NAME).is_file()
     return [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
 
 
-def _part(linked: Linked, opening: OpeningMember | None) -> RuntimePart:
-    names = (NOTICES_NAME,) if opening else ()
+def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> RuntimePart:
+    names = (NOTICES_NAME,) if first_member else ()
     platforms = tuple(image.platform.name for image in linked.images)
     return RuntimePart(linked.size, platforms, names, sum(central_size(name.encode()) for name in names), linked)
 
@@ -145,7 +146,7 @@ def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
 
 def _deflated_size(member: Member) -> int:
     data = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressor = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return len(compressor.compress(data)) + len(compressor.flush()) if data else 0
 
 
@@ -158,20 +159,20 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
         OSError: it cannot be read.
     """
     with opened(path) as fd:
-        archive, remains = examine(fd, path)
-        size = remains.old_size if remains else os.fstat(fd).st_size
+        archive, recovery = examine(fd, path)
+        size = recovery.old_size if recovery else os.fstat(fd).st_size
     try:
-        platforms = carried_platforms(map_file(path))
+        platforms = read_platforms(map_file(path))
     except NotAnApeError as error:
         raise InputError(
             path, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
         ) from error
     if archive is None:
         return RuntimePart(size, platforms, (), 0)
-    left_out = [] if portable else portable_names(entry.name for entry in archive.entries)
-    kept = [entry for entry in archive.entries if entry.name not in left_out]
+    excluded = [] if portable else portable_member_names(entry.name for entry in archive.entries)
+    kept = [entry for entry in archive.entries if entry.name not in excluded]
     directory_size = sum(len(entry.record.pack()) for entry in kept) + len(archive.comment)
-    if left_out:
+    if excluded:
         size = Mark(size).end + directory_size + END_SIZE  # as remove_entries() leaves it
     return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
 
@@ -180,6 +181,6 @@ def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
     """Copy the llamafile SOURCE to TARGET, as a new executable, be it without what Python runs."""
     shutil.copyfile(source, target)
     target.chmod(0o777 & ~current_umask())
-    left_out = [] if portable else portable_names(read_runtime(target).members)
-    if left_out:
-        remove_entries(target, left_out)
+    excluded = [] if portable else portable_member_names(read_runtime(target).members)
+    if excluded:
+        remove_entries(target, excluded)

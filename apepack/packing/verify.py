@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError, NotAnApeError, VerificationError
-from apepack.format.inspect import carried_platforms, check_carried
+from apepack.format.inspect import check_programs, read_platforms
 from zipalign import ZipFormatError, read_archive
 from zipalign.inflate import entry_chunks
 from zipalign.layout import DEFAULT_ALIGNMENT
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
-_SMALL: Final = 1 << 20
+_CRC_CHECKED_SIZE_MAX: Final = 1 << 20
 
 
 def verify(path: Path, output: Path, runtime: RuntimePart, plan: Plan) -> None:
@@ -40,22 +40,22 @@ def verify(path: Path, output: Path, runtime: RuntimePart, plan: Plan) -> None:
     """
     try:
         archive = read_archive(path)
-        fault = next(_faults(archive, runtime, plan), None)
+        difference = next(_differences(archive, runtime, plan), None)
         data = map_file(path)
-        if carried_platforms(data) != runtime.platforms:
-            fault = (
-                f"it has programs for {', '.join(carried_platforms(data))} (expected {', '.join(runtime.platforms)})"
+        if read_platforms(data) != runtime.platforms:
+            difference = (
+                f"it has programs for {', '.join(read_platforms(data))} (expected {', '.join(runtime.platforms)})"
             )
         if runtime.linked:  # others may be of dialects that only their own loaders read
-            check_carried(data)
-        _read_small(archive)
+            check_programs(data)
+        _check_small_members(archive)
     except (ZipFormatError, LayoutError, NotAnApeError) as error:
         raise VerificationError(output, str(error)) from error
-    if fault:
-        raise VerificationError(output, fault)
+    if difference:
+        raise VerificationError(output, difference)
 
 
-def _faults(archive: Archive, runtime: RuntimePart, plan: Plan) -> Iterator[str]:
+def _differences(archive: Archive, runtime: RuntimePart, plan: Plan) -> Iterator[str]:
     if archive.file_size != plan.size:
         yield f"it has {archive.file_size} bytes (expected {plan.size})"
     for name in runtime.members:
@@ -72,7 +72,7 @@ def _faults(archive: Archive, runtime: RuntimePart, plan: Plan) -> Iterator[str]
             yield f"{member.name!r} cannot be mapped"
 
 
-def _read_small(archive: Archive) -> None:
+def _check_small_members(archive: Archive) -> None:
     """Compare the CRC-32 of each member that is quickly read.
 
     Raises:
@@ -80,6 +80,6 @@ def _read_small(archive: Archive) -> None:
     """
     with opened(archive.path) as fd:
         for entry in archive.entries:
-            if entry.size <= _SMALL:
+            if entry.size <= _CRC_CHECKED_SIZE_MAX:
                 for _ in entry_chunks(fd, entry):
                     pass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.format.prologue import HEAD_SIZE, WINDOW_SIZE, Magic
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic
 from assimilate.check import Form, check
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import ForeignFileError
@@ -81,7 +81,7 @@ def test_only_the_prologue_changes_and_comes_back(ape: Path) -> None:
     assert held >= {"linux-amd64", "linux-arm64"}
     for name in sorted(held):
         assimilate(ape, platform_named(name))
-        assert ape.read_bytes()[WINDOW_SIZE:] == before[WINDOW_SIZE:]
+        assert ape.read_bytes()[SCAN_SIZE:] == before[SCAN_SIZE:]
         assert [entry.name for entry in read_archive(ape).entries] == ["weights"]
         assert backup_path(ape).exists()
         restore(ape)

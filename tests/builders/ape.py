@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from apepack.format.first_member import OpeningMember
+from apepack.format.first_member import FirstMember
 from apepack.format.link import link
 from apepack.format.prologue import Magic
 from runtime.builder.cache import cached, digest_of
@@ -105,8 +105,8 @@ def small_ape(*platforms: str, magic: Magic = Magic.MZ, notices: bytes = b"the l
         folder = Path(scratch)
         for name in platforms:
             (folder / name).write_bytes(small_program(name))
-        opening = OpeningMember.of("NOTICES", notices) if notices else None
-        link([folder / name for name in platforms], folder / "ape", magic=magic, opening=opening)
+        first_member = FirstMember.of("NOTICES", notices) if notices else None
+        link([folder / name for name in platforms], folder / "ape", magic=magic, first_member=first_member)
         return (folder / "ape").read_bytes()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from apepack.packing.pack import Contents, link_runtime, pack
+from apepack.packing.pack import PackInputs, link_runtime, pack
 from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
 from runtime.platforms import platform_named
@@ -32,7 +32,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smollm2(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M in one file."""
     output = tmp_path_factory.mktemp("smollm2") / "smollm2.llamafile"
-    pack(Contents(demo_model()), output, runtime=runtime)
+    pack(PackInputs(demo_model()), output, runtime=runtime)
     return output
 
 

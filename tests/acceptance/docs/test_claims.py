@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.format.inspect import carried_platforms
-from apepack.format.prologue import WINDOW_SIZE, Magic, parse_prologue
+from apepack.format.inspect import read_platforms
+from apepack.format.prologue import SCAN_SIZE, Magic, parse_prologue
 from runtime.builder.loaders import loader_bytes
 from runtime.image.elf import Machine
 from runtime.platforms import platform_named
@@ -62,7 +62,7 @@ def test_j2_the_program_and_the_weights_are_mapped_from_one_file(
 ) -> None:
     entry = read_archive(tiny).entry("tiny.gguf")
     assert entry is not None
-    header = parse_prologue(tiny.read_bytes()[:WINDOW_SIZE]).program(Machine.X86_64).header
+    header = parse_prologue(tiny.read_bytes()[:SCAN_SIZE]).program(Machine.X86_64).header
     with serving(["/bin/sh", tiny, "--nobrowser"], tmp_path / "log", bare) as server:
         text = Path(f"/proc/{server.process.pid}/maps").read_text(encoding="utf-8")
     maps = re.findall(rf"^\w+-\w+ (\S+) (\w+) .* {re.escape(str(tiny))}$", text, re.MULTILINE)
@@ -77,9 +77,9 @@ def test_j6_programs_for_two_processors_behind_a_script_that_windows_takes_for_a
     """What each system reads first, in the first 8192 bytes; for Linux, loaders of less than that."""
     data = everywhere_ape(Magic.MZ)
     assert data[:8] == b"MZqFpD='"
-    prologue = parse_prologue(data[:WINDOW_SIZE])
+    prologue = parse_prologue(data[:SCAN_SIZE])
     assert {prologue.program(machine).header.machine for machine in (Machine.X86_64, Machine.AARCH64)} == {62, 183}
-    assert "windows-amd64" in carried_platforms(memoryview(data))
+    assert "windows-amd64" in read_platforms(memoryview(data))
     for name in LINUX:
         loader = loader_bytes(platform_named(name))
         assert len(loader) < 8192

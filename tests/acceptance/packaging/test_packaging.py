@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apepack.packing.pack import Contents, link_runtime, pack
+from apepack.packing.pack import PackInputs, link_runtime, pack
 from runtime.builder.build import build
 from runtime.builder.loaders import loader_bytes
 from runtime.platforms import platform_named
@@ -82,7 +82,7 @@ def test_d9_one_command_from_a_model_to_a_llamafile(
 def test_d10_it_is_made_for_machines_that_its_author_does_not_have(tiny_model: Path, tmp_path: Path) -> None:
     """A file that nothing here could start without an emulator."""
     link_runtime([build(platform_named("linux-arm64")).path], tmp_path / "runtime")
-    pack(Contents(tiny_model, arguments=("-n", "2")), tmp_path / "my.llamafile", runtime=tmp_path / "runtime")
+    pack(PackInputs(tiny_model, arguments=("-n", "2")), tmp_path / "my.llamafile", runtime=tmp_path / "runtime")
     loader = tmp_path / "ape"
     loader.write_bytes(loader_bytes(platform_named("linux-arm64")))
     loader.chmod(0o755)
@@ -159,7 +159,7 @@ def test_i4_what_was_made_is_to_be_given_away(
     folder = tmp_path / "the author's own folder"
     folder.mkdir()
     model = Path(shutil.copy(tiny_model, folder / "tiny.gguf"))
-    pack(Contents(model), folder / "my.llamafile", runtime=runtime)
+    pack(PackInputs(model), folder / "my.llamafile", runtime=runtime)
     assert (folder / "my.llamafile").stat().st_mode & 0o555 == 0o555
     received = tmp_path / "received"
     shutil.copyfile(folder / "my.llamafile", received)  # as a download comes: without its mode

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apepack.format.inspect import carried_platforms
+from apepack.format.inspect import read_platforms
 from runtime.builder.build import build
 from runtime.builder.loaders import loader_bytes
 from runtime.image import read_image
@@ -148,7 +148,7 @@ def test_a2_the_readme_has_the_same_evidence_in_short() -> None:
 
 
 def test_d5_one_file_for_six_systems() -> None:
-    carried = carried_platforms(memoryview(everywhere_ape()))
+    carried = read_platforms(memoryview(everywhere_ape()))
     assert sorted(carried) == sorted(platform.name for platform in PLATFORMS)
     systems = {platform_named(name).system for name in carried}
     assert systems == {"Linux", "Windows", "Darwin", "FreeBSD", "NetBSD", "OpenBSD"}

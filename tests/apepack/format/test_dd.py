@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apepack.errors import LayoutError
-from apepack.format.dd import DdStatement, dd_statements, macho_statement
+from apepack.format.dd import DdStatement, find_dd_statements, find_macho_statement
 from runtime.image.mach_header import CpuType
 from tests.builders.ape import linked, small_ape
 from tests.builders.genuine import genuine_macho_header
@@ -42,7 +42,7 @@ NONE = {
 
 @pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
 def test_spellings(text: bytes) -> None:
-    (found,) = dd_statements(text)
+    (found,) = find_dd_statements(text)
 
     assert found == DdStatement(text.index(b"bs="), 8, 413, 66)
     assert (found.offset, found.size) == (3304, 528)
@@ -50,7 +50,7 @@ def test_spellings(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", NONE.values(), ids=NONE)
 def test_what_copies_nothing(text: bytes) -> None:
-    assert dd_statements(text) == ()
+    assert find_dd_statements(text) == ()
 
 
 def file_with(*statements: str, header: bytes | None = None) -> bytes:
@@ -63,15 +63,15 @@ GOOD = f"bs=1 skip={0x1400} count={len(genuine_macho_header())}"
 
 
 def test_the_header_is_found() -> None:
-    found = macho_statement(file_with(GOOD), CpuType.X86_64)
+    found = find_macho_statement(file_with(GOOD), CpuType.X86_64)
 
     assert found is not None
     assert (found.offset, found.size) == (0x1400, len(genuine_macho_header()))
 
 
 def test_none_for_another_machine() -> None:
-    assert macho_statement(file_with(GOOD), CpuType.ARM64) is None
-    assert macho_statement(file_with(""), CpuType.X86_64) is None
+    assert find_macho_statement(file_with(GOOD), CpuType.ARM64) is None
+    assert find_macho_statement(file_with(""), CpuType.X86_64) is None
 
 
 # Each stands in front of the right one: the tool that these scripts were made for looks at the first only.
@@ -88,7 +88,7 @@ BEFORE = {
 
 @pytest.mark.parametrize("statement", BEFORE.values(), ids=BEFORE)
 def test_all_statements_are_looked_at(statement: str) -> None:
-    found = macho_statement(file_with(statement, GOOD), CpuType.X86_64)
+    found = find_macho_statement(file_with(statement, GOOD), CpuType.X86_64)
 
     assert found is not None
     assert found.offset == 0x1400
@@ -97,18 +97,18 @@ def test_all_statements_are_looked_at(statement: str) -> None:
 @pytest.mark.parametrize("name", list(BEFORE)[2:])
 def test_one_that_leads_nowhere_is_damage(name: str) -> None:
     with pytest.raises(LayoutError, match="dd statement at 0x0 copies"):
-        macho_statement(file_with(BEFORE[name]), CpuType.X86_64)
+        find_macho_statement(file_with(BEFORE[name]), CpuType.X86_64)
 
 
 def test_our_files_have_none() -> None:
-    assert dd_statements(linked()[:8192]) == ()
-    assert dd_statements(small_ape("macos-amd64", "macos-arm64")[:8192]) == ()
+    assert find_dd_statements(linked()[:8192]) == ()
+    assert find_dd_statements(small_ape("macos-amd64", "macos-arm64")[:8192]) == ()
 
 
 @given(st.lists(st.one_of(st.sampled_from([b"bs=", b" skip=", b" count=", b"8", b"\0", b'"', b" "]), st.binary())))
 def test_no_bytes_escape_our_errors(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
-    for statement in dd_statements(data):
+    for statement in find_dd_statements(data):
         assert statement.size
     with contextlib.suppress(LayoutError):
-        macho_statement(data, CpuType.X86_64)
+        find_macho_statement(data, CpuType.X86_64)

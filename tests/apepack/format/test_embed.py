@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.format.embed import embed, relocated_header
+from apepack.format.embed import embed_elf, relocated_elf_header
 from runtime.image.elf import Elf, ProgramHeader, SegmentType, read_elf
 from runtime.image.embedding import check_embeddable
 from runtime.image.errors import NotEmbeddableError
@@ -23,8 +23,8 @@ BASE = 0x50000
 def embedded(image: bytes) -> tuple[bytes, Elf]:
     """The embedded bytes, and what a file with them at BASE is when the header in the prologue is put in front."""
     elf = read_elf(image)
-    data = embed(image, elf, BASE)
-    return data, read_elf(relocated_header(elf, BASE).pack().ljust(BASE, b"\0") + data)
+    data = embed_elf(image, elf, BASE)
+    return data, read_elf(relocated_elf_header(elf, BASE).pack().ljust(BASE, b"\0") + data)
 
 
 def joined_by_the_widespread_loader(
@@ -93,4 +93,4 @@ def test_a_table_without_room_is_refused() -> None:
     crowded = with_segment(with_segment(exit_program(), 0, p_type=1, p_flags=6), 5, p_type=1, p_flags=6)
 
     with pytest.raises(NotEmbeddableError, match="no room"):
-        embed(crowded, read_elf(crowded), BASE)
+        embed_elf(crowded, read_elf(crowded), BASE)

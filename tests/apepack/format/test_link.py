@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from apepack.errors import InputError, OutputError
-from apepack.format.first_member import OpeningMember
-from apepack.format.link import link, plan
+from apepack.format.first_member import FirstMember
+from apepack.format.link import link, plan_link
 from apepack.format.prologue import PROLOGUE_SIZE, Magic, parse_prologue
-from apepack.format.unpacked import expand_image
+from apepack.format.unpacked import decompress_image
 from runtime.image.elf import Machine, read_elf
 from runtime.platforms import platform_named
 from tests.builders.ape import LINUX, compiled
@@ -45,7 +45,7 @@ def test_everything_is_where_the_plan_says(programs: list[Path], tmp_path: Path)
     linked = link(programs, output, loader_for=loader_of)
     data = output.read_bytes()
 
-    assert linked == plan(programs, loader_for=loader_of)
+    assert linked == plan_link(programs, loader_for=loader_of)
     assert linked.size == len(data) == linked.images[-1].span.end + (-linked.images[-1].span.end) % 64
     assert [image.platform.name for image in linked.images] == list(LINUX)
     for image, program in zip(linked.images, programs, strict=True):
@@ -99,7 +99,7 @@ def test_the_mode_is_that_of_a_new_executable(programs: list[Path], tmp_path: Pa
 
 
 def test_overheads_fit_before_the_first_image() -> None:
-    linked = plan([compiled("probe.cpp", name) for name in LINUX], magic=Magic.MZ)
+    linked = plan_link([compiled("probe.cpp", name) for name in LINUX], magic=Magic.MZ)
 
     assert linked.images[0].span.offset == 0x10000
 
@@ -157,7 +157,7 @@ class TestRefusals:
         def fail(*_: object) -> bytes:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("apepack.format.link.embed", fail)
+        monkeypatch.setattr("apepack.format.link.embed_elf", fail)
         before = sorted(tmp_path.iterdir())
 
         with pytest.raises(OSError, match="No space"):
@@ -176,15 +176,15 @@ class TestUnpacked:
         (image,) = parse_prologue(data).unpacked
         assert image == linked.images[-1].unpacked
         assert (image.platform, image.offset) == (name, linked.images[-1].span.offset)
-        assert expand_image(data[image.offset : image.stored_end], image) == program.read_bytes()
+        assert decompress_image(data[image.offset : image.stored_end], image) == program.read_bytes()
 
     def test_everything_behind_begins_behind_the_largest_program(self, programs: list[Path], tmp_path: Path) -> None:
         program = everywhere(platform_named("netbsd-amd64"))
         larger = tmp_path / "larger"
         larger.write_bytes(program.read_bytes() + bytes(1 << 20))
-        opening = OpeningMember.of("NOTICES", b"texts")
+        first_member = FirstMember.of("NOTICES", b"texts")
 
-        linked = link([programs[0], larger], tmp_path / "out", opening=opening, loader_for=loader_of)
+        linked = link([programs[0], larger], tmp_path / "out", first_member=first_member, loader_for=loader_of)
         add_files(tmp_path / "out", [Member("weights", b"w" * 100000)])
 
         assert linked.images[-1].span.end < larger.stat().st_size

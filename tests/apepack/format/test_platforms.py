@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apepack.format.link import link
-from apepack.format.prologue import WINDOW_SIZE, Magic, parse_prologue
-from apepack.format.unpacked import expand_image
+from apepack.format.prologue import SCAN_SIZE, Magic, parse_prologue
+from apepack.format.unpacked import decompress_image
 from assimilate.conversion import assimilate, restore
 from runtime.image import read_image
 from runtime.image.code_signature import check_code_signature
@@ -133,11 +133,11 @@ def test_in_shells(tmp_path: Path, platform: Platform, magic: Magic, shell: tupl
 class TestStored:
     def test_the_bytes_are_the_programs(self, platform: Platform) -> None:
         data = everywhere_ape()
-        (image,) = [one for one in parse_prologue(data[:WINDOW_SIZE]).unpacked if one.platform == platform.name]
+        (image,) = [one for one in parse_prologue(data[:SCAN_SIZE]).unpacked if one.platform == platform.name]
         stored = data[image.offset : image.stored_end]
 
         assert image.offset % 4096 == image.stored_size % 4096 == 0
-        assert gzip.decompress(stored) == expand_image(stored, image) == everywhere(platform).read_bytes()
+        assert gzip.decompress(stored) == decompress_image(stored, image) == everywhere(platform).read_bytes()
 
     def test_what_was_unpacked_is_sound_for_its_system(self, tmp_path: Path, platform: Platform) -> None:
         host = other(tmp_path, platform)
@@ -254,7 +254,7 @@ class TestKept:
     @pytest.mark.parametrize("back", [0, 10000, 5], ids=["magic", "data", "checksum"])
     def test_a_damaged_file_is_not_unpacked(self, mac: Other, back: int) -> None:
         data = bytearray(everywhere_ape(Magic.NO_WINDOWS))
-        (image,) = [one for one in parse_prologue(bytes(data[:WINDOW_SIZE])).unpacked if one.platform == "macos-arm64"]
+        (image,) = [one for one in parse_prologue(bytes(data[:SCAN_SIZE])).unpacked if one.platform == "macos-arm64"]
         data[image.stored_end - back if back else image.offset] ^= 1
         mac.ape.write_bytes(data)
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from apepack.format.first_member import OpeningMember
+from apepack.format.first_member import FirstMember
 from apepack.format.link import link
 from apepack.format.prologue import Magic
 from assimilate.conversion import assimilate, restore
@@ -40,7 +40,7 @@ def size_after_adding(size: int, name: str, data_size: int, names: list[str]) ->
 
 def test_a_hundred_alternations(tmp_path: Path) -> None:
     path = tmp_path / "program"
-    link([everywhere(platform) for platform in PLATFORMS], path, opening=OpeningMember.of("NOTICES", b"none"))
+    link([everywhere(platform) for platform in PLATFORMS], path, first_member=FirstMember.of("NOTICES", b"none"))
     add_files(path, [Member("weights", WEIGHTS)])
     names = ["NOTICES", "weights", ".args"]
 

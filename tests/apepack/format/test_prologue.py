@@ -17,7 +17,7 @@ from apepack.format.prologue import (
     HEAD_SIZE,
     PROLOGUE_SIZE,
     Magic,
-    kept_head,
+    original_head,
     parse_prologue,
     render_prologue,
 )
@@ -88,8 +88,8 @@ class TestOurs:
     def test_the_first_bytes_are_kept(self, magic: Magic) -> None:
         data = linked(magic)
 
-        assert kept_head(data) == data[:HEAD_SIZE]
-        assert kept_head(HEADER + data[HEAD_SIZE:]) == data[:HEAD_SIZE]
+        assert original_head(data) == data[:HEAD_SIZE]
+        assert original_head(HEADER + data[HEAD_SIZE:]) == data[:HEAD_SIZE]
 
 
 def test_a_script_may_fill_the_prologue_and_not_more() -> None:
@@ -165,11 +165,11 @@ def test_what_is_no_ape(data: bytes) -> None:
     ids=["cut off", "no marker", "no copy"],
 )
 def test_a_head_that_is_not_kept(change: Callable[[bytes], bytes]) -> None:
-    assert kept_head(change(linked())) is None
+    assert original_head(change(linked())) is None
 
 
 def test_other_makers_keep_no_head() -> None:
-    assert kept_head(foreign_ape(exit_program(X86_64))) is None
+    assert original_head(foreign_ape(exit_program(X86_64))) is None
 
 
 @given(st.binary(max_size=300), st.integers(0, 4096))
@@ -178,4 +178,4 @@ def test_no_bytes_escape_our_errors(noise: bytes, at: int) -> None:
     data[at : at + len(noise)] = noise
     with contextlib.suppress(NotAnApeError, NoProgramError):
         parse_prologue(bytes(data)).program(Machine.AARCH64)
-    kept_head(bytes(data))
+    original_head(bytes(data))

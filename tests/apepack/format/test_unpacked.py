@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apepack.errors import LayoutError
 from apepack.format.cksum import posix_cksum
-from apepack.format.unpacked import UnpackedImage, compress_image, expand_image, parse_unpacked, render_unpacked
+from apepack.format.unpacked import UnpackedImage, compress_image, decompress_image, parse_case_lines, render_case_line
 from tests.conftest import tool
 
 PROGRAM = random.Random(3).randbytes(5000) * 3
@@ -30,7 +30,7 @@ class TestStream:
 
         assert len(stored) % 4096 == 0
         assert gzip.decompress(stored) == data
-        assert expand_image(stored, described(data, stored)) == data
+        assert decompress_image(stored, described(data, stored)) == data
 
     def test_gzip_reads_it_without_a_word(self) -> None:
         result = subprocess.run([tool("gzip"), "-dc"], input=compress_image(PROGRAM), capture_output=True, check=False)
@@ -63,34 +63,34 @@ class TestDamage:
         damaged[at] ^= 0x55
 
         with pytest.raises(LayoutError, match="macos-arm64 at 0x20000"):
-            expand_image(bytes(damaged), self.IMAGE)
+            decompress_image(bytes(damaged), self.IMAGE)
 
     @pytest.mark.parametrize("end", [0, 10, 5000, len(STORED) - 1])
     def test_of_the_end(self, end: int) -> None:
         with pytest.raises(LayoutError, match="not the one stream of 15000 bytes"):
-            expand_image(self.STORED[:end], self.IMAGE)
+            decompress_image(self.STORED[:end], self.IMAGE)
 
     def test_something_behind_it(self) -> None:
         with pytest.raises(LayoutError, match="not the one stream"):
-            expand_image(self.STORED + b"x", self.IMAGE)
+            decompress_image(self.STORED + b"x", self.IMAGE)
 
     @pytest.mark.parametrize("size", [0, 14999, 15001])
     def test_another_size(self, size: int) -> None:
         with pytest.raises(LayoutError, match=f"stream of {size} bytes"):
-            expand_image(self.STORED, replace(self.IMAGE, size=size))
+            decompress_image(self.STORED, replace(self.IMAGE, size=size))
 
     def test_another_checksum(self) -> None:
         with pytest.raises(LayoutError, match=r"expected 1$"):
-            expand_image(self.STORED, replace(self.IMAGE, checksum=1))
+            decompress_image(self.STORED, replace(self.IMAGE, checksum=1))
 
 
 class TestStatement:
     IMAGE = UnpackedImage("macos-amd64", 0x20000, 0x3000, 4294967295, 12345678)
 
     def test_what_is_rendered_is_parsed(self) -> None:
-        line = render_unpacked(self.IMAGE, ["Darwin x86_64", "Darwin arm64"], "0123456789abcdef")
+        line = render_case_line(self.IMAGE, ["Darwin x86_64", "Darwin arm64"], "0123456789abcdef")
 
-        assert list(parse_unpacked(b"case $m in\n" + line.encode() + b"*)\n")) == [self.IMAGE]
+        assert list(parse_case_lines(b"case $m in\n" + line.encode() + b"*)\n")) == [self.IMAGE]
 
     @pytest.mark.parametrize(
         "line",
@@ -103,4 +103,4 @@ class TestStatement:
         ],
     )
     def test_what_is_anything_else_is_none(self, line: bytes) -> None:
-        assert list(parse_unpacked(b"\n" + line + b"\n")) == []
+        assert list(parse_case_lines(b"\n" + line + b"\n")) == []

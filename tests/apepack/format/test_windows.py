@@ -10,8 +10,15 @@ import pytest
 
 from apepack.errors import InputError, LayoutError
 from apepack.format.link import link
-from apepack.format.prologue import HEAD_COPY_OFFSET, PROLOGUE_SIZE, Magic, kept_head, parse_prologue, render_prologue
-from apepack.format.windows import check_windows, embed_windows, windows_headers
+from apepack.format.prologue import (
+    HEAD_COPY_OFFSET,
+    PROLOGUE_SIZE,
+    Magic,
+    original_head,
+    parse_prologue,
+    render_prologue,
+)
+from apepack.format.windows import check_pe, embed_pe, relocated_pe_headers
 from runtime.image.errors import NotEmbeddableError
 from runtime.image.pe import read_pe
 from runtime.platforms import platform_named
@@ -70,7 +77,7 @@ class TestFile:
 
         assert data[0x10000 : len(linked())] == linked()[0x10000:]
         assert parse_prologue(data).statements[0].header == parse_prologue(linked()).statements[0].header
-        assert kept_head(data) == data[:64]
+        assert original_head(data) == data[:64]
 
     def test_other_readers_agree(self, ape: Path) -> None:
         import lief
@@ -103,7 +110,7 @@ class TestHeaders:
             with_pe_field(with_pe_field(pe_program(), "CheckSum", 5), "PointerToSymbolTable", 99), "NumberOfSymbols", 9
         )
         before = read_pe(image)
-        headers = windows_headers(before, BASE)
+        headers = relocated_pe_headers(before, BASE)
         data = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + headers
         after = type(before).unpack(data, 0x40)
 
@@ -114,7 +121,7 @@ class TestHeaders:
         assert after.optional.address_of_entry_point == before.optional.address_of_entry_point
 
     def test_the_debug_directory_is_moved_where_it_has_a_place_in_the_file(self) -> None:
-        moved = embed_windows(pe_program(), read_pe(pe_program()), BASE)
+        moved = embed_pe(pe_program(), read_pe(pe_program()), BASE)
 
         assert struct.unpack_from("<I", moved, 0x620 + 24) == (0x700 + BASE,)
         assert struct.unpack_from("<I", moved, 0x63C + 24) == (0,)
@@ -123,14 +130,14 @@ class TestHeaders:
     def test_a_debug_directory_outside_of_the_sections_is_left_alone(self) -> None:
         image = with_directory(pe_program(), 6, 0x3000, 28)
 
-        assert embed_windows(image, read_pe(image), BASE) == image
+        assert embed_pe(image, read_pe(image), BASE) == image
 
     def test_windows_counts_to_four_gigabytes(self) -> None:
         pe = read_pe(pe_program())
 
-        assert windows_headers(pe, (1 << 32) - 0x10000)
+        assert relocated_pe_headers(pe, (1 << 32) - 0x10000)
         with pytest.raises(NotEmbeddableError, match="0x100000000"):
-            windows_headers(pe, 1 << 32)
+            relocated_pe_headers(pe, 1 << 32)
 
 
 def packed_tightly(image: bytes) -> bytes:
@@ -154,7 +161,7 @@ def test_what_cannot_become_part_of_an_ape(tmp_path: Path, change: Callable[[byt
     (tmp_path / "bad.exe").write_bytes(image)
 
     with pytest.raises(NotEmbeddableError, match=word):
-        check_windows(read_pe(image))
+        check_pe(read_pe(image))
     with pytest.raises(InputError, match=word) as caught:
         link([tmp_path / "bad.exe"], tmp_path / "out")
     assert caught.value.path == tmp_path / "bad.exe"

@@ -11,10 +11,10 @@ import pytest
 import apepack.packing.pack
 import apepack.packing.runtime_part
 from apepack.errors import InputError, NoRuntimeError, OutputError, VerificationError
-from apepack.format.first_member import OpeningMember
+from apepack.format.first_member import FirstMember
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError
-from apepack.packing.pack import Contents, Rules, pack
+from apepack.packing.pack import PackInputs, PackPolicy, pack
 from apepack.packing.runtime_part import cached_programs
 from runtime.builder.build import Build
 from runtime.errors import ArgumentsError
@@ -48,7 +48,7 @@ def test_a_model_and_its_arguments(model: Path, front: Path, tmp_path: Path) -> 
     notice = tmp_path / "NOTICE"
     notice.write_text("mine")
     output = tmp_path / "out.llamafile"
-    packed = pack(Contents(model, ["--temp", "0"], extra=[notice]), output, runtime=front)
+    packed = pack(PackInputs(model, ["--temp", "0"], extra=[notice]), output, runtime=front)
     archive = read_archive(output)
     assert [entry.name for entry in archive.entries] == ["tiny.gguf", "NOTICE", ".args"]
     assert [member.name for member in packed.members] == ["tiny.gguf", "NOTICE", ".args"]
@@ -68,14 +68,14 @@ def content(archive: Path, name: str) -> bytes:
 
 def test_arguments_ready_made(model: Path, front: Path, tmp_path: Path) -> None:
     (tmp_path / "defaults").write_bytes(b"-m\r\ntiny.gguf\r\n")
-    pack(Contents(model, args_file=tmp_path / "defaults"), tmp_path / "out", runtime=front)
+    pack(PackInputs(model, args_file=tmp_path / "defaults"), tmp_path / "out", runtime=front)
     assert content(tmp_path / "out", ".args") == b"-m\r\ntiny.gguf\r\n"
 
 
 def test_damaged_arguments_are_refused(model: Path, front: Path, tmp_path: Path) -> None:
     (tmp_path / "defaults").write_bytes(b"-m\0\n")
     with pytest.raises(ArgumentsError):
-        pack(Contents(model, args_file=tmp_path / "defaults"), tmp_path / "out", runtime=front)
+        pack(PackInputs(model, args_file=tmp_path / "defaults"), tmp_path / "out", runtime=front)
     assert not (tmp_path / "out").exists()
 
 
@@ -87,18 +87,18 @@ def test_an_older_file_is_replaced_whole_or_not_at_all(model: Path, front: Path,
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pack(Contents(model), output, runtime=front, progress=interrupt)
+        pack(PackInputs(model), output, runtime=front, progress=interrupt)
     assert output.read_text() == "older"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["front", "out"]
-    pack(Contents(model), output, runtime=front)
+    pack(PackInputs(model), output, runtime=front)
     assert read_archive(output).entry("tiny.gguf") is not None
 
 
 def test_a_dry_run_writes_nothing(model: Path, front: Path, tmp_path: Path) -> None:
-    planned = pack(Contents(model), tmp_path / "out", runtime=front, dry_run=True)
+    planned = pack(PackInputs(model), tmp_path / "out", runtime=front, dry_run=True)
     assert [member.name for member in planned.members] == ["tiny.gguf", ".args"]
     assert [path.name for path in tmp_path.iterdir()] == ["front"]
-    made = pack(Contents(model), tmp_path / "out", runtime=front)
+    made = pack(PackInputs(model), tmp_path / "out", runtime=front)
     assert (made.plan, made.size) == (planned.plan, (tmp_path / "out").stat().st_size)
 
 
@@ -106,7 +106,7 @@ def test_a_dry_run_writes_nothing(model: Path, front: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("output", [".", "nowhere/out"], ids=["a folder", "in no folder"])
 def test_an_output_that_cannot_be(model: Path, front: Path, tmp_path: Path, output: str, dry_run: bool) -> None:  # noqa: FBT001  # a parameter
     with pytest.raises(OutputError, match="-o"):
-        pack(Contents(model), tmp_path / output, runtime=front, dry_run=dry_run)
+        pack(PackInputs(model), tmp_path / output, runtime=front, dry_run=dry_run)
 
 
 @pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "run"])
@@ -116,13 +116,13 @@ def test_two_members_of_one_name(model: Path, front: Path, tmp_path: Path, dry_r
     for path in extra:
         path.write_bytes(b"mine")
     with pytest.raises(DuplicateNameError):
-        pack(Contents(model, extra=extra), tmp_path / "out", runtime=front, dry_run=dry_run)
+        pack(PackInputs(model, extra=extra), tmp_path / "out", runtime=front, dry_run=dry_run)
 
 
 def test_a_link_keeps_leading_where_it_led(model: Path, front: Path, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("older")
     (tmp_path / "link").symlink_to("target")
-    pack(Contents(model), tmp_path / "link", runtime=front)
+    pack(PackInputs(model), tmp_path / "link", runtime=front)
     assert (tmp_path / "link").is_symlink()
     assert read_archive(tmp_path / "target").entry("tiny.gguf") is not None
 
@@ -130,23 +130,23 @@ def test_a_link_keeps_leading_where_it_led(model: Path, front: Path, tmp_path: P
 def test_the_output_is_no_input(model: Path, front: Path) -> None:
     before = model.read_bytes()
     with pytest.raises(OutputError, match="-o"):
-        pack(Contents(model), model, runtime=front)
+        pack(PackInputs(model), model, runtime=front)
     assert model.read_bytes() == before
 
 
 def test_a_runtime_that_is_none(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an APE"):
-        pack(Contents(model), tmp_path / "out", runtime=model)
+        pack(PackInputs(model), tmp_path / "out", runtime=model)
 
 
 def test_no_runtime(model: Path, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(NoRuntimeError, match="llamafile-build"):
-        pack(Contents(model), tmp_path / "out")
+        pack(PackInputs(model), tmp_path / "out")
 
 
 def test_an_opening_member_is_an_archive(tmp_path: Path) -> None:
     text = b"licence " * 1000
-    member = OpeningMember.of("NOTICES", text)
+    member = FirstMember.of("NOTICES", text)
     data = member.pack()
     path = tmp_path / "archive"
     path.write_bytes(b"x" * 64 + data + member.pack_directory(64, 64 + len(data)))
@@ -159,7 +159,9 @@ def test_a_runtime_with_an_archive(model: Path, front: Path, tmp_path: Path) -> 
     """What it holds stays, but for names that are given anew; sizes and places are as planned all the same."""
     add_files(front, [Member("NOTICES", b"licences"), Member(".args", b"--old\n"), Member("old.gguf", b"GGUF")])
     told: list[str] = []
-    packed = pack(Contents(model), tmp_path / "out", runtime=front, tell=lambda finding: told.append(str(finding)))
+    packed = pack(
+        PackInputs(model), tmp_path / "out", runtime=front, on_finding=lambda finding: told.append(str(finding))
+    )
     assert [entry.name for entry in read_archive(tmp_path / "out").entries] == [
         "NOTICES",
         "old.gguf",
@@ -171,14 +173,14 @@ def test_a_runtime_with_an_archive(model: Path, front: Path, tmp_path: Path) -> 
     assert len(told) == 1
     assert "'old.gguf'" in told[0]
     with pytest.raises(LintError, match="weights already"):
-        pack(Contents(model), tmp_path / "strict", runtime=front, rules=Rules(strict=True))
+        pack(PackInputs(model), tmp_path / "strict", runtime=front, policy=PackPolicy(strict=True))
 
 
 def test_a_runtime_that_an_interrupted_append_left(model: Path, front: Path, tmp_path: Path) -> None:
     size = front.stat().st_size
     with front.open("ab") as file:
         file.write(bytes(-size % Mark.SIZE) + Mark(size).pack() + b"unfinished")
-    packed = pack(Contents(model), tmp_path / "out", runtime=front)
+    packed = pack(PackInputs(model), tmp_path / "out", runtime=front)
     assert packed.runtime.size == size
     assert content(tmp_path / "out", "tiny.gguf") == model.read_bytes()
 
@@ -196,8 +198,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_builds_are_linked(model: Path, program: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.llamafile"
-    planned = pack(Contents(model), output, dry_run=True)
-    packed = pack(Contents(model), output)
+    planned = pack(PackInputs(model), output, dry_run=True)
+    packed = pack(PackInputs(model), output)
     assert packed == planned
     assert packed.size == output.stat().st_size
     assert names_in(output) == ["NOTICES", "tiny.gguf", ".args"]
@@ -228,7 +230,7 @@ def test_nothing_is_left_wherever_it_stops(
 
                 patch.setattr(apepack.packing.pack, step, fail)
                 with pytest.raises(type(error)):
-                    pack(Contents(model), tmp_path / "out.llamafile")
+                    pack(PackInputs(model), tmp_path / "out.llamafile")
             assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -260,7 +262,7 @@ def test_what_is_read_back_is_compared(
 
     monkeypatch.setattr(apepack.packing.pack, "add_files", add_and_damage)
     with pytest.raises(VerificationError, match=word) as caught:
-        pack(Contents(model), tmp_path / "out.llamafile")
+        pack(PackInputs(model), tmp_path / "out.llamafile")
     assert caught.value.path == tmp_path / "out.llamafile"
     assert not caught.value.path.exists()
 
@@ -273,12 +275,12 @@ def test_what_is_added_is_compared_with_the_plan(
 
     monkeypatch.setattr(apepack.packing.pack, "add_files", add_elsewhere)
     with pytest.raises(VerificationError, match="expected"):
-        pack(Contents(model), tmp_path / "out.llamafile")
+        pack(PackInputs(model), tmp_path / "out.llamafile")
 
 
 def test_the_same_bytes_again(model: Path, program: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        pack(Contents(model, ["--temp", "0"]), tmp_path / name)
+        pack(PackInputs(model, ["--temp", "0"]), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -289,5 +291,5 @@ def test_too_little_space_is_found_before_the_weights_are_copied(
     little = os.statvfs_result((space.f_bsize, space.f_frsize, space.f_blocks, 1, 1, *tuple(space)[5:]))
     monkeypatch.setattr(os, "statvfs", lambda path: little)
     with pytest.raises(NoSpaceError) as caught:
-        pack(Contents(model), tmp_path / "out.llamafile", dry_run=True)
+        pack(PackInputs(model), tmp_path / "out.llamafile", dry_run=True)
     assert caught.value.path == tmp_path / "out.llamafile"

@@ -10,7 +10,7 @@ import pytest
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError, Severity
 from apepack.packing.lint_args import has_option, lint_arguments
-from apepack.packing.pack import Contents, pack
+from apepack.packing.pack import PackInputs, pack
 from runtime.args import parse_arguments
 from runtime.errors import ArgumentsError
 from tests.builders.gguf import TinyModel
@@ -62,13 +62,13 @@ FILES = (
 @pytest.mark.parametrize("row", FILES, ids=lambda row: row.name)
 def test_files(row: Row, model: Path, front: Path, tmp_path: Path) -> None:
     (tmp_path / "defaults").write_bytes(row.data)
-    contents = Contents(model, args_file=tmp_path / "defaults")
+    inputs = PackInputs(model, args_file=tmp_path / "defaults")
     if row.error:
         with pytest.raises(row.error, match=row.word):
-            pack(contents, tmp_path / "out", runtime=front)
+            pack(inputs, tmp_path / "out", runtime=front)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["defaults", "front"]
     else:
-        findings = pack(contents, tmp_path / "out", runtime=front).findings
+        findings = pack(inputs, tmp_path / "out", runtime=front).findings
         assert [finding.severity for finding in findings] == [Severity.WARNING] * bool(row.word)
         assert all(row.word in finding.message for finding in findings)
 
@@ -137,7 +137,7 @@ def test_several_models_and_none_named(model: Path, front: Path, tmp_path: Path)
     other = TinyModel(seed=2).write(tmp_path / "other.gguf")
     (tmp_path / "defaults").write_bytes(b"--temp\n0\n")
     with pytest.raises(LintError, match="names no model"):
-        pack(Contents(model, args_file=tmp_path / "defaults", extra=[other]), tmp_path / "out", runtime=front)
+        pack(PackInputs(model, args_file=tmp_path / "defaults", extra=[other]), tmp_path / "out", runtime=front)
     for option in ("-m", "--model", "-hf"):
         named = [option, "tiny.gguf"]
         assert list(lint_arguments(named, 100, {*MEMBERS, "other.gguf"})) == []
@@ -155,8 +155,8 @@ def test_several_models_and_none_named(model: Path, front: Path, tmp_path: Path)
     ids=["none", "some", "dots", "the model", "two lines"],
 )
 def test_what_is_written(given: list[str], written: list[str], model: Path, front: Path, tmp_path: Path) -> None:
-    packed = pack(Contents(model, given), tmp_path / "out", runtime=front)
-    assert parse_arguments(packed.cargo.arguments) == written
+    packed = pack(PackInputs(model, given), tmp_path / "out", runtime=front)
+    assert parse_arguments(packed.payload.arguments) == written
 
 
 def test_has_option() -> None:

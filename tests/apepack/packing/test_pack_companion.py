@@ -10,10 +10,10 @@ import pytest
 
 import apepack.packing.pack
 from apepack.errors import OutputError
-from apepack.format.inspect import carried_platforms, check_carried
+from apepack.format.inspect import check_programs, read_platforms
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError, Severity
-from apepack.packing.pack import Contents, Rules, pack
+from apepack.packing.pack import PackInputs, PackPolicy, pack
 from apepack.packing.publish import publishing
 from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT = 1 << 18
-SMALL = Rules(windows_limit=LIMIT)
+SMALL = PackPolicy(windows_limit=LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,11 @@ def made(output: Path) -> list[str]:
 
 
 def test_it_has_the_programs_and_no_weights(model: Path, builds: list[Path], output: Path) -> None:
-    packed = pack(Contents(model), output, rules=SMALL)
+    packed = pack(PackInputs(model), output, policy=SMALL)
     companion = output.with_name("my.exe")
     assert (packed.companion, made(output)) == (companion, ["my.exe", "my.llamafile"])
-    assert carried_platforms(map_file(companion)) == ("linux-amd64", "windows-amd64")
-    check_carried(map_file(companion))
+    assert read_platforms(map_file(companion)) == ("linux-amd64", "windows-amd64")
+    check_programs(map_file(companion))
     assert names_in(companion) == ["NOTICES"]
     assert companion.stat().st_size == packed.runtime.size < LIMIT <= output.stat().st_size
     assert companion.stat().st_mode == output.stat().st_mode
@@ -71,20 +71,20 @@ def test_it_has_the_programs_and_no_weights(model: Path, builds: list[Path], out
 
 
 def test_strict_publishers_may_have_one(model: Path, builds: list[Path], output: Path) -> None:
-    assert pack(Contents(model), output, rules=replace(SMALL, strict=True)).companion
+    assert pack(PackInputs(model), output, policy=replace(SMALL, strict=True)).companion
 
 
 def test_what_windows_starts_itself_needs_none(model: Path, builds: list[Path], output: Path) -> None:
-    packed = pack(Contents(model), output)
+    packed = pack(PackInputs(model), output)
     assert (packed.companion, packed.findings, made(output)) == (None, (), ["my.llamafile"])
     size = packed.size
     for limit, wanted in ((size, True), (size + 1, False)):
-        planned = pack(Contents(model), output, rules=Rules(windows_limit=limit), dry_run=True)
+        planned = pack(PackInputs(model), output, policy=PackPolicy(windows_limit=limit), dry_run=True)
         assert (planned.companion is not None) is wanted
 
 
 def test_what_is_not_for_windows_needs_none(model: Path, builds: list[Path], output: Path) -> None:
-    packed = pack(Contents(model), output, magic=Magic.NO_WINDOWS, rules=SMALL)
+    packed = pack(PackInputs(model), output, magic=Magic.NO_WINDOWS, policy=SMALL)
     assert (packed.companion, packed.findings) == (None, ())
 
 
@@ -101,24 +101,24 @@ def test_without_one(
     companion: bool,  # noqa: FBT001  # a parameter
     word: str,
 ) -> None:
-    rules = replace(SMALL, companion=companion)
-    packed = pack(Contents(model), output.with_name(name), rules=rules)
+    policy = replace(SMALL, companion=companion)
+    packed = pack(PackInputs(model), output.with_name(name), policy=policy)
     assert (packed.companion, made(output)) == (None, [name])
     assert [(finding.severity, word in finding.message) for finding in packed.findings] == [(Severity.WARNING, True)]
     with pytest.raises(LintError, match=word):
-        pack(Contents(model), output.with_name(name), rules=replace(rules, strict=True))
+        pack(PackInputs(model), output.with_name(name), policy=replace(policy, strict=True))
 
 
 def test_with_a_runtime_that_was_linked_before(model: Path, builds: list[Path], output: Path, tmp_path: Path) -> None:
     runtime = tmp_path / "llamafile"
     apepack.packing.pack.link_runtime(builds, runtime)
-    assert pack(Contents(model), output, runtime=runtime, rules=SMALL).companion
+    assert pack(PackInputs(model), output, runtime=runtime, policy=SMALL).companion
     assert output.with_name("my.exe").read_bytes() == runtime.read_bytes()
 
 
 def test_an_older_one_is_replaced(model: Path, builds: list[Path], output: Path) -> None:
     output.with_name("my.exe").write_bytes(Magic.MZ.value + b"\nolder")
-    pack(Contents(model), output, rules=SMALL)
+    pack(PackInputs(model), output, policy=SMALL)
     assert names_in(output.with_name("my.exe")) == ["NOTICES"]
 
 
@@ -130,9 +130,9 @@ def test_what_is_no_companion_is_not_replaced(kind: str, model: Path, builds: li
     elif kind == "a folder":
         other.mkdir()
     else:
-        pack(Contents(model), other)
+        pack(PackInputs(model), other)
     with pytest.raises(OutputError, match="--no-companion") as caught:
-        pack(Contents(model), output, rules=SMALL)
+        pack(PackInputs(model), output, policy=SMALL)
     assert (caught.value.path, made(output)) == (other, ["my.exe"])
 
 
@@ -140,13 +140,13 @@ def test_the_runtime_is_not_replaced(model: Path, builds: list[Path], output: Pa
     runtime = output.with_name("my.exe")
     apepack.packing.pack.link_runtime(builds, runtime)
     with pytest.raises(OutputError):
-        pack(Contents(model), output, runtime=runtime, rules=SMALL)
+        pack(PackInputs(model), output, runtime=runtime, policy=SMALL)
 
 
 def test_a_real_size_is_planned(builds: list[Path], output: Path, tmp_path: Path) -> None:
     """The model is a hole of 4 GiB: nothing of it is copied here."""
     sparse = replace(Gguf(), tensors=[Info(dimensions=(1 << 30,))], data_size=1 << 32).write(tmp_path / "x.gguf")
-    planned = pack(Contents(sparse), output, dry_run=True)
+    planned = pack(PackInputs(sparse), output, dry_run=True)
     assert planned.companion == output.with_name("my.exe")
     assert made(output) == []
 
@@ -164,7 +164,7 @@ class TestPublishing:
     def publish(targets: list[Path]) -> None:
         with publishing(targets[0]) as publication:
             for target in targets:
-                publication.work(target).write_text("new")
+                publication.working_path(target).write_text("new")
 
     def test_all_appear(self, targets: list[Path]) -> None:
         self.publish(targets)

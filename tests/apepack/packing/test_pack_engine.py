@@ -44,7 +44,7 @@ def test_every_option_that_names_a_file_is_known(source: Path) -> None:
     for spellings, value in re.findall(r'\{((?:"-[^"]+",? ?)+)\},\s*"([^"]+)"', text):
         if re.search(r"FNAME|FILE|PATH", value):
             listed |= set(re.findall(r'"([^"]+)"', spellings))
-    assert listed == lint_args._NAMING.union(*NOT_IN_THE_ARCHIVE.values())
+    assert listed == lint_args._FILE_OPTIONS.union(*NOT_IN_THE_ARCHIVE.values())
 
 
 def test_options_that_settle_the_model() -> None:
@@ -52,4 +52,4 @@ def test_options_that_settle_the_model() -> None:
     shim = (Path(__file__).parents[3] / "runtime" / "shim" / "resolve" / "model.cpp").read_text()
     found = re.search(r"bool names_model.*?\n\}", shim, re.DOTALL)
     assert found is not None
-    assert set(re.findall(r'"([^"]+)"', found.group())) == lint_args._MODEL_SOURCES
+    assert set(re.findall(r'"([^"]+)"', found.group())) == lint_args._MODEL_SOURCE_OPTIONS

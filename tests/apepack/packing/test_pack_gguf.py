@@ -14,8 +14,8 @@ import pytest
 from apepack.errors import InputError
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError
-from apepack.packing.model import Shard, read_model, shard_paths, title_of
-from apepack.packing.pack import Contents, pack
+from apepack.packing.model import Shard, model_stem, read_model, shard_paths
+from apepack.packing.pack import PackInputs, pack
 from tests.builders.gguf import ARRAY, TEXT, U16, Gguf, Info, Pair, array, number, text, texts
 
 ARCHITECTURE = text("general.architecture", "llama")
@@ -89,11 +89,11 @@ def test_rows(name: str, tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
     runtime.write_bytes(Magic.MZ.value + b"\n'\n#'\"\nexit 0\n" + bytes(8192))
     if words is None:
-        planned = pack(Contents(path), tmp_path / "out", runtime=runtime, dry_run=True)
+        planned = pack(PackInputs(path), tmp_path / "out", runtime=runtime, dry_run=True)
         assert planned.members[0].size == path.stat().st_size
         return
     with pytest.raises((InputError, LintError), match=words) as caught:
-        pack(Contents(path), tmp_path / "out", runtime=runtime, dry_run=True)
+        pack(PackInputs(path), tmp_path / "out", runtime=runtime, dry_run=True)
     assert str(caught.value).startswith(f"{path}: ")
     assert sorted(tmp_path.iterdir()) == [runtime, path]
 
@@ -181,4 +181,4 @@ def test_names_of_shards() -> None:
     names = shard_paths(first)
     assert names == [Path(f"a/x-0000{number}-of-00003.gguf") for number in (1, 2, 3)]
     assert shard_paths(Path("x.gguf")) is None
-    assert (title_of(first), title_of(Path("x.y.gguf"))) == ("x", "x.y")
+    assert (model_stem(first), model_stem(Path("x.y.gguf"))) == ("x", "x.y")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apepack.errors import LayoutError, NotAnApeError
-from apepack.format.inspect import carried_platforms, check_carried
+from apepack.format.inspect import check_programs, read_platforms
 from apepack.format.prologue import Magic
-from apepack.packing.pack import Contents, pack
+from apepack.packing.pack import PackInputs, pack
 from apepack.packing.runtime_part import link_runtime, read_runtime
 from tests.builders.ape import foreign_ape
 from tests.builders.elf import AARCH64, X86_64, exit_program
@@ -42,8 +42,8 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, RuntimePart
 def test_every_kind_is_found(linked: tuple[bytes, RuntimePart], tmp_path: Path) -> None:
     data, part = linked
     assert part.platforms == PLATFORMS
-    assert carried_platforms(memoryview(data)) == PLATFORMS
-    check_carried(memoryview(data))
+    assert read_platforms(memoryview(data)) == PLATFORMS
+    check_programs(memoryview(data))
     (tmp_path / "ape").write_bytes(data)
     read = read_runtime(tmp_path / "ape")
     assert (read.platforms, read.size, read.members, read.linked) == (PLATFORMS, part.size, (), None)
@@ -64,7 +64,7 @@ def test_damage_is_found(linked: tuple[bytes, RuntimePart], platform: str, offse
     damaged = bytearray(data)
     damaged[image.span.offset + offset : image.span.offset + offset + 8] = b"\xff" * 8
     with pytest.raises(LayoutError, match=word):
-        check_carried(memoryview(bytes(damaged)))
+        check_programs(memoryview(bytes(damaged)))
 
 
 def test_damaged_windows_headers_are_found(linked: tuple[bytes, RuntimePart]) -> None:
@@ -73,7 +73,7 @@ def test_damaged_windows_headers_are_found(linked: tuple[bytes, RuntimePart]) ->
     damaged = bytearray(data)
     damaged[lfanew + 6] = 97  # NumberOfSections
     with pytest.raises(LayoutError, match="NumberOfSections"):
-        check_carried(memoryview(bytes(damaged)))
+        check_programs(memoryview(bytes(damaged)))
 
 
 def test_a_file_that_is_cut_off(linked: tuple[bytes, RuntimePart]) -> None:
@@ -81,7 +81,7 @@ def test_a_file_that_is_cut_off(linked: tuple[bytes, RuntimePart]) -> None:
     assert part.linked is not None
     for image in part.linked.images:
         with pytest.raises(LayoutError):
-            check_carried(memoryview(data[: image.span.offset + 64]))
+            check_programs(memoryview(data[: image.span.offset + 64]))
 
 
 def test_a_llamafile_of_another_maker(tmp_path: Path) -> None:
@@ -89,15 +89,15 @@ def test_a_llamafile_of_another_maker(tmp_path: Path) -> None:
     runtime.write_bytes(foreign_ape(exit_program(X86_64)))
     assert read_runtime(runtime).platforms == ("linux-amd64",)
     model = TinyModel().write(tmp_path / "tiny.gguf")
-    packed = pack(Contents(model), tmp_path / "out", runtime=runtime)
+    packed = pack(PackInputs(model), tmp_path / "out", runtime=runtime)
     assert (packed.runtime.platforms, packed.findings) == (("linux-amd64",), ())
 
 
 def test_what_is_no_ape() -> None:
     for data in (b"", b"MZ", b"\x7fELF" + bytes(100)):
         with pytest.raises(NotAnApeError):
-            carried_platforms(memoryview(data))
-    assert carried_platforms(memoryview(Magic.MZ.value)) == ()
+            read_platforms(memoryview(data))
+    assert read_platforms(memoryview(Magic.MZ.value)) == ()
 
 
 def test_files_that_cannot_be_mapped(tmp_path: Path) -> None:

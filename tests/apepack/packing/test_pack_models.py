@@ -12,7 +12,7 @@ from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError, Severity
 from apepack.packing.lint_model import lint_model
 from apepack.packing.model import read_model
-from apepack.packing.pack import Contents, Packed, Rules, pack
+from apepack.packing.pack import PackInputs, PackPolicy, PackResult, pack
 from runtime.args import parse_arguments
 from tests.builders.gguf import U16, Gguf, Info, Pair, number, text
 from zipalign import read_archive
@@ -36,7 +36,7 @@ def write(path: Path, *pairs: Pair, tensor: str = "t") -> Path:
     return Gguf(pairs=pairs, tensors=[Info(tensor)]).write(path)
 
 
-def names(packed: Packed) -> list[str]:
+def names(packed: PackResult) -> list[str]:
     return [entry.name for entry in read_archive(packed.path).entries]
 
 
@@ -65,16 +65,16 @@ def test_a_vocabulary_is_no_model(tmp_path: Path) -> None:
 
 def test_another_runtime_may_know_more(front: Path, tmp_path: Path) -> None:
     model = write(tmp_path / "x.gguf", text("general.architecture", "newer"))
-    packed = pack(Contents(model), tmp_path / "out", runtime=front)
+    packed = pack(PackInputs(model), tmp_path / "out", runtime=front)
     assert [finding.severity for finding in packed.findings] == [Severity.WARNING]
     with pytest.raises(LintError, match="'newer'"):
-        pack(Contents(model), tmp_path / "strict", runtime=front, rules=Rules(strict=True))
+        pack(PackInputs(model), tmp_path / "strict", runtime=front, policy=PackPolicy(strict=True))
 
 
 def test_every_error_is_told(front: Path, tmp_path: Path) -> None:
     model = write(tmp_path / "x.gguf", CLIP)
     with pytest.raises(LintError) as caught:
-        pack(Contents(model, ["-m", "y.gguf", "-f", "z"]), tmp_path / "out", runtime=front)
+        pack(PackInputs(model, ["-m", "y.gguf", "-f", "z"]), tmp_path / "out", runtime=front)
     assert [finding.kind for finding in caught.value.findings] == ["model", "arguments", "arguments"]
     assert all(finding.message in str(caught.value) for finding in caught.value.findings)
 
@@ -89,35 +89,35 @@ class TestProjectors:
         return write(tmp_path / "mmproj-x.gguf", CLIP, text("general.type", "mmproj"))
 
     def test_it_is_packed_and_named(self, model: Path, projector: Path, front: Path, tmp_path: Path) -> None:
-        packed = pack(Contents(model, ["--temp", "0"], projector=projector), tmp_path / "out", runtime=front)
+        packed = pack(PackInputs(model, ["--temp", "0"], projector=projector), tmp_path / "out", runtime=front)
         assert names(packed) == ["x.gguf", "mmproj-x.gguf", ".args"]
-        written = parse_arguments(packed.cargo.arguments)
+        written = parse_arguments(packed.payload.arguments)
         assert written == ["-m", "x.gguf", "--mmproj", "mmproj-x.gguf", "--temp", "0", "..."]
 
     def test_it_is_named_once(self, model: Path, projector: Path, front: Path, tmp_path: Path) -> None:
-        contents = Contents(model, ["-mm", "mmproj-x.gguf"], projector=projector)
-        assert parse_arguments(pack(contents, tmp_path / "out", runtime=front).cargo.arguments)[2:4] == [
+        inputs = PackInputs(model, ["-mm", "mmproj-x.gguf"], projector=projector)
+        assert parse_arguments(pack(inputs, tmp_path / "out", runtime=front).payload.arguments)[2:4] == [
             "-mm",
             "mmproj-x.gguf",
         ]
 
     def test_swapped(self, model: Path, projector: Path, front: Path, tmp_path: Path) -> None:
         with pytest.raises(LintError, match="swapped") as caught:
-            pack(Contents(projector, projector=model), tmp_path / "out", runtime=front)
+            pack(PackInputs(projector, projector=model), tmp_path / "out", runtime=front)
         assert {finding.kind for finding in caught.value.findings} == {"model", "projector"}
 
     def test_a_model_for_a_projector(self, model: Path, front: Path, tmp_path: Path) -> None:
         other = write(tmp_path / "y.gguf", LLAMA)
         with pytest.raises(LintError, match="no projector"):
-            pack(Contents(model, projector=other), tmp_path / "out", runtime=front)
+            pack(PackInputs(model, projector=other), tmp_path / "out", runtime=front)
 
     def test_arguments_that_forget_it(self, model: Path, projector: Path, front: Path, tmp_path: Path) -> None:
         (tmp_path / "defaults").write_bytes(b"-m\nx.gguf\n")
-        contents = Contents(model, args_file=tmp_path / "defaults", projector=projector)
-        (finding,) = pack(contents, tmp_path / "out", runtime=front).findings
+        inputs = PackInputs(model, args_file=tmp_path / "defaults", projector=projector)
+        (finding,) = pack(inputs, tmp_path / "out", runtime=front).findings
         assert "--mmproj and mmproj-x.gguf" in finding.message
         (tmp_path / "defaults").write_bytes(b"-m\nx.gguf\n--mmproj\nmmproj-x.gguf\n")
-        assert pack(contents, tmp_path / "out", runtime=front).findings == ()
+        assert pack(inputs, tmp_path / "out", runtime=front).findings == ()
 
 
 class TestShards:
@@ -135,29 +135,29 @@ class TestShards:
         return write(folder / f"x-{name or position:05}-of-00003.gguf", *pairs, tensor=tensor or f"t{position}")
 
     def test_all_are_packed(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
-        packed = pack(Contents(shards[0], extra=[shards[1]]), tmp_path / "out", runtime=front)
+        packed = pack(PackInputs(shards[0], extra=[shards[1]]), tmp_path / "out", runtime=front)
         assert names(packed) == [*(path.name for path in shards), ".args"]
-        assert parse_arguments(packed.cargo.arguments) == ["-m", shards[0].name, "..."]
+        assert parse_arguments(packed.payload.arguments) == ["-m", shards[0].name, "..."]
         assert packed.findings == ()
 
     def test_one_is_missing(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         shards[1].unlink()
         with pytest.raises(InputError, match=r"1 of 3 shards are not beside it: x-00002-of-00003\.gguf;"):
-            pack(Contents(shards[0]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[0]), tmp_path / "out", runtime=front)
 
     def test_not_the_first(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"name the first one, x-00001-of-00003\.gguf"):
-            pack(Contents(shards[1]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[1]), tmp_path / "out", runtime=front)
 
     def test_renamed(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         renamed = shards[0].rename(tmp_path / "model.gguf")
         with pytest.raises(InputError, match=r"wants its name to end in -00001-of-00003\.gguf"):
-            pack(Contents(renamed), tmp_path / "out", runtime=front)
+            pack(PackInputs(renamed), tmp_path / "out", runtime=front)
 
     def test_one_is_cut_off(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         shards[2].write_bytes(shards[2].read_bytes()[:-1])
         with pytest.raises(InputError, match="incomplete") as caught:
-            pack(Contents(shards[0]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[0]), tmp_path / "out", runtime=front)
         assert caught.value.path == shards[2]
 
     @pytest.mark.parametrize(
@@ -174,29 +174,29 @@ class TestShards:
     ) -> None:
         self.write(tmp_path, **wrong)
         with pytest.raises(LintError, match=word) as caught:
-            pack(Contents(shards[0]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[0]), tmp_path / "out", runtime=front)
         assert [(finding.kind, finding.path) for finding in caught.value.findings] == [("shards", shards[1])]
 
     def test_one_that_is_no_shard(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         write(shards[1], LLAMA, tensor="t2")
         with pytest.raises(LintError, match="no shard"):
-            pack(Contents(shards[0]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[0]), tmp_path / "out", runtime=front)
 
     def test_tensors_that_are_missing(self, shards: list[Path], front: Path, tmp_path: Path) -> None:
         self.write(tmp_path, 1, tensors=4)
         with pytest.raises(LintError, match=r"hold 3 tensors \(expected 4\)"):
-            pack(Contents(shards[0]), tmp_path / "out", runtime=front)
+            pack(PackInputs(shards[0]), tmp_path / "out", runtime=front)
 
     def test_a_name_without_a_split(self, front: Path, tmp_path: Path) -> None:
         model = write(tmp_path / "y-00001-of-00002.gguf", LLAMA)
-        (finding,) = pack(Contents(model), tmp_path / "out", runtime=front).findings
+        (finding,) = pack(PackInputs(model), tmp_path / "out", runtime=front).findings
         assert (finding.severity, finding.kind) == (Severity.WARNING, "shards")
 
     def test_a_great_many(self, front: Path, tmp_path: Path) -> None:
         split = [number("split.no", 0, U16), number("split.count", 65535, U16)]
         model = write(tmp_path / "y-00001-of-65535.gguf", LLAMA, *split)
         with pytest.raises(InputError, match="65534 of 65535 shards") as caught:
-            pack(Contents(model), tmp_path / "out", runtime=front)
+            pack(PackInputs(model), tmp_path / "out", runtime=front)
         assert len(str(caught.value)) < 400
 
 
@@ -210,12 +210,12 @@ class TestMembers:
         (tmp_path / "extra").mkdir()
         (tmp_path / "extra" / name).write_text("-x\n")
         with pytest.raises((LintError, InputError), match=word):
-            pack(Contents(model, extra=[tmp_path / "extra" / name]), tmp_path / "out", runtime=front)
+            pack(PackInputs(model, extra=[tmp_path / "extra" / name]), tmp_path / "out", runtime=front)
 
     def test_a_damaged_model_beside_the_model(self, model: Path, front: Path, tmp_path: Path) -> None:
         (tmp_path / "lora.gguf").write_bytes(b"GGUF")
         with pytest.raises(InputError, match="damaged") as caught:
-            pack(Contents(model, extra=[tmp_path / "lora.gguf"]), tmp_path / "out", runtime=front)
+            pack(PackInputs(model, extra=[tmp_path / "lora.gguf"]), tmp_path / "out", runtime=front)
         assert caught.value.path == tmp_path / "lora.gguf"
 
     def test_what_cannot_be_a_member(self, model: Path, front: Path, tmp_path: Path) -> None:
@@ -226,16 +226,16 @@ class TestMembers:
             (tmp_path / "no", OSError),
         ):
             with pytest.raises(error):
-                pack(Contents(model, extra=[extra]), tmp_path / "out", runtime=front)
+                pack(PackInputs(model, extra=[extra]), tmp_path / "out", runtime=front)
 
     def test_the_model_once_more(self, model: Path, front: Path, tmp_path: Path) -> None:
-        packed = pack(Contents(model, extra=[model]), tmp_path / "out", runtime=front)
+        packed = pack(PackInputs(model, extra=[model]), tmp_path / "out", runtime=front)
         assert names(packed) == ["x.gguf", ".args"]
 
 
 def test_sizes_add_up(front: Path, tmp_path: Path) -> None:
     """A model of 5 GiB that takes no space: only planned."""
     sparse = replace(Gguf(), tensors=[Info(dimensions=(5 << 28,))], data_size=5 << 30).write(tmp_path / "x.gguf")
-    planned = pack(Contents(sparse), tmp_path / "out", runtime=front, dry_run=True)
+    planned = pack(PackInputs(sparse), tmp_path / "out", runtime=front, dry_run=True)
     assert planned.members[1].data_offset > 5 << 30
     assert planned.size > planned.members[1].data_offset

@@ -11,8 +11,8 @@ import pytest
 
 import apepack.packing.pack
 from apepack.packing.lint import Severity
-from apepack.packing.pack import Contents, link_runtime, pack
-from apepack.packing.portable_part import portable_members, portable_names
+from apepack.packing.pack import PackInputs, link_runtime, pack
+from apepack.packing.portable_part import portable_member_names, portable_members
 from apepack.packing.runtime_part import read_runtime
 from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
@@ -125,10 +125,10 @@ def test_what_is_no_runtime_comes_without(program: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("portable", [True, False])
 def test_packed_with_what_was_linked_now(model: Path, program: Path, tmp_path: Path, *, portable: bool) -> None:
     output = tmp_path / "my.llamafile"
-    planned = pack(Contents(model), output, portable=portable, dry_run=True)
-    packed = pack(Contents(model), output, portable=portable)
+    planned = pack(PackInputs(model), output, portable=portable, dry_run=True)
+    packed = pack(PackInputs(model), output, portable=portable)
     assert (packed, packed.size) == (planned, output.stat().st_size)
-    assert portable_names(entry.name for entry in read_archive(output).entries) == (NAMES if portable else [])
+    assert portable_member_names(entry.name for entry in read_archive(output).entries) == (NAMES if portable else [])
     assert names_in(output) == ["NOTICES", "tiny.gguf", ".args"]
 
 
@@ -136,10 +136,10 @@ def test_packed_with_what_was_linked_now(model: Path, program: Path, tmp_path: P
 def test_packed_with_a_runtime_that_has_it(model: Path, program: Path, tmp_path: Path, *, portable: bool) -> None:
     output = tmp_path / "my.llamafile"
     link_runtime([program], tmp_path / "llamafile")
-    planned = pack(Contents(model), output, runtime=tmp_path / "llamafile", portable=portable, dry_run=True)
-    packed = pack(Contents(model), output, runtime=tmp_path / "llamafile", portable=portable)
+    planned = pack(PackInputs(model), output, runtime=tmp_path / "llamafile", portable=portable, dry_run=True)
+    packed = pack(PackInputs(model), output, runtime=tmp_path / "llamafile", portable=portable)
     assert (packed, packed.size) == (planned, output.stat().st_size)
-    assert portable_names(entry.name for entry in read_archive(output).entries) == (NAMES if portable else [])
+    assert portable_member_names(entry.name for entry in read_archive(output).entries) == (NAMES if portable else [])
     assert names_in(output) == ["NOTICES", "tiny.gguf", ".args"]
     assert check_archive(output).ok
 
@@ -151,14 +151,14 @@ def test_packed_with_a_runtime_that_has_none(model: Path, program: Path, tmp_pat
     link_runtime([program], front, portable=False)
     add_files(front, [Member("__main__.py", b"print('mine')\n")])
     size = front.stat().st_size
-    packed = pack(Contents(model), tmp_path / "out", runtime=front, portable=portable)
+    packed = pack(PackInputs(model), tmp_path / "out", runtime=front, portable=portable)
     assert (packed.runtime.size, packed.runtime.members) == (size, ("NOTICES", "__main__.py"))
 
 
 def test_a_publishers_own_is_run_instead(model: Path, program: Path, tmp_path: Path) -> None:
     own = tmp_path / "__main__.py"
     own.write_text("print('mine')\n")
-    packed = pack(Contents(model, extra=[own]), tmp_path / "out")
+    packed = pack(PackInputs(model, extra=[own]), tmp_path / "out")
     assert [(finding.severity, finding.kind) for finding in packed.findings] == [(Severity.NOTE, "name")]
     entry = read_archive(tmp_path / "out").entry("__main__.py")
     assert entry is not None
