@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from apepack.errors import LayoutError, NoProgramError, NotAnApeError
 from apepack.format.octal import decode_octal
 from apepack.format.unpacked import UnpackedImage, parse_case_lines
-from runtime.image.elf import ElfHeader, Machine
+from runtime.image.elf import ElfHeader, Machine, read_elf_header
 from runtime.image.errors import ImageFormatError, NotAnImageError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _statements(window: bytes) -> Iterator[PrintfStatement]:
         # What is not exactly a header is something else that a script prints, or chance in a binary.
         if len(raw) == ElfHeader.SIZE:
             with contextlib.suppress(ImageFormatError, NotAnImageError):
-                yield PrintfStatement(at, raw, ElfHeader.unpack(raw))
+                yield PrintfStatement(at, raw, read_elf_header(raw))
         at = window.find(_PRINTF, start)
 
 

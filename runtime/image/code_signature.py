@@ -7,25 +7,24 @@ be trusted is not asked: that is for macOS to say. Nor can be checked here what 
 from __future__ import annotations
 
 import hashlib
-import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from runtime.image.errors import ImageFormatError, UnsignedImageError
+from runtime.image.record import ImageRecord, image_damaged
+from zipalign.cursor import Cursor
+from zipalign.record import U8, U32, U64
 
 if TYPE_CHECKING:
     from runtime.image.macho import Macho
 
 __all__ = ["Blob", "CodeDirectory", "CodeSignature", "SignatureFlag", "Slot", "check_code_signature"]
 
-_EMBEDDED_SIGNATURE: Final = 0xFADE0CC0
-_CODE_DIRECTORY: Final = 0xFADE0C02
 _PAGE_SIZE_LOG_MIN: Final = 12
 _BLOBS_MAX: Final = 64  # three times the types that there are
-_WITH_SCATTER: Final = 0x20100  # the versions that brought these fields
-_WITH_TEAM: Final = 0x20200
-_WITH_CODE_LIMIT_64: Final = 0x20300
+# The first versions of a code directory with these fields, and where the fields end.
+_LATER_FIELDS: Final = (("scatter_offset", 0x20100, 48), ("team_offset", 0x20200, 52), ("code_limit_64", 0x20300, 64))
 
 
 class Slot(IntEnum):
@@ -60,36 +59,85 @@ _HASHES: Final = {1: _Hash("sha1", 20), 2: _Hash("sha256", 32), 3: _Hash("sha256
 _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS})
 
 
-@dataclass(frozen=True, slots=True)
-class CodeDirectory:
-    """A code directory: the hashes, and what they are of."""
+class _SignatureRecord(ImageRecord):
+    """A record of a signature: big-endian, with names in camel case."""
 
-    STRUCT: ClassVar = struct.Struct(">IIIIIIIIIBBBBI")
-    SIZE: ClassVar = 44
-
-    magic: int
-    length: int
-    version: int
-    flags: int
-    hash_offset: int  # of the first code slot; the special slots lie in front of it, the first one last
-    ident_offset: int
-    n_special_slots: int
-    n_code_slots: int
-    code_limit: int  # how far the program goes that the code slots are of
-    hash_size: int
-    hash_type: int
-    platform: int
-    page_size: int  # as a power of two
-    spare2: int
-
-    def pack(self) -> bytes:
-        """Return the 44 bytes that every version begins with."""
-        return self.STRUCT.pack(*(getattr(self, name) for name in self.__slots__))
+    __slots__ = ()
+    BYTE_ORDER = ">"
 
     @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Read the code directory at the start of DATA, which the caller has found to be long enough."""
-        return cls(*cls.STRUCT.unpack_from(data))
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        first, *others = name.lower().split("_")
+        return first + "".join(part.capitalize() for part in others)
+
+    @classmethod
+    def error(cls, message: str, name: str, at: int) -> ImageFormatError:
+        """Return the error of the field NAME of the record at offset AT of the file."""
+        return _damaged(message, at + cls.OFFSETS[name], cls.field_name(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _SuperBlob(_SignatureRecord):
+    """The head of a signature; entries of its index follow."""
+
+    NAME: ClassVar = "length"
+
+    MAGIC: ClassVar[U32] = 0xFADE0CC0
+    length: U32
+    count: U32
+
+
+@dataclass(frozen=True, slots=True)
+class _BlobIndex(_SignatureRecord):
+    """The type of a blob, and its offset in the signature."""
+
+    NAME: ClassVar = "count"
+
+    type: U32
+    offset: U32
+
+
+@dataclass(frozen=True, slots=True)
+class _BlobHead(_SignatureRecord):
+    """The first fields of every blob."""
+
+    NAME: ClassVar = "length"
+
+    magic: U32
+    length: U32
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDirectory(_SignatureRecord):
+    """The fields of a code directory that every version has: the hashes, and what they are of."""
+
+    NAME: ClassVar = "length"
+
+    MAGIC: ClassVar[U32] = 0xFADE0C02
+    length: U32
+    version: U32
+    flags: U32
+    hash_offset: U32  # of the first code slot; the special slots lie in front of it, the first one last
+    ident_offset: U32
+    n_special_slots: U32
+    n_code_slots: U32
+    code_limit: U32  # how far the program goes that the code slots are of
+    hash_size: U8
+    hash_type: U8
+    platform: U8
+    page_size: U8  # as a power of two
+    spare2: U32
+
+
+@dataclass(frozen=True, slots=True)
+class _LaterCodeDirectory(CodeDirectory):
+    """A code directory with the fields of later versions; 0 in earlier ones."""
+
+    scatter_offset: U32
+    team_offset: U32
+    spare3: U32
+    code_limit_64: U64
 
 
 class Blob(NamedTuple):
@@ -126,15 +174,15 @@ def check_code_signature(data: bytes | memoryview, macho: Macho) -> CodeSignatur
     blobs = _read_blobs(bytes(data[place.dataoff : place.file_end]), place.dataoff)
     found = [blob for slot, blob in sorted(blobs.items()) if _is_code_directory(slot)]
     if Slot.CODE_DIRECTORY not in blobs:
-        raise _wrong("there is no code directory", "count", place.dataoff + 8)
+        raise _SuperBlob.error("there is no code directory", "count", place.dataoff)
     directories = tuple(_read_directory(blob) for blob in found)
     for blob, directory in zip(found, directories, strict=True):
         _check_directory(blob, directory, macho.page_size)
         _check_pages(blob, directory, data, place.dataoff)
         _check_special_slots(blob, directory, blobs)
     cms = blobs.get(Slot.CMS_SIGNATURE)
-    if not directories[0].flags & SignatureFlag.ADHOC and (cms is None or len(cms.data) <= 8):
-        raise _wrong("neither ad-hoc nor signed with a certificate", "flags", found[0].offset + 12)
+    if not directories[0].flags & SignatureFlag.ADHOC and (cms is None or len(cms.data) <= _BlobHead.SIZE):
+        raise CodeDirectory.error("neither ad-hoc nor signed with a certificate", "flags", found[0].offset)
     return CodeSignature(_identifier(found[0], directories[0]), directories, blobs)
 
 
@@ -144,66 +192,68 @@ def _is_code_directory(slot: int) -> bool:
 
 def _read_blobs(signature: bytes, base: int) -> dict[int, Blob]:
     """Read the SuperBlob, which begins at offset BASE of the file: the parts of the signature by their slots."""
-    if len(signature) < 12:
-        raise _wrong(f"{len(signature)} bytes are no signature", "length", base)
-    magic, length, count = struct.unpack_from(">III", signature)
-    _expect(magic, _EMBEDDED_SIGNATURE, "magic", base)
-    if not 12 <= length <= len(signature):
-        raise _wrong(f"got {length}, expected 12 to {len(signature)}", "length", base + 4)
-    if count > min(_BLOBS_MAX, (length - 12) // 8):
-        raise _wrong(f"got {count}, in {length} bytes at most {min(_BLOBS_MAX, (length - 12) // 8)}", "count", base + 8)
+    if len(signature) < _SuperBlob.SIZE:
+        raise _SuperBlob.error(f"{len(signature)} bytes are no signature", "MAGIC", base)
+    head = _SuperBlob.unpack(Cursor(signature, base, _damaged))
+    if not head.SIZE <= head.length <= len(signature):
+        raise head.error(f"got {head.length}, expected {head.SIZE} to {len(signature)}", "length", base)
+    most = min(_BLOBS_MAX, (head.length - head.SIZE) // _BlobIndex.SIZE)
+    if head.count > most:
+        raise head.error(f"got {head.count}, in {head.length} bytes at most {most}", "count", base)
     blobs: dict[int, Blob] = {}
-    for at in range(12, 12 + 8 * count, 8):
-        slot, offset = struct.unpack_from(">II", signature, at)
-        if slot in blobs:
-            raise _wrong(f"a second blob of the type {slot:#x}", "type", base + at)
-        if offset + 8 > length:
-            raise _wrong(f"got {offset:#x}, the signature ends at {length:#x}", "offset", base + at + 4)
-        (size,) = struct.unpack_from(">I", signature, offset + 4)
-        if not 8 <= size <= length - offset:
-            raise _wrong(f"got {size}, expected 8 to {length - offset}", "length", base + offset + 4)
-        blobs[slot] = Blob(base + offset, signature[offset : offset + size])
+    for at in range(head.SIZE, head.SIZE + _BlobIndex.SIZE * head.count, _BlobIndex.SIZE):
+        entry = _BlobIndex.unpack(Cursor(signature[at:], base + at, _damaged))
+        if entry.type in blobs:
+            raise entry.error(f"a second blob of the type {entry.type:#x}", "type", base + at)
+        end = head.length
+        if entry.offset + _BlobHead.SIZE > end:
+            raise entry.error(f"got {entry.offset:#x}, the signature ends at {end:#x}", "offset", base + at)
+        size = _BlobHead.unpack(Cursor(signature[entry.offset :], base + entry.offset, _damaged)).length
+        if not _BlobHead.SIZE <= size <= end - entry.offset:
+            reason = f"got {size}, expected {_BlobHead.SIZE} to {end - entry.offset}"
+            raise _BlobHead.error(reason, "length", base + entry.offset)
+        blobs[entry.type] = Blob(base + entry.offset, signature[entry.offset : entry.offset + size])
     return blobs
 
 
 def _read_directory(blob: Blob) -> CodeDirectory:
     if len(blob.data) < CodeDirectory.SIZE:
-        raise _wrong(f"got {len(blob.data)}, expected {CodeDirectory.SIZE} at least", "length", blob.offset + 4)
-    directory = CodeDirectory.unpack(blob.data)
-    _expect(directory.magic, _CODE_DIRECTORY, "magic", blob.offset)
-    return directory
+        reason = f"got {len(blob.data)}, expected {CodeDirectory.SIZE} at least"
+        raise CodeDirectory.error(reason, "length", blob.offset)
+    return CodeDirectory.unpack(Cursor(blob.data, blob.offset, _damaged))
 
 
 def _check_directory(blob: Blob, directory: CodeDirectory, page_size: int) -> None:
     """Check what the kernel checks before it looks at any hash."""
     at = blob.offset
     if directory.hash_type not in _HASHES:
-        raise _wrong(f"got {directory.hash_type}, expected 1 to 4", "hashType", at + 37)
+        raise directory.error(f"got {directory.hash_type}, expected 1 to 4", "hash_type", at)
     size = _HASHES[directory.hash_type].size
-    _expect(directory.hash_size, size, "hashSize", at + 36)
-    if not _PAGE_SIZE_LOG_MIN <= directory.page_size <= page_size.bit_length() - 1:
-        most = page_size.bit_length() - 1
-        raise _wrong(f"got {directory.page_size}, expected {_PAGE_SIZE_LOG_MIN} to {most}", "pageSize", at + 39)
+    if directory.hash_size != size:
+        raise directory.error(f"got {directory.hash_size}, expected {size}", "hash_size", at)
+    most = page_size.bit_length() - 1
+    if not _PAGE_SIZE_LOG_MIN <= directory.page_size <= most:
+        raise directory.error(f"got {directory.page_size}, expected {_PAGE_SIZE_LOG_MIN} to {most}", "page_size", at)
     if directory.hash_offset < CodeDirectory.SIZE + directory.n_special_slots * size:
-        raise _wrong(f"{directory.n_special_slots} hashes do not fit in front", "nSpecialSlots", at + 24)
+        raise directory.error(f"{directory.n_special_slots} hashes do not fit in front", "n_special_slots", at)
     if directory.hash_offset + directory.n_code_slots * size > len(blob.data):
-        raise _wrong(f"{directory.n_code_slots} hashes end behind the code directory", "nCodeSlots", at + 28)
-    if _later_field(blob, directory, _WITH_SCATTER, ">I", 44):
-        raise _wrong("pages in another order are not supported", "scatterOffset", at + 44)
+        raise directory.error(f"{directory.n_code_slots} hashes end behind the code directory", "n_code_slots", at)
+    later = _later_fields(blob, directory)
+    if later.scatter_offset:
+        raise later.error("pages in another order are not supported", "scatter_offset", at)
     _identifier(blob, directory)
-    team_offset = _later_field(blob, directory, _WITH_TEAM, ">I", 48)
-    if team_offset and b"\0" not in blob.data[team_offset:]:
-        raise _wrong(f"got {team_offset:#x}, where no text ends", "teamOffset", at + 48)
+    if later.team_offset and b"\0" not in blob.data[later.team_offset :]:
+        raise later.error(f"got {later.team_offset:#x}, where no text ends", "team_offset", at)
 
 
-def _later_field(blob: Blob, directory: CodeDirectory, version: int, kind: str, offset: int) -> int:
-    """Return a field that came with a later version, 0 in an earlier one."""
-    if directory.version < version:
-        return 0
-    if offset + struct.calcsize(kind) > len(blob.data):
-        raise _wrong(f"got {len(blob.data)}, too few for version {directory.version:#x}", "length", blob.offset + 4)
-    value: int = struct.unpack_from(kind, blob.data, offset)[0]
-    return value
+def _later_fields(blob: Blob, directory: CodeDirectory) -> _LaterCodeDirectory:
+    """Return the code directory with the fields of later versions, 0 in those that its version lacks."""
+    end = max([CodeDirectory.SIZE, *(end for _, version, end in _LATER_FIELDS if directory.version >= version)])
+    if end > len(blob.data):
+        reason = f"got {len(blob.data)}, too few for version {directory.version:#x}"
+        raise directory.error(reason, "length", blob.offset)
+    fields = blob.data[:end].ljust(_LaterCodeDirectory.SIZE, b"\0")
+    return _LaterCodeDirectory.unpack(Cursor(fields, blob.offset, _damaged))
 
 
 def _identifier(blob: Blob, directory: CodeDirectory) -> str:
@@ -211,26 +261,28 @@ def _identifier(blob: Blob, directory: CodeDirectory) -> str:
         return ""
     end = blob.data.find(b"\0", directory.ident_offset)
     if end < 0:
-        raise _wrong(f"got {directory.ident_offset:#x}, where no text ends", "identOffset", blob.offset + 20)
+        raise directory.error(f"got {directory.ident_offset:#x}, where no text ends", "ident_offset", blob.offset)
     return blob.data[directory.ident_offset : end].decode(errors="replace")
 
 
 def _check_pages(blob: Blob, directory: CodeDirectory, data: bytes | memoryview, limit: int) -> None:
-    code_limit = _later_field(blob, directory, _WITH_CODE_LIMIT_64, ">Q", 56) or directory.code_limit
+    code_limit = _later_fields(blob, directory).code_limit_64 or directory.code_limit
     if code_limit != limit:
-        raise _wrong(f"got {code_limit:#x}, the signature begins at {limit:#x}", "codeLimit", blob.offset + 32)
+        raise directory.error(f"got {code_limit:#x}, the signature begins at {limit:#x}", "code_limit", blob.offset)
     page_size = 1 << directory.page_size
-    _expect(directory.n_code_slots, -(-limit // page_size), "nCodeSlots", blob.offset + 28)
+    pages = -(-limit // page_size)
+    if directory.n_code_slots != pages:
+        raise directory.error(f"got {directory.n_code_slots}, expected {pages}", "n_code_slots", blob.offset)
     view = memoryview(data)
     for index, start in enumerate(range(0, limit, page_size)):
         slot = directory.hash_offset + index * directory.hash_size
         if blob.data[slot : slot + directory.hash_size] != _hash(
             directory, view[start : min(start + page_size, limit)]
         ):
-            raise _wrong(
+            raise _damaged(
                 f"not the hash of the page at {start:#x}: the program was changed after it was signed",
-                f"code slot {index}",
                 blob.offset + slot,
+                f"code slot {index}",
             )
 
 
@@ -240,14 +292,14 @@ def _check_special_slots(blob: Blob, directory: CodeDirectory, blobs: dict[int, 
         at = directory.hash_offset - slot * directory.hash_size
         if slot > directory.n_special_slots:
             if part is not None:
-                raise _wrong(f"there is no hash of the blob of the type {slot}", "nSpecialSlots", blob.offset + 24)
+                raise directory.error(f"the blob of the type {slot} has no hash", "n_special_slots", blob.offset)
             continue
         stored = blob.data[at : at + directory.hash_size]
         if part is None:
             if slot in _INSIDE and any(stored):
-                raise _wrong("the hash of a blob that is missing", f"special slot {slot}", blob.offset + at)
+                raise _damaged("the hash of a blob that is missing", blob.offset + at, f"special slot {slot}")
         elif stored != _hash(directory, part.data):
-            raise _wrong("not the hash of the blob of this type", f"special slot {slot}", blob.offset + at)
+            raise _damaged("not the hash of the blob of this type", blob.offset + at, f"special slot {slot}")
 
 
 def _hash(directory: CodeDirectory, data: bytes | memoryview) -> bytes:
@@ -255,10 +307,5 @@ def _hash(directory: CodeDirectory, data: bytes | memoryview) -> bytes:
     return hashlib.new(function.name, data, usedforsecurity=False).digest()[: function.size]
 
 
-def _expect(got: int, expected: int, field: str, offset: int) -> None:
-    if got != expected:
-        raise _wrong(f"got {got:#x}, expected {expected:#x}", field, offset)
-
-
-def _wrong(message: str, field: str, offset: int) -> ImageFormatError:
-    return ImageFormatError(f"{message}, in the code signature", field=field, offset=offset)
+def _damaged(reason: str, offset: int, field: str) -> ImageFormatError:
+    return image_damaged(f"{reason}, in the code signature", offset, field)

@@ -7,11 +7,17 @@ on (symbols, fix-ups, identifiers) are kept as bytes.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
 from runtime.image.errors import ImageFormatError
+from runtime.image.mach_header import MachHeader
+from runtime.image.record import ImageRecord, cursor_at
+from zipalign.record import U32, U64, Code
+
+if TYPE_CHECKING:
+    from zipalign.cursor import Cursor
 
 __all__ = [
     "LINKEDIT",
@@ -30,7 +36,9 @@ __all__ = [
 ]
 
 LINKEDIT: Final = b"__LINKEDIT"
-_HEAD: Final = struct.Struct("<II")  # cmd and cmdsize, with which every command begins
+_HEAD: Final = struct.Struct("<II")  # cmd and cmdsize, the first fields of every command
+_CMDSIZE_OFFSET: Final = 4
+_Name = Annotated[bytes, Code("16s")]
 
 
 class Cmd(IntEnum):
@@ -58,90 +66,93 @@ class Protection(IntFlag):
 
 
 @dataclass(frozen=True, slots=True)
-class LoadCommand:
-    """A load command: the fields of its kind, if it is one of those below, and the bytes that follow them."""
+class LoadCommand(ImageRecord):
+    """A load command: the fields of its kind behind cmd and cmdsize, if it is one of those below, and the rest."""
 
-    STRUCT: ClassVar = struct.Struct("")
+    NAME: ClassVar = "load command"
 
     cmd: int
     tail: bytes
 
+    @classmethod
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return name
+
+    @classmethod
+    def error(cls, message: str, name: str, at: int) -> ImageFormatError:
+        """Return the error of the field NAME of the command at offset AT of the file."""
+        return ImageFormatError(message, field=cls.field_name(name), offset=at + _HEAD.size + cls.OFFSETS[name])
+
     @property
     def size(self) -> int:
         """The command's size in bytes, its cmdsize."""
-        return _HEAD.size + self.STRUCT.size + len(self.tail)
+        return _HEAD.size + self.SIZE + len(self.tail)
 
     def pack(self) -> bytes:
         """Return the bytes of this command."""
-        values = [getattr(self, field.name) for field in fields(self)[2:]]
-        return _HEAD.pack(self.cmd, self.size) + self.STRUCT.pack(*values) + self.tail
+        return _HEAD.pack(self.cmd, self.size) + ImageRecord.pack(self) + self.tail
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview, at: int, cmdsize: int) -> Self:
-        """Read the command at offset AT of DATA, which the caller has found to be CMDSIZE bytes long.
+    def unpack(cls, cursor: Cursor) -> Self:
+        """Read the command that takes all bytes of CURSOR.
 
         Raises:
-            ImageFormatError: its kind has another size, or what it says of itself does not fit into it.
+            ImageFormatError: the command is too small for its kind, or contradicts itself.
         """
-        (cmd,) = struct.unpack_from("<I", data, at)
-        tail_offset = _HEAD.size + cls.STRUCT.size
-        if cmdsize < tail_offset:
-            raise ImageFormatError(f"got {cmdsize}, expected {tail_offset} at least", field="cmdsize", offset=at + 4)
-        values = cls.STRUCT.unpack_from(data, at + _HEAD.size)
-        command = cls(cmd, bytes(data[at + tail_offset : at + cmdsize]), *values)
+        at = cursor.offset
+        cmd, cmdsize = cursor.unpack(_HEAD, "cmd")
+        if cursor.remaining < cls.SIZE:
+            reason = f"got {cmdsize}, expected {_HEAD.size + cls.SIZE} at least"
+            raise ImageFormatError(reason, field="cmdsize", offset=at + _CMDSIZE_OFFSET)
+        values = list(cls._take_values(cursor))
+        command = cls(cmd, cursor.take(cursor.remaining, cls.NAME), *values)
         command._check_tail(at)
         return command
 
     def _check_tail(self, at: int) -> None:
-        """Raise ImageFormatError when the command, at offset AT of the file, does not hold what it says."""
+        """Raise ImageFormatError when the fields of the command, at offset AT of the file, contradict its size."""
 
 
 @dataclass(frozen=True, slots=True)
-class Section64:
+class Section64(ImageRecord):
     """One section_64, as they follow their segment's command."""
 
-    STRUCT: ClassVar = struct.Struct("<16s16sQQIIIIIIII")
-    SIZE: ClassVar = 80
+    NAME: ClassVar = "section_64"
     ZEROFILL: ClassVar = frozenset({0x1, 0xC, 0x12})  # the types without bytes in the file
 
-    sectname: bytes
-    segname: bytes
-    addr: int
-    size: int
-    offset: int
-    align: int
-    reloff: int
-    nreloc: int
-    flags: int
-    reserved1: int
-    reserved2: int
-    reserved3: int
+    sectname: _Name
+    segname: _Name
+    addr: U64
+    size: U64
+    offset: U32
+    align: U32
+    reloff: U32
+    nreloc: U32
+    flags: U32
+    reserved1: U32
+    reserved2: U32
+    reserved3: U32
 
     @property
     def is_in_file(self) -> bool:
         """Say whether the section has bytes in the file."""
         return bool(self.size) and self.flags & 0xFF not in self.ZEROFILL
 
-    def pack(self) -> bytes:
-        """Return the 80 bytes of this section."""
-        return self.STRUCT.pack(*(getattr(self, name) for name in self.__slots__))
-
 
 @dataclass(frozen=True, slots=True)
 class Segment64(LoadCommand):
     """LC_SEGMENT_64: bytes of the file that are mapped."""
 
-    STRUCT: ClassVar = struct.Struct("<16sQQQQIIII")
-
-    segname: bytes
-    vmaddr: int
-    vmsize: int
-    fileoff: int
-    filesize: int
-    maxprot: int
-    initprot: int
-    nsects: int
-    flags: int
+    segname: _Name
+    vmaddr: U64
+    vmsize: U64
+    fileoff: U64
+    filesize: U64
+    maxprot: U32
+    initprot: U32
+    nsects: U32
+    flags: U32
 
     @property
     def name(self) -> bytes:
@@ -151,7 +162,7 @@ class Segment64(LoadCommand):
     @property
     def sections(self) -> tuple[Section64, ...]:
         """The segment's sections."""
-        return tuple(Section64(*section) for section in Section64.STRUCT.iter_unpack(self.tail))
+        return tuple(Section64.unpack(cursor_at(self.tail, at)) for at in range(0, len(self.tail), Section64.SIZE))
 
     @property
     def file_end(self) -> int:
@@ -176,27 +187,27 @@ class Segment64(LoadCommand):
     def _check_tail(self, at: int) -> None:
         if len(self.tail) != self.nsects * Section64.SIZE:
             room = f"the command has room for {len(self.tail) / Section64.SIZE:g}"
-            raise ImageFormatError(f"got {self.nsects}, {room}", field="nsects", offset=at + 64)
+            raise self.error(f"got {self.nsects}, {room}", "nsects", at)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint(LoadCommand):
     """LC_MAIN: where dyld starts the program, counted from its header."""
 
-    STRUCT: ClassVar = struct.Struct("<QQ")
-
-    entryoff: int
-    stacksize: int
+    entryoff: U64
+    stacksize: U64
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadState(LoadCommand):
     """LC_UNIXTHREAD: the registers that the kernel starts a program with that has no dyld; the tail is their values."""
 
-    STRUCT: ClassVar = struct.Struct("<II")
+    flavor: U32
+    count: U32  # of 32-bit words
 
-    flavor: int
-    count: int  # of 32-bit words
+    def register_offset(self, index: int) -> int:
+        """Return the offset of the 64-bit register INDEX in the command."""
+        return _HEAD.size + self.SIZE + 8 * index
 
     def register(self, index: int) -> int:
         """Return the 64-bit register INDEX, in the order of the flavor; the caller has found it to be there."""
@@ -204,39 +215,33 @@ class ThreadState(LoadCommand):
 
     def _check_tail(self, at: int) -> None:
         if self.count * 4 != len(self.tail):
-            raise ImageFormatError(f"got {self.count}, expected {len(self.tail) // 4}", field="count", offset=at + 12)
+            raise self.error(f"got {self.count}, expected {len(self.tail) // 4}", "count", at)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildVersion(LoadCommand):
     """LC_BUILD_VERSION: the system that it was built for, and the oldest version that can run it."""
 
-    STRUCT: ClassVar = struct.Struct("<IIII")
-
-    platform: int
-    minos: int  # X.Y.Z as 16, 8 and 8 bits
-    sdk: int
-    ntools: int
+    platform: U32
+    minos: U32  # X.Y.Z as 16, 8 and 8 bits
+    sdk: U32
+    ntools: U32
 
 
 @dataclass(frozen=True, slots=True)
 class VersionMin(LoadCommand):
     """LC_VERSION_MIN_…: the same as linkers wrote it before 2018; the command itself names the system."""
 
-    STRUCT: ClassVar = struct.Struct("<II")
-
-    version: int
-    sdk: int
+    version: U32
+    sdk: U32
 
 
 @dataclass(frozen=True, slots=True)
 class LinkeditData(LoadCommand):
     """LC_CODE_SIGNATURE: bytes of __LINKEDIT, here the signature's."""
 
-    STRUCT: ClassVar = struct.Struct("<II")
-
-    dataoff: int
-    datasize: int
+    dataoff: U32
+    datasize: U32
 
     @property
     def file_end(self) -> int:
@@ -248,21 +253,25 @@ class LinkeditData(LoadCommand):
 class NameReference(LoadCommand):
     """LC_LOAD_DYLINKER and LC_LOAD_DYLIB: a file that the program needs, by its path."""
 
-    STRUCT: ClassVar = struct.Struct("<I")
+    name_offset: U32  # from the command's start
 
-    name_offset: int  # from the command's start
+    @classmethod
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return "name" if name == "name_offset" else name
 
     @property
     def name(self) -> str:
         """The file's path."""
-        start = self.name_offset - _HEAD.size - self.STRUCT.size
+        start = self.name_offset - _HEAD.size - self.SIZE
         return self.tail[start : self.tail.index(b"\0", start)].decode(errors="replace")
 
     def _check_tail(self, at: int) -> None:
-        start = self.name_offset - _HEAD.size - self.STRUCT.size
+        start = self.name_offset - _HEAD.size - self.SIZE
         if start < 0 or b"\0" not in self.tail[start:]:
-            problem = f"got {self.name_offset}, where no name begins that ends inside of the command"
-            raise ImageFormatError(problem, field="name", offset=at + 8)
+            raise self.error(
+                f"got {self.name_offset}, where no name begins that ends in the command", "name_offset", at
+            )
 
 
 _KINDS: Final[dict[int, type[LoadCommand]]] = {
@@ -287,14 +296,13 @@ def read_command(data: bytes | memoryview, at: int, end: int) -> LoadCommand:
         ImageFormatError: it is cut off, or has a size that its kind cannot have.
     """
     if at + _HEAD.size > end:
-        raise ImageFormatError(
-            f"there is to be a command at {at:#x}, but sizeofcmds ends at {end:#x}", field="ncmds", offset=16
-        )
-    cmd, cmdsize = _HEAD.unpack_from(data, at)
+        raise MachHeader.error(f"a command should be at {at:#x}, but sizeofcmds ends at {end:#x}", "ncmds", 0)
+    cursor = cursor_at(memoryview(data)[:end], at)
+    cmd, cmdsize = cursor.unpack(_HEAD, "cmd")
     if cmdsize < _HEAD.size or cmdsize % 8:
-        raise ImageFormatError(f"got {cmdsize}, expected a multiple of 8, not 0", field="cmdsize", offset=at + 4)
+        reason = f"got {cmdsize}, expected a multiple of 8, not 0"
+        raise ImageFormatError(reason, field="cmdsize", offset=at + _CMDSIZE_OFFSET)
     if at + cmdsize > end:
-        raise ImageFormatError(
-            f"the command ends at {at + cmdsize:#x}, sizeofcmds at {end:#x}", field="cmdsize", offset=at + 4
-        )
-    return _KINDS.get(cmd, LoadCommand).unpack(data, at, cmdsize)
+        reason = f"the command ends at {at + cmdsize:#x}, sizeofcmds at {end:#x}"
+        raise ImageFormatError(reason, field="cmdsize", offset=at + _CMDSIZE_OFFSET)
+    return _KINDS.get(cmd, LoadCommand).unpack(cursor_at(memoryview(data)[: at + cmdsize], at))

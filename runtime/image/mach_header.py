@@ -5,14 +5,15 @@ Specification: Apple's <mach-o/loader.h> and <mach-o/fat.h>; names are theirs.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import ClassVar, Final, NamedTuple, Self
+from typing import Annotated, ClassVar, Final, NamedTuple
 
-from runtime.image.errors import ImageFormatError, NotAnImageError
+from runtime.image.errors import NotAnImageError
+from runtime.image.record import ImageRecord, cursor_at
+from zipalign.record import U32, Code
 
-__all__ = ["MACHINES", "CpuType", "HeaderFlag", "MachHeader", "Machine", "is_macho"]
+__all__ = ["MACHINES", "CpuType", "HeaderFlag", "MachHeader", "Machine", "is_macho", "read_mach_header"]
 
 _MAGIC: Final = b"\xcf\xfa\xed\xfe"
 _OTHER_MAGICS: Final = {
@@ -22,7 +23,6 @@ _OTHER_MAGICS: Final = {
 }
 _FAT_MAGICS: Final = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 _FAT_PROGRAMS_MAX: Final = 44  # Java's classes begin with the same bytes; there, the next number is 45 or more
-_EXECUTE: Final = 2  # MH_EXECUTE
 
 
 class CpuType(IntEnum):
@@ -56,42 +56,38 @@ MACHINES: Final[dict[int, Machine]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class MachHeader:
+class MachHeader(ImageRecord):
     """The mach_header_64."""
 
-    STRUCT: ClassVar = struct.Struct("<4sIIIIIII")
-    SIZE: ClassVar = 32
+    NAME: ClassVar = "magic"
 
-    cputype: int
-    cpusubtype: int
-    ncmds: int
-    sizeofcmds: int
-    flags: int
-    reserved: int
-
-    def pack(self) -> bytes:
-        """Return the 32 bytes of this header."""
-        return self.STRUCT.pack(
-            _MAGIC, self.cputype, self.cpusubtype, _EXECUTE, self.ncmds, self.sizeofcmds, self.flags, self.reserved
-        )
+    MAGIC: ClassVar[Annotated[bytes, Code("4s")]] = _MAGIC
+    cputype: U32
+    cpusubtype: U32
+    FILETYPE: ClassVar[U32] = 2  # MH_EXECUTE
+    ncmds: U32
+    sizeofcmds: U32
+    flags: U32
+    reserved: U32
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview) -> Self:
-        """Read the header at the start of DATA.
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return name.lower()
 
-        Raises:
-            NotAnImageError: DATA does not begin with any Mach-O magic.
-            ImageFormatError: it is of a variety that is not read.
-        """
-        _check_magic(data)
-        if len(data) < cls.SIZE:
-            raise _wrong(f"the header is cut off (got {len(data)} bytes, expected {cls.SIZE})", "magic", 0)
-        _, cputype, cpusubtype, filetype, ncmds, sizeofcmds, flags, reserved = cls.STRUCT.unpack_from(data)
-        if cputype not in MACHINES:
-            raise _wrong(f"got {cputype:#x}, expected that of x86_64 or arm64", "cputype", 4)
-        if filetype != _EXECUTE:
-            raise _wrong(f"got {filetype}, expected {_EXECUTE}, a program", "filetype", 12)
-        return cls(cputype, cpusubtype, ncmds, sizeofcmds, flags, reserved)
+
+def read_mach_header(data: bytes | memoryview) -> MachHeader:
+    """Read the header at the start of DATA.
+
+    Raises:
+        NotAnImageError: DATA does not begin with any Mach-O magic.
+        ImageFormatError: it is of a variety that is not read.
+    """
+    _check_magic(data)
+    header = MachHeader.unpack(cursor_at(data, 0))
+    if header.cputype not in MACHINES:
+        raise header.error(f"got {header.cputype:#x}, expected that of x86_64 or arm64", "cputype", 0)
+    return header
 
 
 def is_macho(data: bytes | memoryview) -> bool:
@@ -107,12 +103,8 @@ def _check_magic(data: bytes | memoryview) -> None:
     if not is_macho(data):
         raise NotAnImageError(f"not a Mach-O file: it begins with {magic!r}")
     if magic in _FAT_MAGICS:
-        raise _wrong(
-            "a fat file of several programs (take one out of it with: lipo FILE -thin arm64 -output NAME)", "magic", 0
+        raise MachHeader.error(
+            "a fat file of several programs (take one out of it with: lipo FILE -thin arm64 -output NAME)", "MAGIC", 0
         )
     if magic != _MAGIC:
-        raise _wrong(f"{_OTHER_MAGICS[magic]}, expected a 64-bit little-endian one", "magic", 0)
-
-
-def _wrong(message: str, field: str, offset: int) -> ImageFormatError:
-    return ImageFormatError(message, field=field, offset=offset)
+        raise MachHeader.error(f"{_OTHER_MAGICS[magic]}, expected a 64-bit little-endian one", "MAGIC", 0)

@@ -26,7 +26,7 @@ from runtime.image.load_commands import (
     VersionMin,
     read_command,
 )
-from runtime.image.mach_header import MACHINES, MachHeader
+from runtime.image.mach_header import MACHINES, MachHeader, read_mach_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,7 +136,7 @@ def read_macho(data: bytes | memoryview) -> Macho:
         NotAnImageError: DATA is no Mach-O file.
         ImageFormatError: it is damaged, or of a variety that macOS does not start or we do not read.
     """
-    header = MachHeader.unpack(data)
+    header = read_mach_header(data)
     macho = Macho(header, tuple(_read_commands(data, header)))
     _check_segments(macho, len(data))
     _check_apart(macho)
@@ -146,36 +146,38 @@ def read_macho(data: bytes | memoryview) -> Macho:
     versions = [*macho.placed(BuildVersion), *macho.placed(VersionMin)]
     for name, found in (("LC_BUILD_VERSION", versions), ("LC_CODE_SIGNATURE", list(macho.placed(LinkeditData)))):
         if len(found) > 1:
-            raise _wrong("there are several, expected one at most", name, max(at for at, _ in found))
+            raise ImageFormatError(
+                "there are several, expected one at most", field=name, offset=max(at for at, _ in found)
+            )
     return macho
 
 
 def _read_commands(data: bytes | memoryview, header: MachHeader) -> Iterator[LoadCommand]:
     at, end = MachHeader.SIZE, MachHeader.SIZE + header.sizeofcmds
     if end > len(data):
-        raise _wrong(f"the load commands end at {end:#x}, the file at {len(data):#x}", "sizeofcmds", 20)
+        raise header.error(f"the load commands end at {end:#x}, the file at {len(data):#x}", "sizeofcmds", 0)
     if header.sizeofcmds > _COMMANDS_SIZE_MAX:
-        raise _wrong(f"got {header.sizeofcmds}, at most {_COMMANDS_SIZE_MAX} is sound", "sizeofcmds", 20)
+        raise header.error(f"got {header.sizeofcmds}, at most {_COMMANDS_SIZE_MAX} is sound", "sizeofcmds", 0)
     for _ in range(header.ncmds):
         command = read_command(data, at, end)
         yield command
         at += command.size
     if at != end:
-        raise _wrong(f"{header.ncmds} load commands end at {at:#x}, expected {end:#x}", "sizeofcmds", 20)
+        raise header.error(f"{header.ncmds} load commands end at {at:#x}, expected {end:#x}", "sizeofcmds", 0)
 
 
 def _check_segments(macho: Macho, file_size: int) -> None:
     for at, segment in macho.placed(Segment64):
         if segment.file_end > file_size:
-            raise _wrong(f"the segment ends at {segment.file_end:#x}, the file at {file_size:#x}", "fileoff", at + 40)
+            raise segment.error(f"the segment ends at {segment.file_end:#x}, the file at {file_size:#x}", "fileoff", at)
         if segment.filesize > segment.vmsize:
-            raise _wrong(f"got {segment.filesize:#x}, more than vmsize {segment.vmsize:#x}", "filesize", at + 48)
+            raise segment.error(f"got {segment.filesize:#x}, more than vmsize {segment.vmsize:#x}", "filesize", at)
         if segment.memory_end > _ADDRESS_END:
-            raise _wrong(f"the segment wraps around at {segment.vmaddr:#x}", "vmaddr", at + 24)
+            raise segment.error(f"the segment wraps around at {segment.vmaddr:#x}", "vmaddr", at)
         if segment.vmaddr % macho.page_size:
-            raise _wrong(f"got {segment.vmaddr:#x}, no multiple of {macho.page_size}", "vmaddr", at + 24)
+            raise segment.error(f"got {segment.vmaddr:#x}, no multiple of {macho.page_size}", "vmaddr", at)
         if segment.fileoff % macho.page_size:
-            raise _wrong(f"got {segment.fileoff:#x}, no multiple of {macho.page_size}", "fileoff", at + 40)
+            raise segment.error(f"got {segment.fileoff:#x}, no multiple of {macho.page_size}", "fileoff", at)
 
 
 def _check_apart(macho: Macho) -> None:
@@ -185,25 +187,31 @@ def _check_apart(macho: Macho) -> None:
         (one.vmaddr, -(-one.memory_end // macho.page_size) * macho.page_size, at) for at, one in placed if one.vmsize
     )
     in_file = sorted((one.fileoff, one.file_end, at) for at, one in placed if one.filesize)
-    for ranges, field, offset in ((in_memory, "vmaddr", 24), (in_file, "fileoff", 40)):
+    for ranges, field in ((in_memory, "vmaddr"), (in_file, "fileoff")):
         for before, after in pairwise(ranges):
             if after[0] < before[1]:
-                raise _wrong(f"two segments share what is at {after[0]:#x}", field, after[2] + offset)
+                raise Segment64.error(f"two segments overlap at {after[0]:#x}", field, after[2])
 
 
 def _check_header_segment(macho: Macho) -> None:
     least = MACHINES[macho.header.cputype].page_zero_size
     if not any(segment.is_page_zero and segment.vmsize >= least for segment in macho.segments):
-        raise _wrong(f"no segment keeps the first {least:#x} bytes of memory from use", "__PAGEZERO", MachHeader.SIZE)
+        raise ImageFormatError(
+            f"no segment keeps the first {least:#x} bytes of memory from use",
+            field="__PAGEZERO",
+            offset=MachHeader.SIZE,
+        )
     heads = [(at, segment) for at, segment in macho.placed(Segment64) if segment.filesize and not segment.fileoff]
     if not heads:
-        raise _wrong("no segment begins with the file", "fileoff", MachHeader.SIZE)
+        raise ImageFormatError("no segment begins with the file", field="fileoff", offset=MachHeader.SIZE)
     at, head = heads[0]
     if not head.is_executable:
-        raise _wrong("the segment that begins with the file is not executable", "initprot", at + 60)
+        raise head.error("the segment that begins with the file is not executable", "initprot", at)
     room = min([head.file_end, *(section.offset for section in head.sections if section.is_in_file)])
     if macho.commands_end > room:
-        raise _wrong(f"the load commands end at {macho.commands_end:#x}, they have room to {room:#x}", "sizeofcmds", 20)
+        raise macho.header.error(
+            f"the load commands end at {macho.commands_end:#x}, they have room to {room:#x}", "sizeofcmds", 0
+        )
 
 
 def _check_entry(macho: Macho) -> None:
@@ -212,22 +220,24 @@ def _check_entry(macho: Macho) -> None:
         what = (
             "there is both it and LC_UNIXTHREAD, or one twice" if entries else "there is neither it nor LC_UNIXTHREAD"
         )
-        raise _wrong(what, "LC_MAIN", max([MachHeader.SIZE, *(at for at, _ in entries)]))
+        raise ImageFormatError(what, field="LC_MAIN", offset=max([MachHeader.SIZE, *(at for at, _ in entries)]))
     at, entry = entries[0]
     code = [segment for segment in macho.segments if segment.is_executable]
     if isinstance(entry, EntryPoint):
         if not any(segment.fileoff <= entry.entryoff < segment.file_end for segment in code):
-            raise _wrong(f"{entry.entryoff:#x} is in no executable segment", "entryoff", at + 8)
+            raise entry.error(f"{entry.entryoff:#x} is in no executable segment", "entryoff", at)
     elif isinstance(entry, ThreadState):
         machine = MACHINES[macho.header.cputype]
         if entry.flavor != machine.flavor:
-            raise _wrong(f"got {entry.flavor}, expected {machine.flavor}", "flavor", at + 8)
+            raise entry.error(f"got {entry.flavor}, expected {machine.flavor}", "flavor", at)
         if entry.count < 2 * (machine.counter_index + 1):
-            raise _wrong(f"got {entry.count}, too few for the program counter", "count", at + 12)
+            raise entry.error(f"got {entry.count}, too few for the program counter", "count", at)
         counter = entry.register(machine.counter_index)
         if not any(segment.vmaddr <= counter < segment.memory_end for segment in code):
-            raise _wrong(
-                f"{counter:#x} is in no executable segment", machine.counter, at + 16 + 8 * machine.counter_index
+            raise ImageFormatError(
+                f"{counter:#x} is in no executable segment",
+                field=machine.counter,
+                offset=at + entry.register_offset(machine.counter_index),
             )
 
 
@@ -236,17 +246,11 @@ def _check_linkedit(macho: Macho) -> None:
     linkedits = [(at, segment) for at, segment in macho.placed(Segment64) if segment.name == LINKEDIT]
     for at, linkedit in linkedits:
         if any(one.fileoff > linkedit.fileoff or one.vmaddr > linkedit.vmaddr for one in macho.segments):
-            raise _wrong("__LINKEDIT is not the last segment", "segname", at + 8)
+            raise linkedit.error("__LINKEDIT is not the last segment", "segname", at)
     for at, signature in macho.placed(LinkeditData):
         if not any(one.fileoff <= signature.dataoff and signature.file_end <= one.file_end for _, one in linkedits):
-            raise _wrong(f"{signature.dataoff:#x}-{signature.file_end:#x} is not in __LINKEDIT", "dataoff", at + 8)
+            raise signature.error(f"{signature.dataoff:#x}-{signature.file_end:#x} is not in __LINKEDIT", "dataoff", at)
         if signature.file_end != macho.file_end:
-            raise _wrong(
-                f"the signature ends at {signature.file_end:#x}, the program at {macho.file_end:#x}",
-                "datasize",
-                at + 12,
+            raise signature.error(
+                f"the signature ends at {signature.file_end:#x}, the program at {macho.file_end:#x}", "datasize", at
             )
-
-
-def _wrong(message: str, field: str, offset: int) -> ImageFormatError:
-    return ImageFormatError(message, field=field, offset=offset)

@@ -9,12 +9,14 @@ Specification: System V gABI, "Note Section"; the owners and types are those of 
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from runtime.image.elf import OsAbi, ProgramHeader, SegmentType
 from runtime.image.errors import ImageFormatError, NotAnImageError
+from runtime.image.record import ImageRecord, image_damaged
+from zipalign.cursor import Cursor
+from zipalign.record import U32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Brand", "Note", "read_brand", "read_notes"]
 
-_NOTE: Final = struct.Struct("<III")  # n_namesz, n_descsz, n_type
 _SYSTEM_NOTE: Final = 1  # the type that says which system it is, of each owner
 _OWNERS: Final = {b"FreeBSD\0", b"NetBSD\0", b"OpenBSD\0", b"DragonFly\0"}
 _INTERPRETERS: Final = {
@@ -36,6 +37,20 @@ _INTERPRETERS: Final = {
 _PATH_SIZE_MAX: Final = 1024  # PATH_MAX of these systems
 _NOTES_SIZE_MAX: Final = 1 << 20  # a thousand times what a program has
 _LINUX: Final = "Linux"
+
+
+@dataclass(frozen=True, slots=True)
+class _NoteHeader(ImageRecord):
+    NAME: ClassVar = "n_namesz"
+
+    namesz: U32
+    descsz: U32
+    type: U32
+
+    @classmethod
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return f"n_{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +114,20 @@ def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
     # The gABI wants 8 in all 64-bit files; nobody else does, but for the segments that say so.
     alignment = 8 if segment.align == 8 else 4
     start = 0
-    while any(content[start : start + _NOTE.size]):  # zeros fill segments up
-        if start + _NOTE.size > len(content):
-            raise ImageFormatError("the last note is cut off", field="n_namesz", offset=segment.offset + start)
-        name_size, description_size, kind = _NOTE.unpack_from(content, start)
-        name_end = start + _NOTE.size + name_size
+    while any(content[start : start + _NoteHeader.SIZE]):  # zeros fill segments up
+        at = segment.offset + start
+        header = _NoteHeader.unpack(Cursor(content[start:], at, image_damaged))
+        name_start = start + _NoteHeader.SIZE
+        name_end = name_start + header.namesz
         description = _aligned(name_end, alignment)
-        end = description + description_size
+        end = description + header.descsz
         if end > len(content):
-            raise ImageFormatError(
+            raise _NoteHeader.error(
                 f"the note ends at {segment.offset + end:#x}, its segment at {segment.file_end:#x}",
-                field="n_descsz" if name_end <= len(content) else "n_namesz",
-                offset=segment.offset + start,
+                "descsz" if name_end <= len(content) else "namesz",
+                at,
             )
-        yield Note(content[start + _NOTE.size : name_end], kind, content[description:end])
+        yield Note(content[name_start:name_end], header.type, content[description:end])
         start = _aligned(end, alignment)
 
 
@@ -147,11 +162,9 @@ def _segments(elf: Elf, kind: SegmentType) -> Iterator[tuple[int, ProgramHeader]
 
 def _content(data: bytes | memoryview, segment: ProgramHeader, at: int, most: int) -> bytes:
     if segment.file_end > len(data):
-        raise ImageFormatError(
-            f"the segment ends at {segment.file_end:#x}, the file at {len(data):#x}", field="p_offset", offset=at + 8
-        )
+        raise segment.error(f"the segment ends at {segment.file_end:#x}, the file at {len(data):#x}", "offset", at)
     if segment.filesz > most:
-        raise ImageFormatError(f"got {segment.filesz:#x}, at most {most:#x} is sound", field="p_filesz", offset=at + 32)
+        raise segment.error(f"got {segment.filesz:#x}, expected at most {most:#x}", "filesz", at)
     return bytes(data[segment.offset : segment.file_end])
 
 

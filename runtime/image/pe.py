@@ -10,9 +10,14 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from itertools import pairwise
-from typing import ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
-from runtime.image.errors import ImageFormatError, NotAnImageError
+from runtime.image.errors import NotAnImageError
+from runtime.image.record import ImageRecord, cursor_at
+from zipalign.record import U8, U16, U32, U64, Code
+
+if TYPE_CHECKING:
+    from zipalign.cursor import Cursor
 
 __all__ = [
     "DOS_MAGIC",
@@ -29,10 +34,7 @@ __all__ = [
 ]
 
 DOS_MAGIC: Final = b"MZ"
-LFANEW_OFFSET: Final = 0x3C  # of e_lfanew in the DOS header, whose other fields nobody reads any more
-_DOS_SIZE: Final = 64
-_SIGNATURE: Final = b"PE\0\0"
-_PE32_PLUS: Final = 0x20B
+_DIRECTORY: Final = struct.Struct("<II")
 _DIRECTORIES_MAX: Final = 16
 _SECTIONS_MAX: Final = 96
 
@@ -64,88 +66,104 @@ class SectionFlag(IntFlag):
     MEM_WRITE = 0x80000000
 
 
+class _PeRecord(ImageRecord):
+    """A record whose fields have names in camel case."""
+
+    __slots__ = ()
+
+    @classmethod
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return "".join(part.capitalize() for part in name.split("_"))
+
+
 @dataclass(frozen=True, slots=True)
-class CoffHeader:
+class _DosHeader(ImageRecord):
+    """The DOS header: only its first and last field have a meaning today."""
+
+    NAME: ClassVar = "e_magic"
+
+    MAGIC: ClassVar[Annotated[bytes, Code("2s58x")]] = DOS_MAGIC
+    lfanew: U32
+
+    @classmethod
+    def field_name(cls, name: str) -> str:
+        """Return the name of a field in the specification."""
+        return f"e_{name.lower()}"
+
+
+LFANEW_OFFSET: Final = _DosHeader.OFFSETS["lfanew"]
+
+
+@dataclass(frozen=True, slots=True)
+class CoffHeader(_PeRecord):
     """The signature and the COFF file header behind it."""
 
-    STRUCT: ClassVar = struct.Struct("<4sHHIIIHH")
-    SIZE: ClassVar = 24
+    NAME: ClassVar = "e_lfanew"
 
-    machine: int
-    number_of_sections: int
-    time_date_stamp: int
-    pointer_to_symbol_table: int
-    number_of_symbols: int
-    size_of_optional_header: int
-    characteristics: int
-
-    def pack(self) -> bytes:
-        """Return the 24 bytes of signature and header."""
-        return self.STRUCT.pack(
-            _SIGNATURE, self.machine, self.number_of_sections, self.time_date_stamp, self.pointer_to_symbol_table,
-            self.number_of_symbols, self.size_of_optional_header, self.characteristics,
-        )  # fmt: skip  # the fields in their order
+    SIGNATURE: ClassVar[Annotated[bytes, Code("4s")]] = b"PE\0\0"
+    machine: U16
+    number_of_sections: U16
+    time_date_stamp: U32
+    pointer_to_symbol_table: U32
+    number_of_symbols: U32
+    size_of_optional_header: U16
+    characteristics: U16
 
 
 @dataclass(frozen=True, slots=True)
-class OptionalHeader:
+class OptionalHeader(_PeRecord):
     """The optional header of PE32+, without its data directories."""
 
-    STRUCT: ClassVar = struct.Struct("<HBBIIIIIQIIHHHHHHIIIIHHQQQQII")
-    SIZE: ClassVar = 112
+    NAME: ClassVar = "Magic"
 
-    magic: int
-    major_linker_version: int
-    minor_linker_version: int
-    size_of_code: int
-    size_of_initialized_data: int
-    size_of_uninitialized_data: int
-    address_of_entry_point: int
-    base_of_code: int
-    image_base: int
-    section_alignment: int
-    file_alignment: int
-    major_operating_system_version: int
-    minor_operating_system_version: int
-    major_image_version: int
-    minor_image_version: int
-    major_subsystem_version: int
-    minor_subsystem_version: int
-    win32_version_value: int
-    size_of_image: int
-    size_of_headers: int
-    check_sum: int
-    subsystem: int
-    dll_characteristics: int
-    size_of_stack_reserve: int
-    size_of_stack_commit: int
-    size_of_heap_reserve: int
-    size_of_heap_commit: int
-    loader_flags: int
-    number_of_rva_and_sizes: int
-
-    def pack(self) -> bytes:
-        """Return the 112 bytes of this header."""
-        return self.STRUCT.pack(*(getattr(self, name) for name in self.__slots__))
+    MAGIC: ClassVar[U16] = 0x20B  # PE32+
+    major_linker_version: U8
+    minor_linker_version: U8
+    size_of_code: U32
+    size_of_initialized_data: U32
+    size_of_uninitialized_data: U32
+    address_of_entry_point: U32
+    base_of_code: U32
+    image_base: U64
+    section_alignment: U32
+    file_alignment: U32
+    major_operating_system_version: U16
+    minor_operating_system_version: U16
+    major_image_version: U16
+    minor_image_version: U16
+    major_subsystem_version: U16
+    minor_subsystem_version: U16
+    win32_version_value: U32
+    size_of_image: U32
+    size_of_headers: U32
+    check_sum: U32
+    subsystem: U16
+    dll_characteristics: U16
+    size_of_stack_reserve: U64
+    size_of_stack_commit: U64
+    size_of_heap_reserve: U64
+    size_of_heap_commit: U64
+    loader_flags: U32
+    number_of_rva_and_sizes: U32
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Section(_PeRecord):
     """One entry of the section table."""
 
-    STRUCT: ClassVar = struct.Struct("<8sIIIIIIHHI")
-    SIZE: ClassVar = 40
+    NAME: ClassVar = "NumberOfSections"
 
-    name: bytes
-    virtual_size: int
-    virtual_address: int
-    size_of_raw_data: int
-    pointer_to_raw_data: int
-    pointer_to_relocations: int
-    pointer_to_linenumbers: int
-    number_of_relocations: int
-    number_of_linenumbers: int
-    characteristics: int
+    name: Annotated[bytes, Code("8s")]
+    virtual_size: U32
+    virtual_address: U32
+    size_of_raw_data: U32
+    pointer_to_raw_data: U32
+    pointer_to_relocations: U32
+    pointer_to_linenumbers: U32
+    number_of_relocations: U16
+    number_of_linenumbers: U16
+    characteristics: U32
 
     @property
     def raw_end(self) -> int:
@@ -156,10 +174,6 @@ class Section:
     def virtual_end(self) -> int:
         """Where the section ends in memory, counted from the image's base."""
         return self.virtual_address + max(self.virtual_size, 1)
-
-    def pack(self) -> bytes:
-        """Return the 40 bytes of this entry."""
-        return self.STRUCT.pack(*(getattr(self, name) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,34 +204,34 @@ class Pe:
 
     def pack(self) -> bytes:
         """Return the headers, from the signature to the end of the section table."""
-        directories = b"".join(struct.pack("<II", address, size) for address, size in self.directories)
+        directories = b"".join(_DIRECTORY.pack(address, size) for address, size in self.directories)
         sections = b"".join(section.pack() for section in self.sections)
         return self.coff.pack() + self.optional.pack() + directories + sections
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview, at: int) -> Self:
-        """Read the headers whose signature is at offset AT of DATA.
+    def unpack(cls, cursor: Cursor) -> Self:
+        """Read the headers from the signature on.
 
         Raises:
             ImageFormatError: they are cut off, or not those of PE32+.
         """
-        signature, *fields = CoffHeader.STRUCT.unpack(_take(data, at, CoffHeader.SIZE, "e_lfanew"))
-        _expect(signature, _SIGNATURE, "Signature", at)
-        coff = CoffHeader(*fields)
-        at += CoffHeader.SIZE
-        optional = OptionalHeader(*OptionalHeader.STRUCT.unpack(_take(data, at, OptionalHeader.SIZE, "Magic")))
-        _expect(optional.magic, _PE32_PLUS, "Magic", at)
+        coff_offset = cursor.offset
+        coff = CoffHeader.unpack(cursor)
+        optional_offset = cursor.offset
+        optional = OptionalHeader.unpack(cursor)
         count = optional.number_of_rva_and_sizes
         if count > _DIRECTORIES_MAX:
-            raise _wrong(f"got {count}, at most {_DIRECTORIES_MAX} are possible", "NumberOfRvaAndSizes", at + 108)
-        _expect(coff.size_of_optional_header, OptionalHeader.SIZE + 8 * count, "SizeOfOptionalHeader", at - 4)
-        at += OptionalHeader.SIZE
-        directories = tuple(struct.iter_unpack("<II", _take(data, at, 8 * count, "DataDirectory")))
-        at += 8 * count
+            reason = f"got {count}, at most {_DIRECTORIES_MAX} are possible"
+            raise optional.error(reason, "number_of_rva_and_sizes", optional_offset)
+        size = OptionalHeader.SIZE + _DIRECTORY.size * count
+        if coff.size_of_optional_header != size:
+            reason = f"got {coff.size_of_optional_header}, expected {size}"
+            raise coff.error(reason, "size_of_optional_header", coff_offset)
+        directories = tuple(_DIRECTORY.iter_unpack(cursor.take(_DIRECTORY.size * count, "DataDirectory")))
         if not 1 <= coff.number_of_sections <= _SECTIONS_MAX:
-            raise _wrong(f"got {coff.number_of_sections}, expected 1 to {_SECTIONS_MAX}", "NumberOfSections", at)
-        table = _take(data, at, Section.SIZE * coff.number_of_sections, "NumberOfSections")
-        sections = tuple(Section(*fields) for fields in Section.STRUCT.iter_unpack(table))
+            reason = f"got {coff.number_of_sections}, expected 1 to {_SECTIONS_MAX}"
+            raise coff.error(reason, "number_of_sections", coff_offset)
+        sections = tuple(Section.unpack(cursor) for _ in range(coff.number_of_sections))
         return cls(coff, optional, directories, sections)
 
 
@@ -230,13 +244,14 @@ def read_pe(data: bytes | memoryview) -> Pe:
     """
     if bytes(data[:2]) != DOS_MAGIC:
         raise NotAnImageError(f"not a PE file: it begins with {bytes(data[:2])!r}")
-    (lfanew,) = struct.unpack("<I", _take(data, 0, _DOS_SIZE, "e_magic")[LFANEW_OFFSET:_DOS_SIZE])
-    if lfanew % 8 or lfanew < _DOS_SIZE:
-        raise _wrong(f"got {lfanew:#x}, expected a multiple of 8 from {_DOS_SIZE:#x} on", "e_lfanew", LFANEW_OFFSET)
-    pe = Pe.unpack(data, lfanew)
-    wanted = pe.coff.characteristics & (Characteristic.EXECUTABLE_IMAGE | Characteristic.DLL)
-    if wanted != Characteristic.EXECUTABLE_IMAGE:
-        raise _wrong("not those of a program", "Characteristics", lfanew + 22)
+    lfanew = _DosHeader.unpack(cursor_at(data, 0)).lfanew
+    if lfanew % 8 or lfanew < _DosHeader.SIZE:
+        reason = f"got {lfanew:#x}, expected a multiple of 8 from {_DosHeader.SIZE:#x} on"
+        raise _DosHeader.error(reason, "lfanew", 0)
+    pe = Pe.unpack(cursor_at(data, lfanew))
+    kind = pe.coff.characteristics & (Characteristic.EXECUTABLE_IMAGE | Characteristic.DLL)
+    if kind != Characteristic.EXECUTABLE_IMAGE:
+        raise pe.coff.error("not those of a program", "characteristics", lfanew)
     optional_offset = lfanew + CoffHeader.SIZE
     _check_optional(pe, optional_offset, lfanew + len(pe.pack()))
     _check_sections(pe, optional_offset + pe.coff.size_of_optional_header, len(data))
@@ -247,57 +262,46 @@ def read_pe(data: bytes | memoryview) -> Pe:
 def _check_optional(pe: Pe, at: int, headers_end: int) -> None:
     optional = pe.optional
     if not 512 <= optional.file_alignment <= 65536 or optional.file_alignment & (optional.file_alignment - 1):
-        raise _wrong(f"got {optional.file_alignment}, expected a power of two", "FileAlignment", at + 36)
+        raise optional.error(f"got {optional.file_alignment}, expected a power of two", "file_alignment", at)
     if optional.section_alignment < optional.file_alignment or optional.section_alignment & (
         optional.section_alignment - 1
     ):
-        raise _wrong(f"got {optional.section_alignment}, below FileAlignment or odd", "SectionAlignment", at + 32)
+        raise optional.error(f"got {optional.section_alignment}, below FileAlignment or odd", "section_alignment", at)
     size = optional.size_of_headers
     if size < headers_end or size % optional.file_alignment or size > pe.sections[0].virtual_address:
-        raise _wrong(f"got {size:#x}, the headers end at {headers_end:#x}", "SizeOfHeaders", at + 60)
+        raise optional.error(f"got {size:#x}, the headers end at {headers_end:#x}", "size_of_headers", at)
 
 
 def _check_sections(pe: Pe, table_offset: int, file_size: int) -> None:
     for index, section in enumerate(pe.sections):
         at = table_offset + index * Section.SIZE
         if section.size_of_raw_data and section.raw_end > file_size:
-            raise _wrong(f"ends at {section.raw_end:#x}, the file at {file_size:#x}", "PointerToRawData", at + 20)
+            raise section.error(f"ends at {section.raw_end:#x}, the file at {file_size:#x}", "pointer_to_raw_data", at)
         if section.size_of_raw_data and section.pointer_to_raw_data < pe.optional.size_of_headers:
-            raise _wrong(f"{section.pointer_to_raw_data:#x} is inside the headers", "PointerToRawData", at + 20)
+            raise section.error(f"{section.pointer_to_raw_data:#x} is inside the headers", "pointer_to_raw_data", at)
         if (section.pointer_to_raw_data | section.size_of_raw_data) % pe.optional.file_alignment:
-            raise _wrong("no multiple of FileAlignment", "PointerToRawData", at + 20)
+            raise section.error("no multiple of FileAlignment", "pointer_to_raw_data", at)
     in_file = sorted((section.pointer_to_raw_data, section.raw_end) for section in pe.sections if section.raw_end)
     for before, after in pairwise(in_file):
         if after[0] < before[1]:
-            raise _wrong(f"two sections share bytes at {after[0]:#x}", "PointerToRawData", table_offset)
+            raise Section.error(f"two sections overlap at {after[0]:#x}", "pointer_to_raw_data", table_offset)
 
 
 def _check_memory(pe: Pe, optional_offset: int) -> None:
     """Windows demands sections that follow each other without a gap."""
     alignment = pe.optional.section_alignment
     end = -(-pe.optional.size_of_headers // alignment) * alignment
-    for section in pe.sections:
+    table_offset = optional_offset + pe.coff.size_of_optional_header
+    for index, section in enumerate(pe.sections):
         if section.virtual_address != end:
-            raise _wrong(f"got {section.virtual_address:#x}, expected {end:#x}", "VirtualAddress", optional_offset)
+            reason = f"got {section.virtual_address:#x}, expected {end:#x}"
+            raise section.error(reason, "virtual_address", table_offset + index * Section.SIZE)
         end = -(-section.virtual_end // alignment) * alignment
     if pe.optional.size_of_image != end:
-        raise _wrong(f"got {pe.optional.size_of_image:#x}, expected {end:#x}", "SizeOfImage", optional_offset + 56)
+        raise pe.optional.error(
+            f"got {pe.optional.size_of_image:#x}, expected {end:#x}", "size_of_image", optional_offset
+        )
     entry = pe.optional.address_of_entry_point
     executable = (section for section in pe.sections if section.characteristics & SectionFlag.MEM_EXECUTE)
     if not any(section.virtual_address <= entry < section.virtual_end for section in executable):
-        raise _wrong(f"{entry:#x} is in no executable section", "AddressOfEntryPoint", optional_offset + 16)
-
-
-def _take(data: bytes | memoryview, at: int, size: int, field: str) -> bytes:
-    if at + size > len(data):
-        raise _wrong(f"the headers end at {at + size:#x}, the file at {len(data):#x}", field, at)
-    return bytes(data[at : at + size])
-
-
-def _expect(got: object, expected: object, field: str, offset: int) -> None:
-    if got != expected:
-        raise _wrong(f"got {got!r}, expected {expected!r}", field, offset)
-
-
-def _wrong(message: str, field: str, offset: int) -> ImageFormatError:
-    return ImageFormatError(message, field=field, offset=offset)
+        raise pe.optional.error(f"{entry:#x} is in no executable section", "address_of_entry_point", optional_offset)

@@ -15,7 +15,7 @@ from assimilate.identify import Kind
 from assimilate.in_place import backup_path
 from assimilate.native import to_native
 from assimilate.undo_record import MARKER_SIZE, KeptHead
-from runtime.image.elf import ElfHeader
+from runtime.image.elf import read_elf_header
 from runtime.platforms import platform_named
 from tests.builders.elf import AARCH64, X86_64
 from tests.builders.genuine import ERAS, MAGICS, genuine_ape, genuine_elf_header, genuine_macho_header
@@ -40,7 +40,7 @@ class TestEveryEra:
         for machine, target in ((X86_64, LINUX), (AARCH64, LINUX_ARM64)):
             if machine in machines:
                 patch = to_native(data, target, keep_osabi=False)
-                assert (patch.old, ElfHeader.unpack(patch.new).osabi) == (data[:HEAD_SIZE], 0)
+                assert (patch.old, read_elf_header(patch.new).osabi) == (data[:HEAD_SIZE], 0)
                 assert to_native(data, target, keep_osabi=True).new == genuine_elf_header(machine)
             else:
                 with pytest.raises(ForeignFileError, match="no program for aarch64"):

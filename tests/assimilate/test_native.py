@@ -14,7 +14,7 @@ from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue
 from assimilate.errors import AlreadyError, AssimilateError, ForeignFileError, NoBackupError
 from assimilate.identify import Kind, Subject, examine
 from assimilate.native import Patch, to_ape, to_native
-from runtime.image.elf import ElfHeader, read_elf
+from runtime.image.elf import read_elf, read_elf_header
 from runtime.platforms import PLATFORMS, Launch, Platform, platform_named
 from tests.builders.ape import foreign_ape, linked, small_ape, small_program
 from tests.builders.elf import AARCH64, exit_program, note, with_field, with_notes
@@ -44,13 +44,13 @@ def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: Platform)
     native = patch.new + data[HEAD_SIZE:]
 
     assert (patch.old, len(patch.new)) == (data[:HEAD_SIZE], HEAD_SIZE)
-    assert ElfHeader.unpack(native).osabi == 0
+    assert read_elf_header(native).osabi == 0
     assert read_elf(native).loads
     assert to_ape(native, None) == Patch(patch.new, patch.old)
 
 
 def test_osabi_is_kept_on_request() -> None:
-    assert ElfHeader.unpack(patch_of(linked(), keep_osabi=True).new).osabi == 9
+    assert read_elf_header(patch_of(linked(), keep_osabi=True).new).osabi == 9
 
 
 @pytest.mark.parametrize("magic", [b"MZqFpD='", b"jartsr='", b"APEDBG='"])
@@ -58,7 +58,7 @@ def test_other_makers_files(magic: bytes) -> None:
     data = foreign_ape(exit_program(), magic=magic)
     patch = patch_of(data)
 
-    assert ElfHeader.unpack(patch.new).phoff == 0xB48
+    assert read_elf_header(patch.new).phoff == 0xB48
     assert to_ape(patch.new + data[HEAD_SIZE:], data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
 
 

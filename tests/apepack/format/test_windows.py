@@ -26,6 +26,7 @@ from tests.builders.ape import LINUX, compiled, linked
 from tests.builders.elf import exit_program
 from tests.builders.pe import PE_SIZE, pe_program, with_directory, with_pe_field, with_section
 from tests.builders.programs import everywhere
+from zipalign.cursor import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ class TestHeaders:
         before = read_pe(image)
         headers = relocated_pe_headers(before, BASE)
         data = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + headers
-        after = type(before).unpack(data, 0x40)
+        after = type(before).unpack(Cursor(data[0x40:], 0x40))
 
         assert [section.pointer_to_raw_data for section in after.sections] == [BASE + 0x400, BASE + 0x600, 0]
         assert (after.coff.pointer_to_symbol_table, after.coff.number_of_symbols) == (0, 0)

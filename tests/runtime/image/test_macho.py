@@ -33,6 +33,7 @@ from tests.builders.macho import (
     with_command,
     with_header,
 )
+from zipalign.cursor import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,5 +270,5 @@ def test_an_empty_program_has_no_entry() -> None:
 
     with pytest.raises(ImageFormatError, match="neither it nor LC_UNIXTHREAD"):
         read_macho(image)
-    assert Segment64.unpack(image, 32, 72).pack() == zero
+    assert Segment64.unpack(Cursor(image[32:104], 32)).pack() == zero
     assert LoadCommand(0x1B, b"12345678").pack() == command(0x1B, b"12345678")

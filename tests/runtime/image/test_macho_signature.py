@@ -24,6 +24,7 @@ from tests.builders.macho import (
     with_header,
     with_signature_bytes,
 )
+from zipalign.cursor import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +182,7 @@ def test_code_directories_for_other_systems_are_checked_too() -> None:
         ]
         length = 46 + 20 * len(pages)
         return CodeDirectory(
-            0xFADE0C02, length, 0x20001, SignatureFlag.ADHOC, 46, 44, 0, len(pages), len(covered), 20, 1, 0, 12, 0
+            length, 0x20001, SignatureFlag.ADHOC, 46, 44, 0, len(pages), len(covered), 20, 1, 0, 12, 0
         ).pack() + b"p\0" + b"".join(pages)  # fmt: skip  # the fields in their order
 
     size = len(sha1_directory(bytes(len(macho_program()))))
@@ -199,4 +200,4 @@ def test_the_code_directory_has_the_size_of_the_specification() -> None:
     at = signature_at(image) + DIRECTORY
 
     assert CodeDirectory.STRUCT.size == CodeDirectory.SIZE == 44
-    assert CodeDirectory.unpack(image[at:]).pack() == image[at : at + 44]
+    assert CodeDirectory.unpack(Cursor(image[at:])).pack() == image[at : at + 44]
