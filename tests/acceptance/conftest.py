@@ -6,33 +6,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtime.builder.build import build
-from runtime.platforms import host_platform, platform_named
 from tests.builders.gguf import TinyModel
-from tests.pipeline.conftest import bare, llamafile, runtime, smollm2, tiny_model
+from tests.pipeline.conftest import amd64, arm64, bare, llamafile, program, runtime, smollm2, tiny_model, windows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["amd64", "arm64", "bare", "llamafile", "program", "roomy_model", "runtime", "smollm2", "tiny_model"]
-
-
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The runtime for this machine, not yet in an APE."""
-    return build(host_platform()).path
-
-
-@pytest.fixture(scope="session")
-def amd64() -> Path:
-    """The program for Linux on amd64."""
-    return build(platform_named("linux-amd64")).path
-
-
-@pytest.fixture(scope="session")
-def arm64() -> Path:
-    """The program for Linux on arm64."""
-    return build(platform_named("linux-arm64")).path
+__all__ = [
+    "amd64",
+    "arm64",
+    "bare",
+    "llamafile",
+    "program",
+    "roomy_model",
+    "runtime",
+    "smollm2",
+    "tiny_model",
+    "windows",
+]
 
 
 @pytest.fixture(scope="session")

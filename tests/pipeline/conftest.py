@@ -11,11 +11,35 @@ import pytest
 from apepack.packing.pack import PackInputs, link_runtime, pack
 from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
-from runtime.platforms import platform_named
+from runtime.platforms import host_platform, platform_named
 from tests.builders.gguf import TinyModel
 from tests.builders.hosts import wine64
 
 QEMU = "qemu-aarch64-static"
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The runtime for this machine, not yet in an APE."""
+    return build(host_platform()).path
+
+
+@pytest.fixture(scope="session")
+def amd64() -> Path:
+    """The program for Linux on amd64."""
+    return build(platform_named("linux-amd64")).path
+
+
+@pytest.fixture(scope="session")
+def arm64() -> Path:
+    """The program for Linux on arm64."""
+    return build(platform_named("linux-arm64")).path
+
+
+@pytest.fixture(scope="session")
+def windows() -> Path:
+    """The program for Windows on amd64."""
+    return build(platform_named("windows-amd64")).path
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtime.builder.build import build
-from runtime.platforms import platform_named
 from tests.builders.zip import Item
 from tests.builders.zip import build as build_zip
 from tests.pipeline.conftest import run
@@ -290,12 +288,12 @@ def test_packing_a_truncated_model(tmp_path: Path, runtime: Path, tiny_model: Pa
 
 
 @pytest.fixture(scope="module")
-def packed_program(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+def packed_program(program: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """The runtime as a plain program with a model behind it: what is damaged below is the archive, not the launch."""
-    program = tmp_path_factory.mktemp("packed") / "program"
-    shutil.copy(build(platform_named("host")).path, program)
-    add_files(program, [Member("tiny.gguf", tiny_model), Member(".args", b"--cli\n-p\nhello\n-n\n1\n")])
-    return program
+    packed = tmp_path_factory.mktemp("packed") / "program"
+    shutil.copy(program, packed)
+    add_files(packed, [Member("tiny.gguf", tiny_model), Member(".args", b"--cli\n-p\nhello\n-n\n1\n")])
+    return packed
 
 
 def test_no_damage_to_the_archive_is_more_than_a_sentence(packed_program: Path, bare: dict[str, str]) -> None:

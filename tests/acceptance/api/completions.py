@@ -7,8 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.builder.build import build
-from runtime.platforms import platform_named
 from zipalign import Member, add_files
 
 __all__ = ["ENVIRONMENT", "Completer", "packed_program"]
@@ -53,8 +51,8 @@ class Completer:
         return said
 
 
-def packed_program(folder: Path, *members: Member) -> Path:
-    """The runtime as a plain program with MEMBERS in it: what is shown does not depend on how it is started."""
-    program = Path(shutil.copy(build(platform_named("host")).path, folder / "llamafile"))
-    add_files(program, list(members))
-    return program
+def packed_program(program: Path, folder: Path, *members: Member) -> Path:
+    """Return a copy of PROGRAM in FOLDER with MEMBERS behind it: a plain program, which starts without a loader."""
+    copy = Path(shutil.copy(program, folder / "llamafile"))
+    add_files(copy, list(members))
+    return copy

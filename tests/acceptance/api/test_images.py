@@ -41,12 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(folder: Path, tiny_model: Path) -> Completer:
+def tiny(program: Path, folder: Path, tiny_model: Path) -> Completer:
     """A model that sees; its archive has a picture too."""
     projector = TinyProjector().write(folder / "mmproj.gguf")
     members = [Member("tiny.gguf", tiny_model), Member("mmproj.gguf", projector), Member("x.jpg", ONE.jpeg())]
-    program = packed_program(folder, *members)
-    return Completer((str(program), "-m", "tiny.gguf", "--mmproj", "mmproj.gguf", "-c", "256", *TEXT))
+    packed = packed_program(program, folder, *members)
+    return Completer((str(packed), "-m", "tiny.gguf", "--mmproj", "mmproj.gguf", "-c", "256", *TEXT))
 
 
 def data_address(image: bytes, kind: str = "png") -> str:

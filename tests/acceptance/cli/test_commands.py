@@ -25,9 +25,9 @@ C_FUNCTION = "```c\nvoid *memcpy_sse2(char *dst, const char *src, size_t size) {
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Completer:
-    program = packed_program(tmp_path_factory.mktemp("commands"), Member("yes.gbnf", b'root ::= "yes"\n'))
-    return Completer((str(program), "-m", str(tiny_model), "-c", "256"))
+def tiny(program: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Completer:
+    packed = packed_program(program, tmp_path_factory.mktemp("commands"), Member("yes.gbnf", b'root ::= "yes"\n'))
+    return Completer((str(packed), "-m", str(tiny_model), "-c", "256"))
 
 
 def forced(text: str) -> list[str]:

@@ -25,9 +25,9 @@ ANSWER = ["--grammar", 'root ::= " Yes.\\nUser:"']
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Completer:
-    program = packed_program(tmp_path_factory.mktemp("conversation"), Member("tiny.gguf", tiny_model))
-    return Completer((str(program), "--cli", "-m", "tiny.gguf", "-c", "256", "--temp", "0", "--simple-io"))
+def tiny(program: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Completer:
+    packed = packed_program(program, tmp_path_factory.mktemp("conversation"), Member("tiny.gguf", tiny_model))
+    return Completer((str(packed), "--cli", "-m", "tiny.gguf", "-c", "256", "--temp", "0", "--simple-io"))
 
 
 @dataclass

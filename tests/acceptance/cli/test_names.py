@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime.builder.build import build
-from runtime.platforms import platform_named
 from tests.builders.adapters import write_control_vector, write_lora
 from tests.builders.gguf import TinyModel, TinyProjector
 from tests.builders.hosts import under_wine
@@ -50,9 +48,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def engine(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program without an archive."""
-    return Path(shutil.copy(build(platform_named("host")).path, tmp_path_factory.mktemp("engine") / "engine"))
+    return Path(shutil.copy(program, tmp_path_factory.mktemp("engine") / "engine"))
 
 
 def packed(program: Path, target: Path, files: Files, *names: str, arguments: tuple[str, ...] = ()) -> Path:

@@ -23,8 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def program(folder: Path, tiny_model: Path) -> Path:
-    return packed_program(folder, Member("tiny.gguf", tiny_model))
+def program(program: Path, folder: Path, tiny_model: Path) -> Path:
+    return packed_program(program, folder, Member("tiny.gguf", tiny_model))
 
 
 @pytest.fixture(scope="module")

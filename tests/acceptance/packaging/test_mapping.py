@@ -15,8 +15,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from runtime.builder.build import build
-from runtime.platforms import platform_named
 from tests.acceptance.api.servers import free_port, wait_until_healthy
 from tests.builders.gguf import TinyModel
 from tests.conftest import tool
@@ -31,9 +29,9 @@ PROMPT = ("-p", "hello", "-n", "2", "--temp", "0")
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def engine(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program without an archive."""
-    return Path(shutil.copy(build(platform_named("host")).path, tmp_path_factory.mktemp("engine") / "engine"))
+    return Path(shutil.copy(program, tmp_path_factory.mktemp("engine") / "engine"))
 
 
 def far_away(program: Path, model: Path, target: Path, offset: int) -> Path:
@@ -152,9 +150,9 @@ def test_large_pages_are_asked_for_what_is_all_used(engine: Path, tmp_path: Path
     assert [size for size in map(int, asked) if size > cache - 2 * page] != []
 
 
-def test_e6_address_spaces_of_39_bits(tiny_model: Path, tmp_path: Path) -> None:
+def test_e6_address_spaces_of_39_bits(arm64: Path, tiny_model: Path, tmp_path: Path) -> None:
     """What small arm64 boards and phones have: a file of 40 GiB fits."""
-    program = far_away(build(platform_named("linux-arm64")).path, tiny_model, tmp_path / "x", 40 * GIB)
+    program = far_away(arm64, tiny_model, tmp_path / "x", 40 * GIB)
     command = [tool(QEMU), "-R", "0x8000000000", str(program), "--unsecure", *PROMPT]
     result = subprocess.run(command, capture_output=True, check=False, timeout=300)
     assert (result.returncode, result.stderr) == (0, b"")

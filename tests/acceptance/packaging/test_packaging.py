@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apepack.packing.pack import PackInputs, link_runtime, pack
-from runtime.builder.build import build
 from runtime.builder.loaders import loader_bytes
 from runtime.platforms import platform_named
 from tests.acceptance.api.servers import serving
@@ -79,9 +78,11 @@ def test_d9_one_command_from_a_model_to_a_llamafile(
     assert names_in(tmp_path / "my.llamafile") == ["NOTICES", "tiny.gguf", ".args"]
 
 
-def test_d10_it_is_made_for_machines_that_its_author_does_not_have(tiny_model: Path, tmp_path: Path) -> None:
+def test_d10_it_is_made_for_machines_that_its_author_does_not_have(
+    arm64: Path, tiny_model: Path, tmp_path: Path
+) -> None:
     """A file that nothing here could start without an emulator."""
-    link_runtime([build(platform_named("linux-arm64")).path], tmp_path / "runtime")
+    link_runtime([arm64], tmp_path / "runtime")
     pack(PackInputs(tiny_model, arguments=("-n", "2")), tmp_path / "my.llamafile", runtime=tmp_path / "runtime")
     loader = tmp_path / "ape"
     loader.write_bytes(loader_bytes(platform_named("linux-arm64")))

@@ -15,8 +15,6 @@ import pytest
 
 from apepack.format.prologue import Magic
 from apepack.packing.pack import link_runtime
-from runtime.builder.build import build
-from runtime.platforms import platform_named
 from tests.acceptance.api.servers import serving
 from tests.builders.gguf import TinyProjector
 from tests.builders.hosts import under_wine
@@ -56,9 +54,9 @@ def test_a4_every_shell_starts_it(smollm2: Path, bare: dict[str, str], shell: st
 
 @pytest.mark.parametrize("shell", ["ksh", "mksh", "yash"])
 def test_a4_shells_that_refuse_windows_start_one_without(
-    tiny_model: Path, tmp_path: Path, bare: dict[str, str], shell: str
+    program: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str], shell: str
 ) -> None:
-    link_runtime([build(platform_named("host")).path], tmp_path / "x.llamafile", magic=Magic.NO_WINDOWS)
+    link_runtime([program], tmp_path / "x.llamafile", magic=Magic.NO_WINDOWS)
     add_files(tmp_path / "x.llamafile", [Member("tiny.gguf", tiny_model)])
     command = [tool(shell), "-c", '"$0" -p hello -n 2 --temp 0', str(tmp_path / "x.llamafile")]
     result = subprocess.run(command, env=bare, capture_output=True, check=False, timeout=60)

@@ -157,7 +157,7 @@ OLD_KERNELS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("missing", "words", "states"), OLD_KERNELS, ids=lambda value: str(value)[:23])
+@pytest.mark.parametrize(("missing", "words", "states"), OLD_KERNELS, ids=[calls for calls, *_ in OLD_KERNELS])
 def test_k1_older_kernels_confine_less_and_it_is_said(
     program: Path, tiny_model: Path, tmp_path: Path, missing: str, words: str, states: set[tuple[str, str]]
 ) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime.builder.build import build
 from runtime.builder.cpu_variants import BASELINE, variants_of
 from runtime.platforms import platform_named
 from tests.builders.gguf import TinyModel
@@ -124,9 +123,8 @@ def test_f7_variants_agree_on_half_precision(amd64: Path, tmp_path: Path, prompt
     assert len(answers) == 1, answers
 
 
-def test_f7_windows_chooses_as_linux_does(amd64: Path) -> None:
-    program = build(platform_named("windows-amd64")).path
-    said = under_wine(program, "--version").stdout.replace("\r", "")
+def test_f7_windows_chooses_as_linux_does(amd64: Path, windows: Path) -> None:
+    said = under_wine(windows, "--version").stdout.replace("\r", "")
     expected = variant_of(amd64).replace(WITH_AMX, "zen4")
     assert f"computes with the variant for: {expected}\n" in said
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apepack.format.inspect import read_platforms
-from runtime.builder.build import build
 from runtime.builder.loaders import loader_bytes
 from runtime.image import read_image
 from runtime.image.elf import Elf
@@ -184,13 +183,12 @@ def imports(path: Path) -> dict[str, set[str]]:
     return {library.name.lower(): {entry.name for entry in library.entries} for library in program.imports}
 
 
-def test_f3_windows_8_has_all_that_it_wants() -> None:
+def test_f3_windows_8_has_all_that_it_wants(windows: Path) -> None:
     """By its headers and the names of what it imports. The C runtime is part of Windows 10, an update before that."""
-    path = build(platform_named("windows-amd64")).path
-    pe = read_pe(path.read_bytes())
+    pe = read_pe(windows.read_bytes())
     assert (pe.optional.major_subsystem_version, pe.optional.minor_subsystem_version) <= (6, 2)
     assert (pe.optional.major_operating_system_version, pe.optional.minor_operating_system_version) <= (6, 2)
-    found = imports(path)
+    found = imports(windows)
     assert "CreateFileW" in found["kernel32.dll"]
     libraries = {library for library in found if not library.startswith("api-ms-win-crt-")}
     assert libraries <= WINDOWS_LIBRARIES

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime.builder.build import build
-from runtime.platforms import host_platform
 from tests.acceptance.api.servers import free_port, serving
 from zipalign import Member, add_files
 
@@ -23,10 +21,10 @@ grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status >>{record}
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runtime for this machine, with a page to look at."""
     path = tmp_path_factory.mktemp("program") / "llamafile"
-    shutil.copy(build(host_platform()).path, path)
+    shutil.copy(program, path)
     add_files(path, [Member("www/index.html", b"<!doctype html><title>page</title>")])
     return path
 

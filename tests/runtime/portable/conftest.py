@@ -1,5 +1,5 @@
 """The native engine, which the portable runtime is compared with."""
 
-from tests.acceptance.conftest import program
+from tests.pipeline.conftest import program
 
 __all__ = ["program"]
