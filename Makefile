@@ -49,7 +49,7 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo test check docs format bench install uninstall pdf clean help FORCE
+.PHONY: all demo test quick check check-python docs format bench install uninstall pdf clean help FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -62,6 +62,7 @@ help:
 	@echo "make uninstall          take them away again"
 	@echo "make pdf                build/man/*.pdf: the manuals to print"
 	@echo "make test               check style and types, run all tests"
+	@echo "make quick              check style and types, run the tests that need nothing compiled: under a minute"
 	@echo "make check              style and types only"
 	@echo "make docs               build/site: the documentation as a site"
 	@echo "make format             rewrite the sources in house style"
@@ -108,7 +109,13 @@ test: check
 	@if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then $(BIN)/llamafile-build windows-amd64 >/dev/null; fi
 	@$(BIN)/pytest
 
-check: .venv/ready
+# The loop of a developer: less than a minute where the caches are warm. Marks: tests/needs.py.
+quick: check-python
+	@$(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m "not (needs_runtime or needs_compiler or slow)"
+
+check: check-python
+
+check-python: .venv/ready
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary

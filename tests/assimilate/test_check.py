@@ -82,6 +82,7 @@ def test_a_native_file(ape: Path, name: str) -> None:
     assert program.signature == {"macos-arm64": "ad-hoc", "macos-amd64": "none"}.get(target.name)
 
 
+@pytest.mark.needs_compiler
 def test_a_wanted_platform_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "linux"
     path.write_bytes(linked())
@@ -134,6 +135,7 @@ FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(("platform", "make", "word"), FAULTS.values(), ids=FAULTS)
 def test_faults(platform: str, make: Callable[[], bytes], word: str, tmp_path: Path) -> None:
     path = tmp_path / "damaged"
@@ -206,12 +208,14 @@ class TestLief:
     def test_it_agrees(self, image_format: ImageFormat, data: bytes) -> None:
         verify(data, image_format)
 
+    @pytest.mark.needs_compiler
     def test_on_compiled_programs(self, tmp_path: Path) -> None:
         path = tmp_path / "probe"
         path.write_bytes(linked())
 
         assert check(path, verified=True).ok
 
+    @pytest.mark.needs_compiler
     def test_on_other_makers_files(self, tmp_path: Path) -> None:
         path = tmp_path / "probe"
         path.write_bytes(foreign_ape(compiled("probe.cpp", "linux-amd64").read_bytes()))

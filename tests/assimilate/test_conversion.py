@@ -65,6 +65,7 @@ def run(*command: str | Path) -> tuple[str, int]:
     return result.stdout, result.returncode
 
 
+@pytest.mark.needs_compiler
 class TestInPlace:
     def test_execve_starts_it(self, ape: Path) -> None:
         with pytest.raises(OSError, match="Exec format error"):
@@ -166,6 +167,7 @@ class TestInPlace:
         assert not restore(ape, Options(force=True)).changed
 
 
+@pytest.mark.needs_compiler
 class TestForeign:
     """Files that do not keep their first bytes."""
 
@@ -221,6 +223,7 @@ class TestForeign:
         assert seen == [foreign.read_bytes()[:HEAD_SIZE]]
 
 
+@pytest.mark.needs_compiler
 class TestCopy:
     def test_the_copy_is_native_and_the_file_as_it_was(self, ape: Path, tmp_path: Path) -> None:
         before = ape.read_bytes()
@@ -276,6 +279,7 @@ class TestCopy:
         assert not (tmp_path / "native").exists()
 
 
+@pytest.mark.needs_compiler
 class TestObstacles:
     def test_a_running_program_is_not_written(self, tmp_path: Path) -> None:
         path = tmp_path / "sleep"
@@ -314,6 +318,7 @@ class TestObstacles:
         assert ape.read_bytes() == data
 
 
+@pytest.mark.needs_compiler
 def test_no_windows_files_are_no_different(tmp_path: Path) -> None:
     path = tmp_path / "probe"
     path.write_bytes(linked(Magic.NO_WINDOWS))

@@ -36,6 +36,7 @@ def patch_of(data: bytes, target: Platform = AMD64, *, keep_osabi: bool = False)
     return to_native(data, target, keep_osabi=keep_osabi)
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("magic", [Magic.MZ, Magic.NO_WINDOWS])
 @pytest.mark.parametrize("target", [AMD64, ARM64], ids=lambda target: target.name)
 def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: Platform) -> None:
@@ -49,6 +50,7 @@ def test_ours_becomes_a_sound_elf_and_comes_back(magic: Magic, target: Platform)
     assert to_ape(native, None) == Patch(patch.new, patch.old)
 
 
+@pytest.mark.needs_compiler
 def test_osabi_is_kept_on_request() -> None:
     assert read_elf_header(patch_of(linked(), keep_osabi=True).new).osabi == 9
 
@@ -62,6 +64,7 @@ def test_other_makers_files(magic: bytes) -> None:
     assert to_ape(patch.new + data[HEAD_SIZE:], data[:HEAD_SIZE]).new == data[:HEAD_SIZE]
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("target", UNPACKED, ids=lambda target: target.name)
 def test_a_complete_program_is_copied_as_it_is(target: Platform) -> None:
     data = small_ape(*EVERY)
@@ -108,6 +111,7 @@ EXAMINED: dict[str, tuple[Callable[[], bytes], Subject]] = {
 }
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(("make", "subject"), EXAMINED.values(), ids=EXAMINED)
 def test_examine(make: Callable[[], bytes], subject: Subject) -> None:
     assert examine(make()) == subject
@@ -149,12 +153,14 @@ REFUSED: dict[str, tuple[Callable[[], bytes], type[Exception], str]] = {
 }  # fmt: skip  # one row, one line
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(("make", "error", "word"), REFUSED.values(), ids=REFUSED)
 def test_refusals(make: Callable[[], bytes], error: type[Exception], word: str) -> None:
     with pytest.raises(error, match=word):
         patch_of(make())
 
 
+@pytest.mark.needs_compiler
 def test_what_is_an_ape_needs_no_restoring() -> None:
     with pytest.raises(AlreadyError):
         to_ape(linked(), None)
@@ -169,6 +175,7 @@ def test_a_program_of_which_nothing_is_kept_stays_what_it_is(backup: bytes | Non
         to_ape(exit_program(), backup)
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(
     ("data", "error"),
     [(b"text", ForeignFileError), (small_program("macos-arm64"), NoBackupError), (static_macho(), NoBackupError)],
@@ -196,6 +203,7 @@ def test_a_program_of_another_platform_than_the_script_says_is_refused() -> None
         patch_of(data, platform_named("openbsd-amd64"))
 
 
+@pytest.mark.needs_compiler
 def test_every_prefix_is_refused() -> None:
     data = linked()
     for size in [*range(0, 9000, 61), *range(9000, len(data) // 2, 9973)]:
@@ -214,6 +222,7 @@ class TestWindows:
         with pytest.raises(AlreadyError, match="PE program for windows-amd64"):
             patch_of(with_windows, WINDOWS)
 
+    @pytest.mark.needs_compiler
     def test_or_never(self) -> None:
         for data in (linked(), linked(Magic.NO_WINDOWS), foreign_ape(exit_program())):
             with pytest.raises(ForeignFileError, match="no program for windows-amd64"):

@@ -82,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.slow
 def test_no_input_does_more_than_being_refused(folder: Path) -> None:
     """Leaks count too, and sizes that no input of this length justifies."""

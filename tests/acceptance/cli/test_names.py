@@ -209,13 +209,13 @@ def test_c15_external_weights(runtime: Path, files: Files, tmp_path: Path, bare:
         assert (result.returncode, result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("program", "weights"), [("x", "x.llamafile"), ("x.EXE", "x.llamafile")])
-def test_e4_weights_beside_a_program(engine: Path, files: Files, tmp_path: Path, program: str, weights: str) -> None:
+@pytest.mark.parametrize(("name", "weights"), [("x", "x.llamafile"), ("x.EXE", "x.llamafile")])
+def test_e4_weights_beside_a_program(engine: Path, files: Files, tmp_path: Path, name: str, weights: str) -> None:
     """Weights, arguments and all: what Windows cannot start because of its size lies beside a small program."""
     arguments = ("-m", "two.gguf", "--grammar-file", "yes.gbnf", "-p", "Answer: ")
     packed(engine, tmp_path / weights, files, "one.gguf", "two.gguf", "yes.gbnf", arguments=arguments)
-    (tmp_path / program).hardlink_to(engine)
-    result = subprocess.run([tmp_path / program], capture_output=True, text=True, check=False, timeout=60)
+    (tmp_path / name).hardlink_to(engine)
+    result = subprocess.run([tmp_path / name], capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (0, "Answer: yesno\n", "")
 
 

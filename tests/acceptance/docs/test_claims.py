@@ -73,6 +73,7 @@ def test_j2_the_program_and_the_weights_are_mapped_from_one_file(
     assert all(entry.data_offset <= offset < entry.data_end for offset in weights)
 
 
+@pytest.mark.needs_compiler
 def test_j6_programs_for_two_processors_behind_a_script_that_windows_takes_for_a_program() -> None:
     """What each system reads first, in the first 8192 bytes; for Linux, loaders of less than that."""
     data = everywhere_ape(Magic.MZ)

@@ -98,6 +98,7 @@ def test_a13_options_that_it_names_alone_exist() -> None:
     assert named <= options_of("llamafile")
 
 
+@pytest.mark.needs_compiler
 def test_e1_a_mac_needs_nothing_installed(tmp_path: Path) -> None:
     """No compiler is run, by the script that is led to the program for Apple silicon; that is signed already."""
     host = Host(tmp_path, platform_named("macos-arm64"))

@@ -146,6 +146,7 @@ def test_a2_the_readme_has_the_same_evidence_in_short() -> None:
     assert len(shown) == len(PLATFORMS)
 
 
+@pytest.mark.needs_compiler
 def test_d5_one_file_for_six_systems() -> None:
     carried = read_platforms(memoryview(everywhere_ape()))
     assert sorted(carried) == sorted(platform.name for platform in PLATFORMS)
@@ -153,6 +154,7 @@ def test_d5_one_file_for_six_systems() -> None:
     assert systems == {"Linux", "Windows", "Darwin", "FreeBSD", "NetBSD", "OpenBSD"}
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("name", ["macos-arm64", "macos-amd64"])
 def test_f2_the_oldest_macos(name: str) -> None:
     """Darwin 22 and later; the README of llamafile promises 23.1."""
@@ -201,6 +203,7 @@ def noted_version(owner: bytes, data: bytes, elf: Elf) -> int:
     return int.from_bytes(note.description, "little")
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(
     ("system", "linker"),
     [("FreeBSD", "/libexec/ld-elf.so.1"), ("NetBSD", "/libexec/ld.elf_so"), ("OpenBSD", "/usr/libexec/ld.so")],

@@ -100,6 +100,7 @@ def test_one_that_leads_nowhere_is_damage(name: str) -> None:
         find_macho_statement(file_with(BEFORE[name]), CpuType.X86_64)
 
 
+@pytest.mark.needs_compiler
 def test_our_files_have_none() -> None:
     assert find_dd_statements(linked()[:8192]) == ()
     assert find_dd_statements(small_ape("macos-amd64", "macos-arm64")[:8192]) == ()

@@ -41,6 +41,7 @@ def joined_by_the_widespread_loader(
             yield before, after
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("name", LINUX)
 def test_what_the_linker_makes_is_loaded_whole_by_every_loader(name: str) -> None:
     image = compiled("probe.cpp", name).read_bytes()

@@ -98,6 +98,7 @@ def test_the_mode_is_that_of_a_new_executable(programs: list[Path], tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~umask
 
 
+@pytest.mark.needs_compiler
 def test_overheads_fit_before_the_first_image() -> None:
     linked = plan_link([compiled("probe.cpp", name) for name in LINUX], magic=Magic.MZ)
 
@@ -166,6 +167,7 @@ class TestRefusals:
         assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.needs_compiler
 class TestUnpacked:
     @pytest.mark.parametrize("name", [platform.name for platform in UNPACKED])
     def test_what_the_script_unpacks_is_the_program(self, name: str, programs: list[Path], tmp_path: Path) -> None:

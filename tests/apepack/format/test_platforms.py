@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+pytestmark = pytest.mark.needs_compiler
+
 OTHER_USER = 4711
 USER = f"test-{os.getpid()}"  # nobody has left a program in this machine's /tmp under this name
 ARGUMENTS = ["one", "two  words", "", "*", "$HOME", "it's", '"', "\\n", "-n", "--", "ä"]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.needs_compiler
+
 LINUX = [platform_named("linux-amd64"), platform_named("linux-arm64")]
 WINDOWS = platform_named("windows-amd64")
 MAGICS = [Magic.MZ, Magic.NO_WINDOWS]

@@ -6,6 +6,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from apepack.format.first_member import FirstMember
 from apepack.format.link import link
 from apepack.format.prologue import Magic
@@ -16,6 +18,8 @@ from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.needs_compiler
 
 ALTERNATIONS = 100
 WEIGHTS = bytes(range(256)) * 1000

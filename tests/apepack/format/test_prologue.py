@@ -36,6 +36,7 @@ def statement(data: bytes) -> bytes:
     return f"printf '{encode_octal(data)}' >&7\n".encode()
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("magic", OURS)
 class TestOurs:
     def test_the_first_line_is_the_magic_alone(self, magic: Magic) -> None:
@@ -155,6 +156,7 @@ def test_what_is_no_ape(data: bytes) -> None:
         parse_prologue(data)
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize(
     "change",
     [

@@ -19,6 +19,8 @@ from tests.conftest import tool
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.needs_compiler
+
 MAGICS = [Magic.MZ, Magic.NO_WINDOWS]
 ARGUMENTS = ["one", "two  words", "", "*", "$HOME", "it's", '"', "\\n", "new\nline", "-n", "--", "ä"]
 NOT_UTF8 = "\udcff"

@@ -19,6 +19,8 @@ from runtime.platforms import platform_named
 from tests.builders.ape import in_private_mounts, linked, probe_output
 from tests.conftest import tool
 
+pytestmark = pytest.mark.needs_compiler
+
 OTHER_USER = 4711
 USER = f"test-{os.getpid()}"  # nobody has left a loader in this machine's /tmp under this name
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files that belong to another user")

@@ -43,6 +43,7 @@ def ape(tmp_path: Path) -> Path:
     return output
 
 
+@pytest.mark.needs_compiler
 class TestFile:
     def test_windows_finds_its_headers(self, ape: Path) -> None:
         data = ape.read_bytes()
@@ -97,6 +98,7 @@ class TestFile:
             moved = new.pointerto_rawdata - old.pointerto_rawdata
             assert moved == (BASE if old.pointerto_rawdata else 0)
 
+    @pytest.mark.needs_compiler
     def test_a_windows_program_alone(self, tmp_path: Path) -> None:
         link([everywhere(platform_named("windows-amd64"))], tmp_path / "out")
 

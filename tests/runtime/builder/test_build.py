@@ -85,6 +85,7 @@ def test_steps_of_ninja_are_told() -> None:
     assert steps == [(1, 2), (2, 2)]
 
 
+@pytest.mark.needs_runtime
 def test_a_program_is_the_same_bytes_wherever_it_is_linked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The shim is compiled and linked in two caches with different names, over one engine."""
     platform = platform_named("host")

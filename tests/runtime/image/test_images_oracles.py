@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.needs_compiler
+
 BY_FORMAT = {
     kind: [pytest.param(one, id=one.name) for one in PLATFORMS if one.image_format == kind] for kind in ImageFormat
 }

@@ -105,6 +105,7 @@ def test_no_bytes_escape_our_errors(noise: bytes, at: int) -> None:
     assert pe.file_end <= len(image)
 
 
+@pytest.mark.needs_compiler
 def test_headers_survive_a_round_trip() -> None:
     for image in (pe_program(), everywhere(platform_named("windows-amd64")).read_bytes()):
         pe = read_pe(image)

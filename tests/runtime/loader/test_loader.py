@@ -51,6 +51,7 @@ CONTAINERS: dict[str, Callable[[str], bytes]] = {
 }
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("make", [CONTAINERS["plain ELF"], CONTAINERS["our APE"]], ids=["plain ELF", "our APE"])
 def test_a_program_finds_itself_as_after_execve(ape: Path, tmp_path: Path, make: Callable[[str], bytes]) -> None:
     path = program(tmp_path, make("linux-amd64"))
@@ -70,6 +71,7 @@ def test_program_headers_outside_of_the_program_are_copied(ape: Path, tmp_path: 
     assert (result.stdout, result.stderr, result.returncode) == (expected, "", 7)
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.parametrize("page_size", ["4096", "16384", "65536"])
 def test_the_same_on_arm64_with_each_page_size(tmp_path: Path, make: Callable[[str], bytes], page_size: str) -> None:
@@ -83,6 +85,7 @@ def test_the_same_on_arm64_with_each_page_size(tmp_path: Path, make: Callable[[s
     assert (result.stderr, result.returncode) == ("", 7)
 
 
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("platform", LINUX)
 def test_registers_are_as_the_kernel_leaves_them(tmp_path: Path, platform: str) -> None:
     emulator = [tool("qemu-aarch64-static")] if platform == "linux-arm64" else []
@@ -114,6 +117,7 @@ class TestCommandLine:
 
         assert (result.returncode, result.stderr) == (127, "ape: no-such-tool: there is no such program in PATH\n")
 
+    @pytest.mark.needs_compiler
     def test_after_a_dash_the_path_is_literal_and_argv0_given(self, ape: Path, tmp_path: Path) -> None:
         path = program(tmp_path, compiled("probe.cpp", "linux-amd64").read_bytes())
 
@@ -121,6 +125,7 @@ class TestCommandLine:
 
         assert result.stdout == probe_output(["a name", "argument"], "program", probe="handed on")
 
+    @pytest.mark.needs_compiler
     def test_after_a_dash_argv0_may_be_missing(self, ape: Path, tmp_path: Path) -> None:
         path = program(tmp_path, compiled("probe.cpp", "linux-amd64").read_bytes())
 

@@ -12,6 +12,8 @@ from tests.builders.ape import in_private_mounts, linked, loader, probe_output
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.needs_compiler
+
 
 def test_a_program_on_a_noexec_file_system_runs_from_memory(tmp_path: Path) -> None:
     (tmp_path / "noexec").mkdir()

@@ -52,10 +52,10 @@ def test_a_gguf_file() -> None:
     assert container.args is None
 
 
-@pytest.mark.parametrize("program", [PROGRAM, b"\x7fELF" + bytes(100), b"", b"#!/bin/sh\n"], ids=repr)
-def test_an_archive_behind_anything(program: bytes) -> None:
+@pytest.mark.parametrize("prefix", [PROGRAM, b"\x7fELF" + bytes(100), b"", b"#!/bin/sh\n"], ids=repr)
+def test_an_archive_behind_anything(prefix: bytes) -> None:
     """A llamafile, an assimilated one, a ZIP archive by itself."""
-    container = open_container(archive("x", {"a.gguf": ONE, ".args": b"-m\na.gguf\n", "t": b"text"}, program=program))
+    container = open_container(archive("x", {"a.gguf": ONE, ".args": b"-m\na.gguf\n", "t": b"text"}, program=prefix))
     assert container.args == b"-m\na.gguf\n"
     assert bytes(container.weights()) == ONE
     assert container.text("t") == b"text"
