@@ -141,7 +141,7 @@ def _macho_facts(macho: Macho) -> Facts:
     for main in macho.of_kind(EntryPoint):
         facts["entryoff"] = main.entryoff
     for thread in macho.of_kind(ThreadState):
-        facts["the program counter"] = thread.register(MACHINES[macho.header.cputype].counter_index)
+        facts["the program counter"] = thread.register(MACHINES[macho.header.cputype].program_counter_index)
     if macho.code_signature is not None:
         facts["dataoff"], facts["datasize"] = macho.code_signature.dataoff, macho.code_signature.datasize
     return facts

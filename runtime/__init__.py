@@ -1,4 +1,4 @@
-"""Runtime builds: make them, find them, know what they are; and a runtime that needs none."""
+"""Building the native runtime, reading native images and GGUF files, and a portable runtime in Python."""
 
 from typing import Final
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
-if os.name != "posix":  # files are mapped and read in ways that only these have
-    sys.exit("llamafile: the portable runtime needs a Unix system; on Windows, a llamafile is a program by itself")
+if os.name != "posix":  # memory maps and reads are those of Unix
+    sys.exit("llamafile: the portable runtime needs a Unix system; on Windows, start the llamafile itself")
 
 from runtime.portable.cli import main
 

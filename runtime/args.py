@@ -1,9 +1,9 @@
 r"""The grammar of `.args`, the member that holds a llamafile's default arguments.
 
-One argument a line. CR and LF end lines, empty lines count for nothing, spaces belong to the argument. The two
-characters `\n` inside a line are a newline. A byte order mark before the first line counts for nothing. A line of three
-dots stands for the arguments of the command line; without one they come last. The shim reads the same grammar
-(shim/options/arguments.cpp); man/man5/args.5 is its description.
+One argument a line. CR and LF end lines, empty lines are skipped, spaces belong to the argument. The two characters
+`\n` inside a line are a newline. A byte order mark before the first line is skipped. A line of three dots stands for
+the arguments of the command line; without one they come last. The shim reads the same grammar
+(shim/options/arguments.cpp); args(5) describes it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ PLACEHOLDER: Final = "..."
 
 
 def parse_arguments(data: bytes) -> list[str]:
-    """Return the arguments in the content of an `.args` member, the placeholder among them.
+    """Return the arguments in the content of an `.args` member, including the placeholder.
 
     Raises:
-        ArgumentsError: DATA is not UTF-8 text, or holds a NUL byte.
+        ArgumentsError: DATA is not UTF-8 text, or contains a NUL byte.
     """
     data = data.removeprefix(BOM_UTF8)
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", data), 1):
@@ -41,10 +41,10 @@ def parse_arguments(data: bytes) -> list[str]:
 
 
 def format_arguments(arguments: Sequence[str]) -> bytes:
-    """Return the `.args` member that gives ARGUMENTS, before those of the command line unless PLACEHOLDER is one.
+    """Return the `.args` member for ARGUMENTS, which come before those of the command line unless PLACEHOLDER is one.
 
     Raises:
-        ArgumentsError: one of them cannot be written in this grammar.
+        ArgumentsError: the grammar cannot express one of them.
     """
     for number, argument in enumerate(arguments, 1):
         if not argument:
@@ -59,7 +59,7 @@ def format_arguments(arguments: Sequence[str]) -> bytes:
 
 
 def _is_text(argument: str) -> bool:
-    """Return whether an argument of the command line, where any bytes may stand, is Unicode text."""
+    """Return whether an argument of the command line, which may contain any bytes, is Unicode text."""
     try:
         argument.encode()
     except UnicodeEncodeError:

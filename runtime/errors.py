@@ -33,7 +33,7 @@ __all__ = [
 
 
 class RuntimePackageError(Exception):
-    """The root of this package's errors; its text is a sentence for the user."""
+    """The root of this package's errors; the text is a message for the user."""
 
 
 class UnknownPlatformError(RuntimePackageError):
@@ -55,16 +55,16 @@ class CacheError(BuildError):
     def __init__(self, folder: Path, cause: OSError) -> None:
         self.folder = folder
         super().__init__(
-            f"cannot write the cache {folder}: {cause.strerror or cause}; set XDG_CACHE_HOME to a folder that can be"
+            f"cannot write the cache {folder}: {cause.strerror or cause}; set XDG_CACHE_HOME to a writable folder"
         )
 
 
 class ArtifactError(BuildError):
-    """A pinned input could not be downloaded, or is not what was pinned."""
+    """A pinned input could not be downloaded, or has another hash."""
 
 
 class AnchorError(BuildError):
-    """An edit of the engine's source found its anchor less or more often than it should."""
+    """A patch of the engine's source found its anchor fewer or more times than expected."""
 
     def __init__(self, file: str, anchor: str, found: int, expected: int) -> None:
         self.file = file
@@ -72,17 +72,17 @@ class AnchorError(BuildError):
         self.found = found
         self.expected = expected
         super().__init__(
-            f"cannot edit the engine's {file}: the anchor {anchor!r} stands there {found} times (expected {expected});"
-            " the edits in runtime/builder/patches.py are made for another version of the engine"
+            f"cannot patch the engine's {file}: it has the anchor {anchor!r} {found} times (expected {expected});"
+            " the patches in runtime/builder/patches.py are for another version of the engine"
         )
 
 
 class ToolchainError(BuildError):
-    """A tool of the build is missing or of another version than the pinned one."""
+    """A build tool is missing, or has another version than the pinned one."""
 
 
 class CompileError(BuildError):
-    """A compiler or linker run failed; the log says why."""
+    """A compiler or linker failed; the log has its output."""
 
     def __init__(self, what: str, log: str) -> None:
         self.what = what
@@ -102,11 +102,11 @@ class GgufError(RuntimePackageError):
 
 
 class GgufFormatError(GgufError, ValueError):
-    """A GGUF file is cut off, or says something that the engine refuses.
+    """A GGUF file is cut off, or has content that the engine refuses.
 
     Attributes:
-        field: the specification's name of what is wrong, or the key or tensor it is about.
-        offset: where in the file it stands, in bytes.
+        field: the field in the specification, or the key or tensor.
+        offset: in the file, in bytes.
     """
 
     def __init__(self, reason: str, *, offset: int, field: str) -> None:
@@ -116,14 +116,14 @@ class GgufFormatError(GgufError, ValueError):
 
 
 class ModelError(GgufError, ValueError):
-    """A sound GGUF file with a model that the portable runtime cannot run."""
+    """A valid GGUF file with a model that the portable runtime does not support."""
 
 
 class ContainerError(GgufError):
-    """A file that is to hold weights holds none, or none that can be used where they lie.
+    """A file has no weights, or none that can be mapped.
 
     Attributes:
-        path: the file, as it was named.
+        path: the file, as given.
     """
 
     def __init__(self, message: str, *, path: str) -> None:
@@ -136,10 +136,10 @@ class OptionError(RuntimePackageError, ValueError):
 
 
 class InvalidOptionError(OptionError):
-    """The portable runtime was started with options that make no sense, or that it does not have.
+    """An option that the portable runtime lacks, or an option or argument that is invalid.
 
     Attributes:
-        option: the one it is about, or a word that is none, as it was written.
+        option: the option or argument, as written.
     """
 
     def __init__(self, message: str, option: str) -> None:
@@ -160,10 +160,10 @@ class PromptError(OptionError):
 
 
 class ContextFullError(OptionError):
-    """There are more tokens than the context has room for.
+    """There are more tokens than fit in the context.
 
     Attributes:
-        size: how many it has room for.
+        size: of the context, in tokens.
     """
 
     def __init__(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""The platforms a llamafile runs on: the one table that everything else reads."""
+"""The table of the platforms that a llamafile runs on."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ImageFormat(StrEnum):
 class Launch(StrEnum):
     """How the native image inside an APE is started."""
 
-    MAPPED = "mapped"  # the loader maps it where it lies in the file
+    MAPPED = "mapped"  # the loader maps it from its place in the file
     PE = "pe"  # the file itself is the Windows program
     UNPACKED = "unpacked"  # copied once into a private cache, then executed
 
 
 class Proof(StrEnum):
-    """How we know that images for a platform work."""
+    """How images for a platform are tested."""
 
     NATIVE = "run natively"
     QEMU = "run under qemu-user"
@@ -41,10 +41,10 @@ class Platform:
     """One operating system on one machine."""
 
     name: str  # as users write it, `linux-amd64`
-    zig_target: str  # zig's triple, with the oldest system asked for where zig takes one
-    cpu: str  # zig's -mcpu: the oldest processor that runs the image
+    zig_target: str  # zig's triple, with the oldest supported system where zig takes one
+    cpu: str  # zig's -mcpu: the oldest supported processor
     system: str  # CMAKE_SYSTEM_NAME
-    processor: str  # CMAKE_SYSTEM_PROCESSOR, also what `uname -m` prints
+    processor: str  # CMAKE_SYSTEM_PROCESSOR, as `uname -m` prints it
     image_format: ImageFormat
     launch: Launch
     proof: Proof
@@ -108,7 +108,7 @@ PLATFORMS: Final = (
 
 
 def platform_named(name: str) -> Platform:
-    """Return the platform called NAME; `host` is the machine this runs on.
+    """Return the platform called NAME; `host` is the present machine.
 
     Raises:
         UnknownPlatformError: no platform has that name.
@@ -122,12 +122,12 @@ def platform_named(name: str) -> Platform:
 
 
 def host_platform() -> Platform:
-    """Return the platform of the machine this runs on.
+    """Return the platform of the present machine.
 
     Raises:
-        UnknownPlatformError: this machine is none of them.
+        UnknownPlatformError: the table lacks it.
     """
-    import platform as this_machine  # noqa: PLC0415  # the name is wanted for the loop variable everywhere else
+    import platform as this_machine  # noqa: PLC0415  # elsewhere, the name is a variable
 
     system, machine = this_machine.system(), this_machine.machine().lower()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

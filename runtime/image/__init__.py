@@ -1,6 +1,6 @@
-"""Native programs as bytes: which platform an image is for, and what its headers say.
+"""Native images: their headers, and the platform that each is for.
 
-Codecs of our own decide; they read what linking and loading need and nothing else.
+The codecs read only the fields that linking and loading need.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "read_image",
 ]
 
-# As platforms are named after machines.
+# The machines in the names of platforms.
 _ELF_MACHINES: dict[int, str] = {Machine.X86_64: "amd64", Machine.AARCH64: "arm64"}
 _MACHO_MACHINES: dict[int, str] = {CpuType.X86_64: "amd64", CpuType.ARM64: "arm64"}
 
@@ -43,8 +43,8 @@ def read_image(data: bytes | memoryview) -> Image:
     """Read the headers of the native program DATA and find its platform.
 
     Raises:
-        NotAnImageError: DATA is no native program, or for none of the platforms.
-        ImageFormatError: it is damaged, or of a variety that we do not read.
+        NotAnImageError: DATA is not a native program, or not for any of the platforms.
+        ImageFormatError: it is damaged, or of an unsupported variety.
     """
     if bytes(data[:4]) == ELF_MAGIC:
         elf = read_elf(data)

@@ -1,7 +1,7 @@
-"""The code signature inside a Mach-O file: a hash of each page of the program, and hashes of what else was signed.
+"""The code signature inside a Mach-O file: a hash of each page of the program, and hashes of the other signed parts.
 
-Specification: Apple's <kern/cs_blobs.h> (XNU); names are its own, numbers are big-endian. Whether a certificate is to
-be trusted is not asked: that is for macOS to say. Nor can be checked here what lies in other files of a bundle.
+Specification: Apple's <kern/cs_blobs.h> (XNU), with its names; numbers are big-endian. Certificates and the other files
+of a bundle are not checked.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 __all__ = ["Blob", "CodeDirectory", "CodeSignature", "SignatureFlag", "Slot", "check_code_signature"]
 
 _PAGE_SIZE_LOG_MIN: Final = 12
-_BLOBS_MAX: Final = 64  # three times the types that there are
+_BLOBS_MAX: Final = 64  # three times the number of types
 # The first versions of a code directory with these fields, and where the fields end.
 _LATER_FIELDS: Final = (("scatter_offset", 0x20100, 48), ("team_offset", 0x20200, 52), ("code_limit_64", 0x20300, 64))
 
 
 class Slot(IntEnum):
-    """Types of the blobs in a signature; those of the special slots are also where their hashes are."""
+    """Types of the blobs in a signature; for special slots, also the index of their hash."""
 
     CODE_DIRECTORY = 0
     REQUIREMENTS = 2
     ENTITLEMENTS = 5
     DER_ENTITLEMENTS = 7
     LAST_SPECIAL = 11
-    ALTERNATE_CODE_DIRECTORIES = 0x1000  # for systems that know another hash
+    ALTERNATE_CODE_DIRECTORIES = 0x1000  # for systems with another hash
     ALTERNATE_CODE_DIRECTORIES_END = 0x1005
     CMS_SIGNATURE = 0x10000
 
@@ -43,20 +43,20 @@ class Slot(IntEnum):
 class SignatureFlag(IntFlag):
     """Flags of a code directory."""
 
-    ADHOC = 0x2  # hashes only, signed by nobody
+    ADHOC = 0x2  # hashes only, without a certificate
     LINKER_SIGNED = 0x20000
 
 
 class _Hash(NamedTuple):
-    """A hash function, and how many bytes of its result are kept."""
+    """A hash function, and the stored size of its result."""
 
     name: str
     size: int
 
 
 _HASHES: Final = {1: _Hash("sha1", 20), 2: _Hash("sha256", 32), 3: _Hash("sha256", 20), 4: _Hash("sha384", 48)}
-# What lies in the file itself, so that a hash of it without it is a fault. Others lie elsewhere in a bundle.
-_INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS})
+# Blobs in the file itself, whose hash without the blob is an error. The others are elsewhere in a bundle.
+_EMBEDDED_SLOTS: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS})
 
 
 class _SignatureRecord(ImageRecord):
@@ -110,7 +110,7 @@ class _BlobHead(_SignatureRecord):
 
 @dataclass(frozen=True, slots=True)
 class CodeDirectory(_SignatureRecord):
-    """The fields of a code directory that every version has: the hashes, and what they are of."""
+    """The fields of a code directory that every version has: hashes, and the ranges that they cover."""
 
     NAME: ClassVar = "length"
 
@@ -118,11 +118,11 @@ class CodeDirectory(_SignatureRecord):
     length: U32
     version: U32
     flags: U32
-    hash_offset: U32  # of the first code slot; the special slots lie in front of it, the first one last
+    hash_offset: U32  # of the first code slot; the special slots precede it, in reverse order
     ident_offset: U32
     n_special_slots: U32
     n_code_slots: U32
-    code_limit: U32  # how far the program goes that the code slots are of
+    code_limit: U32  # the end of the range that the code slots cover
     hash_size: U8
     hash_type: U8
     platform: U8
@@ -149,7 +149,7 @@ class Blob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CodeSignature:
-    """A signature whose hashes are those of the program."""
+    """A signature with valid hashes."""
 
     identifier: str
     directories: tuple[CodeDirectory, ...]
@@ -157,7 +157,7 @@ class CodeSignature:
 
     @property
     def is_adhoc(self) -> bool:
-        """Say whether nobody signed it: the hashes alone, as linkers make them."""
+        """Return whether it has hashes only, as linkers make them, and no certificate."""
         return bool(self.directories[0].flags & SignatureFlag.ADHOC)
 
 
@@ -165,7 +165,7 @@ def check_code_signature(data: bytes | memoryview, macho: Macho) -> CodeSignatur
     """Recompute each hash in the signature of the program MACHO, whose bytes are DATA, and return the signature.
 
     Raises:
-        UnsignedImageError: it has none.
+        UnsignedImageError: there is no signature.
         ImageFormatError: the signature is damaged, or the program was changed after it was signed.
     """
     place = macho.code_signature
@@ -191,7 +191,7 @@ def _is_code_directory(slot: int) -> bool:
 
 
 def _read_blobs(signature: bytes, base: int) -> dict[int, Blob]:
-    """Read the SuperBlob, which begins at offset BASE of the file: the parts of the signature by their slots."""
+    """Return the blobs of the SuperBlob at offset BASE of the file, by their slots."""
     if len(signature) < _SuperBlob.SIZE:
         raise _SuperBlob.error(f"{len(signature)} bytes are no signature", "MAGIC", base)
     head = _SuperBlob.unpack(Cursor(signature, base, _damaged))
@@ -224,7 +224,7 @@ def _read_directory(blob: Blob) -> CodeDirectory:
 
 
 def _check_directory(blob: Blob, directory: CodeDirectory, page_size: int) -> None:
-    """Check what the kernel checks before it looks at any hash."""
+    """Make the checks of the kernel that precede those of the hashes."""
     at = blob.offset
     if directory.hash_type not in _HASHES:
         raise directory.error(f"got {directory.hash_type}, expected 1 to 4", "hash_type", at)
@@ -296,7 +296,7 @@ def _check_special_slots(blob: Blob, directory: CodeDirectory, blobs: dict[int, 
             continue
         stored = blob.data[at : at + directory.hash_size]
         if part is None:
-            if slot in _INSIDE and any(stored):
+            if slot in _EMBEDDED_SLOTS and any(stored):
                 raise _damaged("the hash of a blob that is missing", blob.offset + at, f"special slot {slot}")
         elif stored != _hash(directory, part.data):
             raise _damaged("not the hash of the blob of this type", blob.offset + at, f"special slot {slot}")

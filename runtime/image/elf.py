@@ -1,7 +1,7 @@
-"""ELF64 little-endian: the header and the program headers, which are all that loading a program takes.
+"""ELF64, little-endian: the header and the program headers, which are all that loading a program needs.
 
-Specification: System V gABI, chapters 4 and 5 (https://gabi.xinuos.com). Sections and symbols are not read: nothing
-here needs them, and a program may have none. 32-bit and big-endian files are refused by name.
+Specification: System V gABI, chapters 4 and 5 (https://gabi.xinuos.com). Sections and symbols are not read. 32-bit and
+big-endian files are refused.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class SegmentFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class ElfHeader(ImageRecord):
-    """The ELF header (gABI 4.1). Numbers that name no member of an enumeration are kept as they are."""
+    """The ELF header (gABI 4.1). Unknown values of enumerations are kept."""
 
     NAME: ClassVar = "e_ident"
 
@@ -137,39 +137,39 @@ class ProgramHeader(ImageRecord):
 
     @property
     def file_end(self) -> int:
-        """Where the segment's bytes end in the file."""
+        """The end of the segment in the file."""
         return self.offset + self.filesz
 
     @property
     def memory_end(self) -> int:
-        """Where the segment ends in memory."""
+        """The end of the segment in memory."""
         return self.vaddr + self.memsz
 
 
 @dataclass(frozen=True, slots=True)
 class Elf:
-    """An ELF program: what its headers say. The bytes stay with the caller."""
+    """The headers of an ELF program."""
 
     header: ElfHeader
     segments: tuple[ProgramHeader, ...]
 
     @property
     def loads(self) -> tuple[ProgramHeader, ...]:
-        """The segments that occupy memory, in the table's order."""
+        """The segments that occupy memory, in the order of the table."""
         return tuple(segment for segment in self.segments if segment.type == SegmentType.LOAD and segment.memsz)
 
     @property
     def phdrs_end(self) -> int:
-        """Where the program header table ends in the file."""
+        """The end of the program header table in the file."""
         return self.header.phoff + self.header.phdrs_size
 
     @property
     def file_end(self) -> int:
-        """Where the bytes that loading needs end in the file; section headers and symbols lie behind."""
+        """The end of the bytes that loading needs in the file; section headers and symbols follow."""
         return max([self.phdrs_end, *(segment.file_end for segment in self.loads)])
 
     def has(self, kind: SegmentType) -> bool:
-        """Say whether there is a segment of this type."""
+        """Return whether there is a segment of this type."""
         return any(segment.type == kind for segment in self.segments)
 
 
@@ -178,7 +178,7 @@ def read_elf_header(data: bytes | memoryview) -> ElfHeader:
 
     Raises:
         NotAnImageError: DATA does not begin with the ELF magic.
-        ImageFormatError: a field has a value that no 64-bit little-endian program has.
+        ImageFormatError: a field has a value that a 64-bit little-endian program cannot have.
     """
     if bytes(data[:4]) != ELF_MAGIC:
         raise NotAnImageError(f"not an ELF file: it begins with {bytes(data[:4])!r}")
@@ -186,11 +186,11 @@ def read_elf_header(data: bytes | memoryview) -> ElfHeader:
 
 
 def read_elf(data: bytes | memoryview) -> Elf:
-    """Read and check the headers of the ELF program DATA. Bytes behind the program are allowed.
+    """Read and check the headers of the ELF program DATA. Bytes after the program are allowed.
 
     Raises:
-        NotAnImageError: DATA is no ELF file.
-        ImageFormatError: it is damaged, or of a variety no system we know runs.
+        NotAnImageError: DATA is not an ELF file.
+        ImageFormatError: it is damaged, or of an unsupported variety.
     """
     header = read_elf_header(data)
     if header.phnum == 0:
@@ -209,7 +209,7 @@ def read_segments(table: bytes | memoryview, phoff: int, file_size: int) -> tupl
     """Read and check a program header TABLE that lies at offset PHOFF of a file of FILE_SIZE bytes.
 
     Raises:
-        ImageFormatError: a segment that is to be loaded cannot be.
+        ImageFormatError: a PT_LOAD segment is invalid.
     """
     offsets = range(0, len(table) - ProgramHeader.SIZE + 1, ProgramHeader.SIZE)
     segments = tuple(ProgramHeader.unpack(cursor_at(table, at)) for at in offsets)

@@ -1,7 +1,7 @@
-"""Which Linux programs can become part of an APE, mapped from where they lie in it.
+"""Requirements for Linux programs in an APE, where a loader maps them from the file.
 
-The rules are those of every loader that may meet the file, ours and the other ones in the field (ape(5)): a loader
-reads only a header, so each program must be loadable by the most limited of them.
+The rules are those of all loaders of ape(5), ours and the deployed ones of other makers: each program must be loadable
+by the most limited of them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["IMAGE_ALIGNMENT", "LOADER_START", "PHNUM_MAX", "check_embeddable", "
 
 IMAGE_ALIGNMENT: Final = 65536  # the largest page of any arm64 system, and Windows' allocation granularity
 
-LOADER_START: Final = 0x700000000  # where our loader lies; far from programs, and the heap that grows behind it too
-PHNUM_MAX: Final = 18  # other loaders read at most 1024 bytes of program headers
+LOADER_START: Final = 0x700000000  # address of our loader, far from programs and the heap behind them
+PHNUM_MAX: Final = 18  # other loaders read 1024 bytes of program headers at most
 _VADDR_END: Final = 1 << 38  # systems with 39 bits of address space, half of it for programs
 _PAGE_SIZES: Final = {Machine.X86_64: 4096, Machine.AARCH64: 65536}  # the largest page of each machine
-_TAKEN: Final = (
+_RESERVED_RANGES: Final = (
     (0x7F000000, 0x7F003000, "other loaders for x86_64"),
     (LOADER_START, LOADER_START + 0x40000, "our loader"),
 )
@@ -37,7 +37,7 @@ def check_embeddable(elf: Elf) -> None:
 
 
 def embedding_faults(elf: Elf) -> Iterator[str]:
-    """Yield each reason why ELF cannot become part of an APE, as half a sentence."""
+    """Yield each reason why ELF cannot become part of an APE, as a clause."""
     machine = elf.header.machine
     if machine not in _PAGE_SIZES:
         yield f"e_machine {machine} is neither x86_64 (62) nor aarch64 (183)"
@@ -65,11 +65,11 @@ def _place_faults(elf: Elf) -> Iterator[str]:
         yield "it has no PT_LOAD segment"
         return
     if not any(load.offset <= elf.header.phoff and elf.phdrs_end <= load.file_end for load in elf.loads):
-        yield "its program headers are not inside of a segment"
+        yield "its program headers are not inside a segment"
     entry = elf.header.entry
     executable = (load for load in elf.loads if load.flags & SegmentFlag.X)
     if not any(load.vaddr <= entry < load.vaddr + load.filesz for load in executable):
-        yield f"e_entry {entry:#x} is not inside of an executable segment"
+        yield f"e_entry {entry:#x} is not inside an executable segment"
 
 
 def _load_faults(load: ProgramHeader, page: int) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _load_faults(load: ProgramHeader, page: int) -> Iterator[str]:
         yield f"{at} ends above {_VADDR_END:#x}, where some arm64 systems have no addresses"
     if load.filesz and (load.vaddr - load.offset) % page:
         yield f"{at} has a p_offset that differs from p_vaddr modulo {page} (link with -z max-page-size={page})"
-    for start, end, owner in _TAKEN:
+    for start, end, owner in _RESERVED_RANGES:
         if load.vaddr < end and start < load.memory_end:
             yield f"{at} overlaps {start:#x}-{end:#x}, the addresses of {owner}"
 

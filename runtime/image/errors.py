@@ -12,15 +12,15 @@ class ImageError(RuntimePackageError):
 
 
 class NotAnImageError(ImageError):
-    """The bytes are no native program of a kind we know."""
+    """The bytes are not a native program of a known format."""
 
 
 class ImageFormatError(ImageError, ValueError):
-    """The bytes begin like a native program, but it is damaged or of a variety we do not read.
+    """A native program that is damaged, or of an unsupported variety.
 
     Attributes:
-        field: the specification's name of what is wrong.
-        offset: where in the image it lies, in bytes.
+        field: the field in the specification.
+        offset: in the image, in bytes.
     """
 
     def __init__(self, message: str, *, field: str, offset: int) -> None:
@@ -30,17 +30,17 @@ class ImageFormatError(ImageError, ValueError):
 
 
 class UnsignedImageError(ImageError):
-    """A macOS program without a code signature, which macOS kills where the machine is arm64."""
+    """A macOS program without a code signature; on arm64, macOS kills it."""
 
     def __init__(self) -> None:
         super().__init__("it has no code signature")
 
 
 class NotEmbeddableError(ImageError, ValueError):
-    """A sound program that cannot become part of an APE.
+    """A valid program that cannot become part of an APE.
 
     Attributes:
-        faults: every reason, one sentence each.
+        faults: all reasons.
     """
 
     def __init__(self, faults: tuple[str, ...]) -> None:

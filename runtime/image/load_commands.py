@@ -1,7 +1,7 @@
-"""The load commands of a Mach-O file: what its header tells the kernel and dyld to do.
+"""The load commands of a Mach-O file: instructions for the kernel and dyld.
 
-Specification: Apple's <mach-o/loader.h>; names are its own. Commands that starting and signing a program do not depend
-on (symbols, fix-ups, identifiers) are kept as bytes.
+Specification: Apple's <mach-o/loader.h>, with its names. Other commands than those for starting and signing a program
+(symbols, fix-ups, identifiers) are kept as bytes.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ class LoadCommand(ImageRecord):
 
 @dataclass(frozen=True, slots=True)
 class Section64(ImageRecord):
-    """One section_64, as they follow their segment's command."""
+    """A section_64; they follow the command of their segment."""
 
     NAME: ClassVar = "section_64"
-    ZEROFILL: ClassVar = frozenset({0x1, 0xC, 0x12})  # the types without bytes in the file
+    ZEROFILL: ClassVar = frozenset({0x1, 0xC, 0x12})  # types without bytes in the file
 
     sectname: _Name
     segname: _Name
@@ -136,13 +136,13 @@ class Section64(ImageRecord):
 
     @property
     def is_in_file(self) -> bool:
-        """Say whether the section has bytes in the file."""
+        """Return whether the section has bytes in the file."""
         return bool(self.size) and self.flags & 0xFF not in self.ZEROFILL
 
 
 @dataclass(frozen=True, slots=True)
 class Segment64(LoadCommand):
-    """LC_SEGMENT_64: bytes of the file that are mapped."""
+    """LC_SEGMENT_64: a mapped range of the file."""
 
     segname: _Name
     vmaddr: U64
@@ -166,22 +166,22 @@ class Segment64(LoadCommand):
 
     @property
     def file_end(self) -> int:
-        """Where the segment's bytes end in the file."""
+        """The end of the segment in the file."""
         return self.fileoff + self.filesize
 
     @property
     def memory_end(self) -> int:
-        """Where the segment ends in memory."""
+        """The end of the segment in memory."""
         return self.vmaddr + self.vmsize
 
     @property
     def is_executable(self) -> bool:
-        """Say whether code can run in it; the kernel wants it readable, too."""
+        """Return whether code can run in it; the kernel demands that it is readable, too."""
         return self.initprot & (Protection.R | Protection.X) == Protection.R | Protection.X
 
     @property
     def is_page_zero(self) -> bool:
-        """Say whether it only keeps addresses from being used, those around the null pointer."""
+        """Return whether it only reserves the addresses around the null pointer."""
         return not (self.vmaddr or self.filesize or self.maxprot or self.initprot) and self.vmsize > 0
 
     def _check_tail(self, at: int) -> None:
@@ -192,7 +192,7 @@ class Segment64(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint(LoadCommand):
-    """LC_MAIN: where dyld starts the program, counted from its header."""
+    """LC_MAIN: the entry point for dyld, relative to the header."""
 
     entryoff: U64
     stacksize: U64
@@ -200,7 +200,7 @@ class EntryPoint(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class ThreadState(LoadCommand):
-    """LC_UNIXTHREAD: the registers that the kernel starts a program with that has no dyld; the tail is their values."""
+    """LC_UNIXTHREAD: the initial registers of a static program; the tail has their values."""
 
     flavor: U32
     count: U32  # of 32-bit words
@@ -210,7 +210,7 @@ class ThreadState(LoadCommand):
         return _HEAD.size + self.SIZE + 8 * index
 
     def register(self, index: int) -> int:
-        """Return the 64-bit register INDEX, in the order of the flavor; the caller has found it to be there."""
+        """Return the 64-bit register INDEX, in the order of the flavor; the caller checked the count."""
         return int.from_bytes(self.tail[8 * index : 8 * index + 8], "little")
 
     def _check_tail(self, at: int) -> None:
@@ -220,7 +220,7 @@ class ThreadState(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class BuildVersion(LoadCommand):
-    """LC_BUILD_VERSION: the system that it was built for, and the oldest version that can run it."""
+    """LC_BUILD_VERSION: the system of the build, and the oldest version that can run it."""
 
     platform: U32
     minos: U32  # X.Y.Z as 16, 8 and 8 bits
@@ -230,7 +230,7 @@ class BuildVersion(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class VersionMin(LoadCommand):
-    """LC_VERSION_MIN_…: the same as linkers wrote it before 2018; the command itself names the system."""
+    """LC_VERSION_MIN_…: the same, as linkers wrote it before 2018; the command names the system."""
 
     version: U32
     sdk: U32
@@ -238,20 +238,20 @@ class VersionMin(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class LinkeditData(LoadCommand):
-    """LC_CODE_SIGNATURE: bytes of __LINKEDIT, here the signature's."""
+    """LC_CODE_SIGNATURE: the place of the signature in __LINKEDIT."""
 
     dataoff: U32
     datasize: U32
 
     @property
     def file_end(self) -> int:
-        """Where the bytes end in the file."""
+        """The end of the bytes in the file."""
         return self.dataoff + self.datasize
 
 
 @dataclass(frozen=True, slots=True)
 class NameReference(LoadCommand):
-    """LC_LOAD_DYLINKER and LC_LOAD_DYLIB: a file that the program needs, by its path."""
+    """LC_LOAD_DYLINKER and LC_LOAD_DYLIB: the path of a file that the program needs."""
 
     name_offset: U32  # from the command's start
 
@@ -293,7 +293,7 @@ def read_command(data: bytes | memoryview, at: int, end: int) -> LoadCommand:
     """Read the load command at offset AT of a file DATA whose load commands end at END.
 
     Raises:
-        ImageFormatError: it is cut off, or has a size that its kind cannot have.
+        ImageFormatError: it is cut off, or has an invalid size.
     """
     if at + _HEAD.size > end:
         raise MachHeader.error(f"a command should be at {at:#x}, but sizeofcmds ends at {end:#x}", "ncmds", 0)

@@ -1,6 +1,6 @@
-"""The first bytes of a Mach-O file: which variety it is, and the header of those that are read.
+"""The header of a Mach-O file, and the varieties of the format.
 
-Specification: Apple's <mach-o/loader.h> and <mach-o/fat.h>; names are theirs.
+Specification: Apple's <mach-o/loader.h> and <mach-o/fat.h>, with their names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from runtime.image.errors import NotAnImageError
 from runtime.image.record import ImageRecord, cursor_at
 from zipalign.record import U32, Code
 
-__all__ = ["MACHINES", "CpuType", "HeaderFlag", "MachHeader", "Machine", "is_macho", "read_mach_header"]
+__all__ = ["MACHINES", "CpuType", "HeaderFlag", "MachHeader", "MachineTraits", "is_macho", "read_mach_header"]
 
 _MAGIC: Final = b"\xcf\xfa\xed\xfe"
 _OTHER_MAGICS: Final = {
@@ -22,7 +22,7 @@ _OTHER_MAGICS: Final = {
     b"\xfe\xed\xfa\xcf": "a big-endian Mach-O file",
 }
 _FAT_MAGICS: Final = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
-_FAT_PROGRAMS_MAX: Final = 44  # Java's classes begin with the same bytes; there, the next number is 45 or more
+_FAT_PROGRAMS_MAX: Final = 44  # Java classes have the same magic, then a number from 45 on
 
 
 class CpuType(IntEnum):
@@ -39,19 +39,19 @@ class HeaderFlag(IntFlag):
     PIE = 0x200000
 
 
-class Machine(NamedTuple):
-    """What the kernel wants of the programs of one cputype."""
+class MachineTraits(NamedTuple):
+    """The kernel's requirements for the programs of one cputype."""
 
     page_size: int
-    page_zero_size: int  # the least
+    page_zero_size: int  # the minimum
     flavor: int  # of the registers in LC_UNIXTHREAD
-    counter: str  # the program counter's name,
-    counter_index: int  # and which of the 64-bit registers it is
+    program_counter: str
+    program_counter_index: int  # among the 64-bit registers
 
 
-MACHINES: Final[dict[int, Machine]] = {
-    CpuType.X86_64: Machine(0x1000, 0x1000, 4, "rip", 16),
-    CpuType.ARM64: Machine(0x4000, 1 << 32, 6, "pc", 32),
+MACHINES: Final[dict[int, MachineTraits]] = {
+    CpuType.X86_64: MachineTraits(0x1000, 0x1000, 4, "rip", 16),
+    CpuType.ARM64: MachineTraits(0x4000, 1 << 32, 6, "pc", 32),
 }
 
 
@@ -81,7 +81,7 @@ def read_mach_header(data: bytes | memoryview) -> MachHeader:
 
     Raises:
         NotAnImageError: DATA does not begin with any Mach-O magic.
-        ImageFormatError: it is of a variety that is not read.
+        ImageFormatError: it is cut off, or of an unsupported variety.
     """
     _check_magic(data)
     header = MachHeader.unpack(cursor_at(data, 0))
@@ -91,7 +91,7 @@ def read_mach_header(data: bytes | memoryview) -> MachHeader:
 
 
 def is_macho(data: bytes | memoryview) -> bool:
-    """Say whether DATA begins like a Mach-O file of any variety."""
+    """Return whether DATA begins like a Mach-O file of any variety."""
     magic = bytes(data[:4])
     if magic in _FAT_MAGICS:
         return int.from_bytes(data[4:8], "big") <= _FAT_PROGRAMS_MAX

@@ -1,8 +1,8 @@
-"""Mach-O of 64 bits, little-endian and thin: the programs of macOS, as far as starting and signing them takes.
+"""Mach-O, 64-bit, little-endian and thin: the fields of macOS programs that starting and signing them needs.
 
-Specification: Apple's <mach-o/loader.h>, and what its kernel refuses to start (XNU, bsd/kern/mach_loader.c); names are
-theirs. A program that dyld starts and one that the kernel starts alone are both read. Libraries, object files, 32-bit
-and big-endian files, and fat ones are refused by name; symbols and fix-ups are not read.
+Specification: Apple's <mach-o/loader.h>, and the checks of its kernel (XNU, bsd/kern/mach_loader.c), with their names.
+Programs started by dyld and static programs are read. Libraries, object files, 32-bit, big-endian and fat files are
+refused; symbols and fix-ups are not read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MachPlatform", "Macho", "read_macho"]
 
-_COMMANDS_SIZE_MAX: Final = 1 << 16  # twice what dyld itself read for a long time
+_COMMANDS_SIZE_MAX: Final = 1 << 16  # twice the limit of older versions of dyld
 _ADDRESS_END: Final = 1 << 64
 
 
@@ -59,7 +59,7 @@ _Kind = TypeVar("_Kind", bound=LoadCommand)
 
 @dataclass(frozen=True, slots=True)
 class Macho:
-    """A macOS program: what its header and load commands say. The bytes stay with the caller."""
+    """The header and the load commands of a macOS program."""
 
     header: MachHeader
     commands: tuple[LoadCommand, ...]
@@ -80,12 +80,12 @@ class Macho:
 
     @property
     def code_signature(self) -> LinkeditData | None:
-        """Where the code signature lies, if there is one."""
+        """The place of the code signature, if there is one."""
         return next(iter(self.of_kind(LinkeditData)), None)
 
     @property
     def platform(self) -> int | None:
-        """The platform it was built for; nothing says that in old programs, nor in those that dyld does not start."""
+        """The platform of the build; None in old programs, and in static ones."""
         for build in self.of_kind(BuildVersion):
             return build.platform
         for minimum in self.of_kind(VersionMin):
@@ -94,31 +94,31 @@ class Macho:
 
     @property
     def is_dynamic(self) -> bool:
-        """Say whether dyld starts it, and not the kernel alone."""
+        """Return whether dyld starts it, and not the kernel alone."""
         return bool(self.of_kind(EntryPoint))
 
     @property
     def dylinker(self) -> str | None:
-        """The path of the dynamic linker, if it names one."""
+        """The path of the dynamic linker, if there is one."""
         return next((one.name for one in self.of_kind(NameReference) if one.cmd == Cmd.LOAD_DYLINKER), None)
 
     @property
     def dylibs(self) -> tuple[str, ...]:
-        """The paths of the libraries it cannot start without."""
+        """The paths of the libraries that it needs to start."""
         return tuple(one.name for one in self.of_kind(NameReference) if one.cmd == Cmd.LOAD_DYLIB)
 
     @property
     def commands_end(self) -> int:
-        """Where the load commands end in the file."""
+        """The end of the load commands in the file."""
         return MachHeader.SIZE + self.header.sizeofcmds
 
     @property
     def file_end(self) -> int:
-        """Where the program ends in the file, its signature included."""
+        """The end of the program in the file, including its signature."""
         return max([self.commands_end, *(segment.file_end for segment in self.segments)])
 
-    def placed(self, kind: type[_Kind]) -> Iterator[tuple[int, _Kind]]:
-        """Yield the load commands of one kind, and in front of each its offset in the file."""
+    def with_offsets(self, kind: type[_Kind]) -> Iterator[tuple[int, _Kind]]:
+        """Yield the load commands of one kind, each after its offset in the file."""
         offsets = accumulate((command.size for command in self.commands), initial=MachHeader.SIZE)
         for at, command in zip(offsets, self.commands, strict=False):  # the last offset is the end of all
             if isinstance(command, kind):
@@ -130,11 +130,11 @@ class Macho:
 
 
 def read_macho(data: bytes | memoryview) -> Macho:
-    """Read and check header and load commands of the macOS program DATA. Bytes behind the program are allowed.
+    """Read and check header and load commands of the macOS program DATA. Bytes after the program are allowed.
 
     Raises:
-        NotAnImageError: DATA is no Mach-O file.
-        ImageFormatError: it is damaged, or of a variety that macOS does not start or we do not read.
+        NotAnImageError: DATA is not a Mach-O file.
+        ImageFormatError: it is damaged, or of an unsupported variety.
     """
     header = read_mach_header(data)
     macho = Macho(header, tuple(_read_commands(data, header)))
@@ -143,8 +143,8 @@ def read_macho(data: bytes | memoryview) -> Macho:
     _check_header_segment(macho)
     _check_entry(macho)
     _check_linkedit(macho)
-    versions = [*macho.placed(BuildVersion), *macho.placed(VersionMin)]
-    for name, found in (("LC_BUILD_VERSION", versions), ("LC_CODE_SIGNATURE", list(macho.placed(LinkeditData)))):
+    versions = [*macho.with_offsets(BuildVersion), *macho.with_offsets(VersionMin)]
+    for name, found in (("LC_BUILD_VERSION", versions), ("LC_CODE_SIGNATURE", list(macho.with_offsets(LinkeditData)))):
         if len(found) > 1:
             raise ImageFormatError(
                 "there are several, expected one at most", field=name, offset=max(at for at, _ in found)
@@ -157,7 +157,7 @@ def _read_commands(data: bytes | memoryview, header: MachHeader) -> Iterator[Loa
     if end > len(data):
         raise header.error(f"the load commands end at {end:#x}, the file at {len(data):#x}", "sizeofcmds", 0)
     if header.sizeofcmds > _COMMANDS_SIZE_MAX:
-        raise header.error(f"got {header.sizeofcmds}, at most {_COMMANDS_SIZE_MAX} is sound", "sizeofcmds", 0)
+        raise header.error(f"got {header.sizeofcmds}, at most {_COMMANDS_SIZE_MAX} is supported", "sizeofcmds", 0)
     for _ in range(header.ncmds):
         command = read_command(data, at, end)
         yield command
@@ -167,7 +167,7 @@ def _read_commands(data: bytes | memoryview, header: MachHeader) -> Iterator[Loa
 
 
 def _check_segments(macho: Macho, file_size: int) -> None:
-    for at, segment in macho.placed(Segment64):
+    for at, segment in macho.with_offsets(Segment64):
         if segment.file_end > file_size:
             raise segment.error(f"the segment ends at {segment.file_end:#x}, the file at {file_size:#x}", "fileoff", at)
         if segment.filesize > segment.vmsize:
@@ -181,8 +181,8 @@ def _check_segments(macho: Macho, file_size: int) -> None:
 
 
 def _check_apart(macho: Macho) -> None:
-    """The kernel maps no page twice; dyld wants the same of the file."""
-    placed = list(macho.placed(Segment64))
+    """Check that segments do not overlap in memory, as the kernel demands, nor in the file, as dyld does."""
+    placed = list(macho.with_offsets(Segment64))
     in_memory = sorted(
         (one.vmaddr, -(-one.memory_end // macho.page_size) * macho.page_size, at) for at, one in placed if one.vmsize
     )
@@ -201,7 +201,7 @@ def _check_header_segment(macho: Macho) -> None:
             field="__PAGEZERO",
             offset=MachHeader.SIZE,
         )
-    heads = [(at, segment) for at, segment in macho.placed(Segment64) if segment.filesize and not segment.fileoff]
+    heads = [(at, segment) for at, segment in macho.with_offsets(Segment64) if segment.filesize and not segment.fileoff]
     if not heads:
         raise ImageFormatError("no segment begins with the file", field="fileoff", offset=MachHeader.SIZE)
     at, head = heads[0]
@@ -215,7 +215,7 @@ def _check_header_segment(macho: Macho) -> None:
 
 
 def _check_entry(macho: Macho) -> None:
-    entries: Sequence[tuple[int, LoadCommand]] = [*macho.placed(EntryPoint), *macho.placed(ThreadState)]
+    entries: Sequence[tuple[int, LoadCommand]] = [*macho.with_offsets(EntryPoint), *macho.with_offsets(ThreadState)]
     if len(entries) != 1:
         what = (
             "there is both it and LC_UNIXTHREAD, or one twice" if entries else "there is neither it nor LC_UNIXTHREAD"
@@ -230,24 +230,24 @@ def _check_entry(macho: Macho) -> None:
         machine = MACHINES[macho.header.cputype]
         if entry.flavor != machine.flavor:
             raise entry.error(f"got {entry.flavor}, expected {machine.flavor}", "flavor", at)
-        if entry.count < 2 * (machine.counter_index + 1):
+        if entry.count < 2 * (machine.program_counter_index + 1):
             raise entry.error(f"got {entry.count}, too few for the program counter", "count", at)
-        counter = entry.register(machine.counter_index)
-        if not any(segment.vmaddr <= counter < segment.memory_end for segment in code):
+        program_counter = entry.register(machine.program_counter_index)
+        if not any(segment.vmaddr <= program_counter < segment.memory_end for segment in code):
             raise ImageFormatError(
-                f"{counter:#x} is in no executable segment",
-                field=machine.counter,
-                offset=at + entry.register_offset(machine.counter_index),
+                f"{program_counter:#x} is in no executable segment",
+                field=machine.program_counter,
+                offset=at + entry.register_offset(machine.program_counter_index),
             )
 
 
 def _check_linkedit(macho: Macho) -> None:
-    """A signature covers all that is before it, so nothing of the program can be behind it."""
-    linkedits = [(at, segment) for at, segment in macho.placed(Segment64) if segment.name == LINKEDIT]
+    """Check that the signature is the end of the program: it covers all bytes before it."""
+    linkedits = [(at, segment) for at, segment in macho.with_offsets(Segment64) if segment.name == LINKEDIT]
     for at, linkedit in linkedits:
         if any(one.fileoff > linkedit.fileoff or one.vmaddr > linkedit.vmaddr for one in macho.segments):
             raise linkedit.error("__LINKEDIT is not the last segment", "segname", at)
-    for at, signature in macho.placed(LinkeditData):
+    for at, signature in macho.with_offsets(LinkeditData):
         if not any(one.fileoff <= signature.dataoff and signature.file_end <= one.file_end for _, one in linkedits):
             raise signature.error(f"{signature.dataoff:#x}-{signature.file_end:#x} is not in __LINKEDIT", "dataoff", at)
         if signature.file_end != macho.file_end:

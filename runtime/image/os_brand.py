@@ -1,8 +1,8 @@
-"""Which operating system an ELF program is for: ELF itself has no field that all systems fill.
+"""The operating system that an ELF program is for; ELF has no field that all systems set.
 
-Programs for Linux have no mark at all. Those for the BSDs have a note whose owner is the system's name, and the kernels
-go by it. EI_OSABI is set by FreeBSD's own tools alone, and in the header of every APE, where it means nothing. What
-needs a dynamic linker names that, by a path that is each system's own.
+Programs for Linux have no brand. Programs for the BSDs have a note with the name of the system as its owner, which
+their kernels check. EI_OSABI is set only by FreeBSD's tools, and in the header of every APE, without a meaning there.
+The path of the dynamic linker differs by system.
 
 Specification: System V gABI, "Note Section"; the owners and types are those of each system's <sys/exec_elf.h>.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Brand", "Note", "read_brand", "read_notes"]
 
-_SYSTEM_NOTE: Final = 1  # the type that says which system it is, of each owner
+_SYSTEM_NOTE: Final = 1  # the type of the note that names the system, for each owner
 _OWNERS: Final = {b"FreeBSD\0", b"NetBSD\0", b"OpenBSD\0", b"DragonFly\0"}
 _INTERPRETERS: Final = {
     "/libexec/ld-elf.so.1": "FreeBSD",
@@ -35,7 +35,7 @@ _INTERPRETERS: Final = {
     "/usr/libexec/ld-elf.so.2": "DragonFly",
 }
 _PATH_SIZE_MAX: Final = 1024  # PATH_MAX of these systems
-_NOTES_SIZE_MAX: Final = 1 << 20  # a thousand times what a program has
+_NOTES_SIZE_MAX: Final = 1 << 20  # a thousand times the size in programs
 _LINUX: Final = "Linux"
 
 
@@ -64,10 +64,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """What a program says of the system it is for."""
+    """The marks of the system that a program is for."""
 
-    system: str  # by the name that `uname -s` prints there
-    has_note: bool  # does a note say so?
+    system: str  # as `uname -s` prints it
+    has_note: bool  # whether a note names it
     interpreter: str | None  # the dynamic linker
 
 
@@ -75,15 +75,15 @@ def read_brand(data: bytes | memoryview, elf: Elf) -> Brand:
     """Find the system that the program ELF, whose bytes are DATA, is for.
 
     Raises:
-        NotAnImageError: it is for several systems, or for none that is known here.
-        ImageFormatError: what it says is damaged or contradicts itself.
+        NotAnImageError: it is for several systems, or for an unknown one.
+        ImageFormatError: its marks are damaged, or contradict each other.
     """
     owners = {note.owner for note in read_notes(data, elf) if note.type == _SYSTEM_NOTE and note.owner in _OWNERS}
     noted = sorted(owner.rstrip(b"\0").decode() for owner in owners)
     if len(noted) > 1:
         raise NotAnImageError(
-            f"an ELF program with the notes of several systems ({', '.join(noted)}), as programs have that were made"
-            " to be part of an APE by other means: give one that was made for one system"
+            f"an ELF program with the notes of several systems ({', '.join(noted)}), built for an APE by another tool:"
+            " give a program that was built for one system"
         )
     interpreter, offset = _interpreter(data, elf)
     linked_for = _INTERPRETERS.get(interpreter or "")
@@ -102,7 +102,7 @@ def read_notes(data: bytes | memoryview, elf: Elf) -> Iterator[Note]:
     """Yield the notes of the program ELF, whose bytes are DATA.
 
     Raises:
-        ImageFormatError: a note ends behind its segment.
+        ImageFormatError: a note extends beyond its segment.
     """
     room = _NOTES_SIZE_MAX
     for at, segment in _segments(elf, SegmentType.NOTE):
@@ -111,10 +111,10 @@ def read_notes(data: bytes | memoryview, elf: Elf) -> Iterator[Note]:
 
 
 def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
-    # The gABI wants 8 in all 64-bit files; nobody else does, but for the segments that say so.
+    # The gABI demands 8 in all 64-bit files; systems use 4, except in segments with that alignment.
     alignment = 8 if segment.align == 8 else 4
     start = 0
-    while any(content[start : start + _NoteHeader.SIZE]):  # zeros fill segments up
+    while any(content[start : start + _NoteHeader.SIZE]):  # zeros pad segments
         at = segment.offset + start
         header = _NoteHeader.unpack(Cursor(content[start:], at, image_damaged))
         name_start = start + _NoteHeader.SIZE
@@ -132,13 +132,13 @@ def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
 
 
 def _system_of(osabi: int) -> str:
-    """Return the system of a program that has neither notes nor a dynamic linker that says it."""
+    """Return the system of a program without notes and without a known dynamic linker."""
     if osabi in (OsAbi.SYSV, OsAbi.LINUX):
         return _LINUX
     if osabi == OsAbi.FREEBSD:
         raise NotAnImageError(
-            "an ELF program that only EI_OSABI 9 says is for FreeBSD. Its programs have a note, too; if this was an APE"
-            " once, make it one again (assimilate --restore) and give the programs that are in it"
+            "an ELF program with EI_OSABI 9 (FreeBSD) and without the note of FreeBSD's programs; if it was an APE,"
+            " restore it (assimilate --restore) and give the programs inside it"
         )
     raise NotAnImageError(f"an ELF program for a system we do not build for (EI_OSABI {osabi})")
 
@@ -154,7 +154,7 @@ def _interpreter(data: bytes | memoryview, elf: Elf) -> tuple[str | None, int]:
 
 
 def _segments(elf: Elf, kind: SegmentType) -> Iterator[tuple[int, ProgramHeader]]:
-    """Yield the segments of one type, and in front of each where its program header lies."""
+    """Yield the segments of one type, each after the offset of its program header."""
     for index, segment in enumerate(elf.segments):
         if segment.type == kind:
             yield elf.header.phoff + index * ProgramHeader.SIZE, segment

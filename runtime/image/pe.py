@@ -1,7 +1,7 @@
-"""PE32+: the headers of a Windows program, which are all that placing it in another file takes.
+"""PE32+: the headers of a Windows program, which are all that embedding it in another file needs.
 
 Specification: Microsoft's "PE Format" (https://learn.microsoft.com/windows/win32/debug/pe-format); names are its own.
-32-bit programs and DLLs are refused by name. Import tables, resources and symbols are not read.
+32-bit programs and DLLs are refused. Import tables, resources and symbols are not read.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Characteristic(IntFlag):
 
 
 class DirectoryIndex(IntEnum):
-    """Which data directory it is."""
+    """Index of a data directory."""
 
     CERTIFICATE = 4
     DEBUG = 6
@@ -79,7 +79,7 @@ class _PeRecord(ImageRecord):
 
 @dataclass(frozen=True, slots=True)
 class _DosHeader(ImageRecord):
-    """The DOS header: only its first and last field have a meaning today."""
+    """The DOS header: only the first and the last field are still used."""
 
     NAME: ClassVar = "e_magic"
 
@@ -167,18 +167,18 @@ class Section(_PeRecord):
 
     @property
     def raw_end(self) -> int:
-        """Where the section's bytes end in the file."""
+        """The end of the section in the file."""
         return self.pointer_to_raw_data + self.size_of_raw_data if self.size_of_raw_data else 0
 
     @property
     def virtual_end(self) -> int:
-        """Where the section ends in memory, counted from the image's base."""
+        """The end of the section in memory, relative to the base of the image."""
         return self.virtual_address + max(self.virtual_size, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Pe:
-    """A Windows program: what its headers say. The bytes stay with the caller."""
+    """The headers of a Windows program."""
 
     coff: CoffHeader
     optional: OptionalHeader
@@ -187,15 +187,15 @@ class Pe:
 
     @property
     def file_end(self) -> int:
-        """Where the bytes that loading needs end in the file."""
+        """The end of the bytes that loading needs in the file."""
         return max([self.optional.size_of_headers, *(section.raw_end for section in self.sections)])
 
     def directory(self, index: DirectoryIndex) -> tuple[int, int]:
-        """Return address and size of a data directory, zeros where there is none."""
+        """Return address and size of a data directory, zeros if it is absent."""
         return self.directories[index] if index < len(self.directories) else (0, 0)
 
     def file_offset(self, rva: int, size: int) -> int | None:
-        """Return where SIZE bytes at the address RVA lie in the file, or None where they do not lie in it."""
+        """Return the file offset of SIZE bytes at the address RVA, or None if they are not in the file."""
         for section in self.sections:
             at = rva - section.virtual_address
             if at >= 0 and at + size <= section.size_of_raw_data:
@@ -236,11 +236,11 @@ class Pe:
 
 
 def read_pe(data: bytes | memoryview) -> Pe:
-    """Read and check the headers of the Windows program DATA. Bytes behind the program are allowed.
+    """Read and check the headers of the Windows program DATA. Bytes after the program are allowed.
 
     Raises:
-        NotAnImageError: DATA does not begin like one.
-        ImageFormatError: it is damaged, or of a variety we do not read.
+        NotAnImageError: DATA is not a PE file.
+        ImageFormatError: it is damaged, or of an unsupported variety.
     """
     if bytes(data[:2]) != DOS_MAGIC:
         raise NotAnImageError(f"not a PE file: it begins with {bytes(data[:2])!r}")
@@ -288,7 +288,7 @@ def _check_sections(pe: Pe, table_offset: int, file_size: int) -> None:
 
 
 def _check_memory(pe: Pe, optional_offset: int) -> None:
-    """Windows demands sections that follow each other without a gap."""
+    """Check that sections follow each other without a gap, as Windows demands."""
     alignment = pe.optional.section_alignment
     end = -(-pe.optional.size_of_headers // alignment) * alignment
     table_offset = optional_offset + pe.coff.size_of_optional_header

@@ -1,7 +1,7 @@
-"""Which programs can be carried by an APE to be unpacked and started elsewhere: those of macOS and the BSDs.
+"""Requirements for macOS and BSD programs in an APE, which unpacks and starts them.
 
-The rules are those of the kernels, and of dyld. They start the unpacked program as it is, so whatever it lacks must be
-found while there still is somebody who can link or sign it again.
+The rules are those of the kernels and of dyld. They start the unpacked program unchanged, so that faults must be found
+when the APE is linked.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _SUBTYPE_MASK: Final = 0x00FFFFFF
 _DYLD: Final = "/usr/lib/dyld"
 _SIGN: Final = "codesign -f -s - FILE on a Mac, rcodesign sign FILE elsewhere"
 _FREEBSD_PAGE: Final = 4096
-_NOTE_DEMANDED: Final = ("NetBSD", "OpenBSD")  # FreeBSD's kernel is content with the path of its dynamic linker
+_NOTE_REQUIRED: Final = ("NetBSD", "OpenBSD")  # FreeBSD's kernel also accepts the path of its dynamic linker
 
 
 def check_unpackable(image: Image, data: bytes | memoryview) -> None:
-    """Raise NotEmbeddableError, with every reason, when the macOS or BSD program DATA could be unpacked but not run.
+    """Raise NotEmbeddableError, with all reasons, if the macOS or BSD program DATA would not run after unpacking.
 
     Raises:
         ImageFormatError: its marks are damaged.
@@ -42,7 +42,7 @@ def check_unpackable(image: Image, data: bytes | memoryview) -> None:
 
 
 def unpacking_faults(image: Image, data: bytes | memoryview) -> Iterator[str]:
-    """Yield each reason why the macOS or BSD program DATA would not run, as half a sentence."""
+    """Yield each reason why the macOS or BSD program DATA would not run, as a clause."""
     if isinstance(image.headers, Macho):
         yield from _linking_faults(image.headers)
         yield from _signature_faults(image.headers, data)
@@ -54,7 +54,7 @@ def _linking_faults(macho: Macho) -> Iterator[str]:
     header = macho.header
     if header.cputype == CpuType.ARM64:
         if header.cpusubtype & _SUBTYPE_MASK == _ARM64E:
-            yield "it is for arm64e, which macOS starts of its own programs only (compile it with -arch arm64)"
+            yield "it is for arm64e, which macOS allows its own programs only (compile it with -arch arm64)"
         if not macho.is_dynamic:
             yield "it starts without dyld, which macOS allows on x86_64 only (link it with libSystem)"
         elif not (header.flags & HeaderFlag.DYLDLINK and header.flags & HeaderFlag.PIE):
@@ -84,8 +84,8 @@ def _bsd_faults(elf: Elf, data: bytes | memoryview) -> Iterator[str]:
     entry = elf.header.entry
     executable = (load for load in elf.loads if load.flags & SegmentFlag.X)
     if not any(load.vaddr <= entry < load.vaddr + load.filesz for load in executable):
-        yield f"e_entry {entry:#x} is not inside of an executable segment: a program is needed, not a library"
-    if brand.system in _NOTE_DEMANDED and not brand.has_note:
+        yield f"e_entry {entry:#x} is not inside an executable segment: a program is needed, not a library"
+    if brand.system in _NOTE_REQUIRED and not brand.has_note:
         yield f"it has no note that says {brand.system}, as its kernel demands (link it with that system's crt0.o)"
     if brand.system == "FreeBSD" and elf.phdrs_end > _FREEBSD_PAGE:
         yield f"its program headers end at {elf.phdrs_end:#x}, FreeBSD reads up to {_FREEBSD_PAGE:#x} (use ld.lld)"

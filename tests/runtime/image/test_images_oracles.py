@@ -225,7 +225,7 @@ def test_a_change_of_any_page_is_found() -> None:
 
 def test_a_signature_that_was_taken_away_is_missed() -> None:
     data = everywhere(MACOS_ARM64).read_bytes()
-    ((at, command),) = macho_of(data).placed(LinkeditData)
+    ((at, command),) = macho_of(data).with_offsets(LinkeditData)
     data = data[:at] + replace(command, cmd=0x2A).pack() + data[at + 16 :]  # LC_SOURCE_VERSION, which is as long
 
     with pytest.raises(NotEmbeddableError, match="no code signature"):

@@ -237,7 +237,7 @@ def test_a_program_is_its_commands() -> None:
     assert macho.of_kind(EntryPoint)[0].entryoff == 0x400
     assert (macho.dylinker, macho.dylibs) == ("/usr/lib/dyld", ("/usr/lib/libSystem.B.dylib",))
     assert (macho.is_dynamic, macho.page_size, macho.code_signature) == (True, 0x4000, None)
-    assert [at for at, _ in macho.placed(Segment64)] == [32, TEXT, DATA, LINKEDIT]
+    assert [at for at, _ in macho.with_offsets(Segment64)] == [32, TEXT, DATA, LINKEDIT]
 
 
 def test_a_program_without_dyld_is_its_commands() -> None:
