@@ -92,12 +92,12 @@ static const char *check_segments(struct image *image) {
         uint64_t entry_offset = image->header.e_entry - segment->p_vaddr;
         has_entry = has_entry || ((segment->p_flags & PF_X) != 0 && entry_offset < segment->p_filesz);
     }
-    return has_entry ? NULL : "e_entry is not inside of an executable segment";
+    return has_entry ? NULL : "e_entry is not inside an executable segment";
 }
 
-/* A program finds its TLS image and, for unwinding, its tables through AT_PHDR. Where the headers are not part of the
-   program's memory (genuine files keep them in the prologue) it gets our copy, which stays mapped. PT_PHDR would then
-   be wrong, and musl would compute a load address from it. */
+/* A program finds its TLS image and its unwind tables through AT_PHDR. If its headers are not mapped (genuine files
+   keep them in the prologue), AT_PHDR points to our copy, which stays mapped. PT_PHDR would then be wrong, and musl
+   computes a load address from it. */
 static void place_headers(struct image *image) {
     uint64_t size = image->header.e_phnum * sizeof(Elf64_Phdr);
     for (int i = 0; i < image->header.e_phnum; ++i) {
@@ -173,7 +173,7 @@ static long map_file_part(const struct image *image, const Elf64_Phdr *segment, 
         return 0;
     }
     result = sys_mprotect(start, page_ceil(image, file_end) - start, prot);
-    return result < 0 ? read_segment(image, segment, start) : 0; /* noexec is noticed here when bss came first */
+    return result < 0 ? read_segment(image, segment, start) : 0; /* with bss, noexec is an error only here */
 }
 
 static long map_segment(const struct image *image, const Elf64_Phdr *segment) {
@@ -190,8 +190,8 @@ static long map_segment(const struct image *image, const Elf64_Phdr *segment) {
 }
 
 const char *map_image(const struct image *image, int *error) {
-    /* Reserving the whole range first makes sure that nothing that is there already, this loader, its stack or the
-       vdso, is replaced. Kernels before 4.17 take the address as a hint, hence the comparison. */
+    /* Reserving the whole range first protects the loader, its stack and the vdso from being replaced. Kernels before
+       4.17 take the address as a hint, hence the comparison. */
     uint64_t size = image->end - image->start;
     long got = sys_mmap(image->start, size, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -201,7 +201,7 @@ const char *map_image(const struct image *image, int *error) {
     }
     if (got < 0 && got > -4096) {
         *error = (int)-got;
-        return "its addresses cannot be had";
+        return "its addresses are not available";
     }
     for (int i = 0; i < image->header.e_phnum; ++i) {
         if (is_loaded(&image->segments[i])) {

@@ -16,13 +16,13 @@ struct image {
     Elf64_Phdr segments[PHNUM_MAX];
     uint64_t start; /* of the whole program in memory, page-aligned */
     uint64_t end;
-    uint64_t phdr_address; /* where the program finds its own program headers */
+    uint64_t phdr_address; /* of the program headers, for AT_PHDR */
 };
 
-/* Read the program headers and check everything that mapping relies on. Returns 0 or what is wrong. */
+/* Read the program headers and check everything that mapping relies on. Returns NULL, or the first fault. */
 const char *check_image(struct image *image);
 
-/* Map a checked image. Returns 0 or what the kernel refused, with its answer in *ERROR. */
+/* Map a checked image. Returns NULL, or the failed operation, with errno in *ERROR. */
 const char *map_image(const struct image *image, int *error);
 
 #endif

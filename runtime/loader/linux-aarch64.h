@@ -28,8 +28,8 @@ static inline long syscall6(long number, long a, long b, long c, long d, long e,
     return x0;
 }
 
-/* Make instruction fetch see code that was read into memory rather than mapped:
-   the two caches of this architecture are coherent only when asked. */
+/* Make code that was read into memory visible to instruction fetch: the instruction and data caches of this
+   architecture are not coherent by themselves. */
 static inline void sync_instructions(uint64_t start, uint64_t end) {
     uint64_t types;
     __asm__ volatile("mrs %0, ctr_el0" : "=r"(types));

@@ -28,7 +28,7 @@ static inline long syscall6(long number, long a, long b, long c, long d, long e,
     return result;
 }
 
-/* Instruction fetch sees what was written: the processor keeps the two coherent. */
+/* Nothing to do: the processor keeps instruction fetch coherent with writes. */
 static inline void sync_instructions(uint64_t start, uint64_t end) {
     (void)start;
     (void)end;

@@ -1,5 +1,5 @@
 /* The few Linux system calls the loader makes, and the kernel's constants for them.
-   A call that fails returns -errno, as the kernel itself does: there is no errno variable here. */
+   A failed call returns -errno, as in the kernel; there is no errno variable. */
 #ifndef APE_LINUX_H
 #define APE_LINUX_H
 

@@ -1,8 +1,8 @@
 /* ape: runs an APE program, or a static ELF program, from where it lies in its file.
 
    The kernel starts this program with a file's path among its arguments; it maps the file's native image as
-   execve(2) would have done, makes the arguments and the auxiliary vector those of the program, and jumps into it.
-   Everything in the file is checked before the first mapping is made. What is accepted: ape(5).
+   execve(2) would, changes the arguments and the auxiliary vector into those of the program, and jumps to its entry.
+   The whole image is checked before the first mapping. Accepted files: ape(5).
 
      ape PROG ARGS...          PATH is searched when PROG has no slash
      ape - PROG ARGV0 ARGS...  PROG is taken literally and argv[0] is given
@@ -30,7 +30,7 @@ struct auxv {
     uint64_t value;
 };
 
-/* What the kernel put on the stack. */
+/* The initial stack, as the kernel builds it. */
 struct start {
     uint64_t argc;
     char **argv;
@@ -38,10 +38,10 @@ struct start {
     struct auxv *auxv;
 };
 
-/* What of it is meant for whom. */
+/* The program to load, and the arguments for the loader itself. */
 struct command {
     const char *path;
-    uint64_t skip; /* arguments that are the loader's own */
+    uint64_t skip; /* number of arguments for the loader itself */
     bool search;
 };
 
@@ -50,7 +50,7 @@ struct entry {
     uint64_t address;
 };
 
-/* These outlive the jump: the program may be pointed at its path and its program headers in here. */
+/* These stay in use after the jump: the auxiliary vector may point to the path and the program headers here. */
 static struct image image;
 static char found_path[PATH_MAX];
 
@@ -72,7 +72,7 @@ static const char *describe(int error) {
     case EACCES:
         return "permission denied";
     case EEXIST:
-        return "something else is there";
+        return "already in use";
     case ENOTDIR:
         return "not a directory";
     case EISDIR:
@@ -159,7 +159,7 @@ static bool has_slash(const char *path) {
     return false;
 }
 
-/* Put DIRECTORY (SIZE bytes) and NAME together; an empty directory in PATH is the current one. */
+/* Join DIRECTORY (SIZE bytes) and NAME in found_path; an empty directory in PATH is the current one. */
 static bool join(const char *directory, size_t size, const char *name) {
     size_t name_size = length(name) + 1;
     if (size == 0) {
@@ -220,8 +220,8 @@ static void open_image(const struct start *start, const char *path) {
     }
 }
 
-/* Take the loader's own arguments off the stack. Everything after them moves down by at most one word, never below
-   where the kernel put it, and the stack pointer stays 16-byte aligned as the ABI wants it. */
+/* Remove the arguments for the loader from the stack. The rest moves by at most one word, never below the initial stack
+   pointer, and the stack pointer stays 16-byte aligned, as the ABI demands. */
 static uint64_t *drop_arguments(uint64_t *stack, struct start *start, uint64_t skip) {
     uint64_t *new_stack = stack + (skip & ~1ul);
     uint64_t *arguments = (uint64_t *)(start->argv + skip);
@@ -236,7 +236,7 @@ static uint64_t *drop_arguments(uint64_t *stack, struct start *start, uint64_t s
     return new_stack;
 }
 
-/* The auxiliary vector describes the loader; let it describe the program. */
+/* Change the auxiliary vector, which describes the loader, to describe the program. */
 static void describe_program(struct auxv *auxv, const char *path) {
     for (; auxv->type != AT_NULL; ++auxv) {
         switch (auxv->type) {
@@ -275,7 +275,7 @@ static const char *base_name(const char *path) {
     return name;
 }
 
-/* Called by _start; what it returns is where the program begins. */
+/* Called by _start; returns the stack and the entry point of the program. */
 struct entry load(uint64_t *stack);
 
 struct entry load(uint64_t *stack) {

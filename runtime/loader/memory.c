@@ -27,7 +27,7 @@ void *memset(void *to, int byte, size_t size) {
     return to;
 }
 
-/* Do the SIZE bytes at TEXT begin with WORD? */
+/* Return whether the SIZE bytes at TEXT begin with WORD. */
 bool starts_with(const char *text, size_t size, const char *word) {
     for (size_t i = 0; word[i] != '\0'; ++i) {
         if (i == size || text[i] != word[i]) {

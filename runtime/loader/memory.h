@@ -1,4 +1,4 @@
-/* What a C library would give: the compiler itself may call the first three by name. */
+/* Functions of the C library; compilers generate calls of the first three. */
 #ifndef APE_MEMORY_H
 #define APE_MEMORY_H
 

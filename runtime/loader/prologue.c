@@ -8,8 +8,8 @@ static bool is_octal(char c) {
     return '0' <= c && c <= '7';
 }
 
-/* Decode what printf(1) would write for the text at FROM, up to its closing quote or SIZE bytes of result.
-   Older generators wrote escapes above \377: the low eight bits count. */
+/* Decode the output of printf(1) for the text at FROM, up to its closing quote or SIZE bytes of result.
+   Older generators wrote escapes above \377, of which the low eight bits are used. */
 static size_t decode(const char *from, const char *end, unsigned char *to, size_t size) {
     size_t done = 0;
     while (done < size && from < end && *from != '\'') {
@@ -25,7 +25,7 @@ static size_t decode(const char *from, const char *end, unsigned char *to, size_
     return done;
 }
 
-/* Only the machine chooses between headers: what is wrong with the chosen one is an error, not a reason to go on. */
+/* The machine alone selects a header: a fault in the selected one is an error, not a reason to try the next. */
 static bool is_for_here(const Elf64_Ehdr *header) {
     return starts_with((const char *)header->e_ident, sizeof header->e_ident, ELF_MAGIC) &&
            header->e_ident[EI_CLASS] == ELFCLASS64 && header->e_ident[EI_DATA] == ELFDATA2LSB &&
@@ -37,7 +37,7 @@ static bool is_ape(const char *prologue, size_t size) {
            starts_with(prologue, size, "APEDBG='");
 }
 
-/* Shell syntax does not count: a statement in a comment, or after a NUL, is found too. */
+/* Shell syntax is ignored: statements in comments and after a NUL are found, too. */
 static bool find_statement(const char *prologue, size_t size, Elf64_Ehdr *header) {
     static const char STATEMENT[] = "printf '";
     for (size_t at = 0; at < size; ++at) {

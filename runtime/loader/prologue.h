@@ -11,7 +11,7 @@
 #define PROLOGUE_SIZE 8192 /* every printf statement ends before this offset */
 
 /* Find this machine's program in the first SIZE bytes of a file.
-   Returns 0 and fills HEADER, or says why there is none. */
+   Returns NULL and fills HEADER, or the reason why there is none. */
 const char *find_header(const char *prologue, size_t size, Elf64_Ehdr *header);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where the kernel enters the loader, and where the loader leaves for the program. */
+/* The entry point of the loader, and its jump to the program. */
     .text
     .globl _start
     .type _start, %function
@@ -9,8 +9,8 @@ _start:
     bl      load                    /* returns the program's stack and entry in x0 and x1 */
     mov     sp, x0
     mov     x16, x1
-    /* The ABI lets x0 name a function to call at exit: it must be 0. The rest is cleared so that
-       a program meets the registers the kernel would have given it. */
+    /* The ABI lets x0 name a function to call at exit: it must be 0. The other registers are
+       cleared, as the kernel does. */
     mov     x0, #0
     mov     x1, #0
     mov     x2, #0

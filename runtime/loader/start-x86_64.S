@@ -1,4 +1,4 @@
-/* Where the kernel enters the loader, and where the loader leaves for the program. */
+/* The entry point of the loader, and its jump to the program. */
     .text
     .globl _start
     .type _start, @function
@@ -10,7 +10,7 @@ _start:
     mov     %rax, %rsp
     push    %rdx
     /* The ABI lets rdx name a function to call at exit, and glibc does call it: it must be 0.
-       The rest is cleared so that a program meets the registers the kernel would have given it. */
+       The other registers are cleared, as the kernel does. */
     xor     %eax, %eax
     xor     %ebx, %ebx
     xor     %ecx, %ecx
