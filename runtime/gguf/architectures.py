@@ -1,6 +1,6 @@
-"""The architectures of models that the engine runs, by the names that stand in their GGUF files.
+"""The model architectures of the engine, by their names in GGUF files.
 
-It is not the gguf package's list, which follows its own releases: 0.19 lacks 27 of these.
+The list of the gguf package follows its own releases: 0.19 lacks 27 of these.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["ARCHITECTURES", "PROJECTOR"]
 
-PROJECTOR: Final = "clip"  # no model but what --mmproj takes, whatever it sees or hears for
+PROJECTOR: Final = "clip"  # projectors of vision and audio models (--mmproj), which are no models
 
 # Table architectures: generated from src/llama-arch.cpp by tools/engine_tables.py
 ARCHITECTURES: Final = frozenset(

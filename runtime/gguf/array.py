@@ -1,4 +1,4 @@
-"""An array in the metadata of a GGUF file: where it lies, decoded when somebody asks."""
+"""An array in the metadata of a GGUF file, decoded on request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from zipalign.cursor import Cursor
 
 __all__ = ["SCALARS", "TEXT", "GgufArray", "Scalar"]
 
-_NUMBERS_MAX: Final = 1 << 22  # as of texts, sixteen times the largest vocabulary
+_NUMBERS_MAX: Final = 1 << 22  # sixteen times the largest vocabulary, as for texts
 
 
 class Scalar(NamedTuple):
-    """A type of value that has a fixed size."""
+    """A value type of fixed size."""
 
     name: str
     layout: struct.Struct
@@ -35,19 +35,19 @@ _CODES: Final = {scalar.name: scalar.layout.format[1:] for scalar in SCALARS.val
 
 @dataclass(frozen=True, slots=True)
 class GgufArray:
-    """Elements of one type, which the header found to be all there."""
+    """An array; the header checked that it is complete."""
 
     key: str
-    element: str  # the name of their type
+    element: str  # the name of the element type
     count: int
-    offset: int  # of the first one in the file
+    offset: int  # of the first element in the file
     data: memoryview
 
     def numbers(self) -> tuple[int | float, ...]:
         """Return the numbers; truth values are numbers too.
 
         Raises:
-            GgufFormatError: they are texts, or more than any array that is meant to be read has.
+            GgufFormatError: the elements are texts, or there are too many.
         """
         if self.element not in _CODES:
             raise self._refused(f"an array of type {self.element} (expected numbers)")
@@ -56,10 +56,10 @@ class GgufArray:
         return struct.unpack(f"<{self.count}{_CODES[self.element]}", self.data)
 
     def texts(self) -> list[bytes]:
-        """Return the texts as they stand in the file: UTF-8, if it keeps to the specification.
+        """Return the texts as stored: UTF-8 in valid files.
 
         Raises:
-            GgufFormatError: they are numbers, or the file changed since its header was read.
+            GgufFormatError: the elements are numbers, or the file changed since its header was read.
         """
         if self.element != TEXT:
             raise self._refused(f"an array of type {self.element} (expected texts)")

@@ -1,9 +1,9 @@
-"""The header of a GGUF file: its metadata, and where its tensors lie. Tensors themselves are not read.
+"""The header of a GGUF file: its metadata, and the table of its tensors. Tensor data is not read.
 
-Specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. What the engine's own reader refuses
-(ggml/src/gguf.cpp) is refused here, before it is packed. Every count is checked against the bytes that are there before
-anything is done that often; arrays, such as vocabularies, and long texts, such as chat templates, are stepped over and
-decoded when somebody asks: time and memory stay small whatever the file says.
+Specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Files that the engine's reader refuses
+(ggml/src/gguf.cpp) are refused here, before packing. Every count is checked against the available bytes before it is
+used as one. Arrays, such as vocabularies, and long texts, such as chat templates, are skipped and decoded on request,
+so that time and memory are bounded for any file.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _ALIGNMENT_DEFAULT: Final = 32
 _PAIR_SIZE_MIN: Final = 8 + 1 + 4 + 1  # key, type, value
 _TENSOR_SIZE_MIN: Final = 8 + 4 + 4 + 8  # name, dimensions, type, offset
 _TEXT_SIZE_MIN: Final = 8
-# Far beyond any model; what they prevent is an afternoon spent on a file made to take that long.
+# Far beyond any model; they bound the time for malicious files.
 _PAIRS_MAX: Final = 1 << 12
 _TENSORS_MAX: Final = 1 << 16
-_TEXTS_MAX: Final = 1 << 22  # in all arrays together; the largest vocabularies have a quarter of a million
+_TEXTS_MAX: Final = 1 << 22  # in all arrays together; the largest vocabularies have 250,000
 
 _KEY_SIZE_MAX: Final = 65535
 _TENSOR_NAME_SIZE_MAX: Final = 63
@@ -49,7 +49,7 @@ _ARRAY: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What the header says of a tensor."""
+    """The entry of a tensor in the header."""
 
     name: str
     type: str
@@ -60,7 +60,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Everything before the data."""
+    """The part of the file before the tensor data."""
 
     version: int
     metadata: Mapping[str, int | float | str]  # without arrays and long texts
@@ -72,15 +72,15 @@ class GgufHeader:
 
     @property
     def file_end(self) -> int:
-        """Where the last tensor ends in the file."""
+        """The end of the last tensor in the file."""
         return max((self.data_offset + tensor.offset + tensor.size for tensor in self.tensors), default=0)
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> Self:
-        """Read the header at the start of DATA, which need not go on to the end of the tensors.
+        """Read the header at the start of DATA, which may be without tensor data.
 
         Raises:
-            GgufFormatError: it is cut off, or says something that the engine refuses.
+            GgufFormatError: it is cut off, or has content that the engine refuses.
         """
         cursor = Cursor(data, damaged=_damaged)
         magic = cursor.take(4, "magic")
@@ -90,16 +90,16 @@ class GgufHeader:
         tensor_count = _count(cursor, "tensor_count", _TENSOR_SIZE_MIN, _TENSORS_MAX)
         pair_count = _count(cursor, "metadata_kv_count", _PAIR_SIZE_MIN, _PAIRS_MAX)
         pairs = _Pairs.unpack(cursor, pair_count, memoryview(data))
-        alignment = _alignment(pairs.single, pairs.types, cursor.offset)
+        alignment = _alignment(pairs.scalars, pairs.types, cursor.offset)
         tensors = _tensors(cursor, tensor_count, alignment)
         data_offset = -(-cursor.offset // alignment) * alignment if tensors else cursor.offset
-        return cls(version, pairs.single, pairs.arrays, pairs.long_texts, alignment, tensors, data_offset)
+        return cls(version, pairs.scalars, pairs.arrays, pairs.long_texts, alignment, tensors, data_offset)
 
     def text(self, key: str) -> str | None:
-        """Return the text KEY, whatever its length, or None where there is none.
+        """Return the text KEY of any length, or None if there is none.
 
         Raises:
-            GgufFormatError: it is longer than any text that is meant to be read.
+            GgufFormatError: it is longer than 16 MiB.
         """
         if key not in self.long_texts:
             value = self.metadata.get(key)
@@ -130,7 +130,7 @@ def _version(cursor: Cursor) -> int:
 
 
 def _count(cursor: Cursor, field: str, size_min: int, most: int) -> int:
-    """Read how many there are of something that takes SIZE_MIN bytes at least."""
+    """Read the count of elements that take SIZE_MIN bytes at least."""
     at = cursor.offset
     count = cursor.u64(field)
     possible = min(most, cursor.remaining // size_min)
@@ -155,9 +155,9 @@ def _name(cursor: Cursor, field: str, size_max: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """The metadata, each pair where its value belongs, and the types of all."""
+    """The metadata by kind of value, and the types of all values."""
 
-    single: dict[str, int | float | str] = field(default_factory=dict)
+    scalars: dict[str, int | float | str] = field(default_factory=dict)
     arrays: dict[str, GgufArray] = field(default_factory=dict)
     long_texts: dict[str, memoryview] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
@@ -178,7 +178,7 @@ class _Pairs:
             elif pairs.types[key] == _TEXT:
                 pairs.unpack_text(cursor, key, data)
             else:
-                pairs.single[key] = cursor.unpack(_scalar(pairs.types[key], key, at).layout, key)[0]
+                pairs.scalars[key] = cursor.unpack(_scalar(pairs.types[key], key, at).layout, key)[0]
         return pairs
 
     def unpack_text(self, cursor: Cursor, key: str, data: memoryview) -> None:
@@ -188,7 +188,7 @@ class _Pairs:
             _skip(cursor, size, key)
             self.long_texts[key] = data[start : cursor.position]
         else:
-            self.single[key] = cursor.take(size, key).decode(errors="backslashreplace")
+            self.scalars[key] = cursor.take(size, key).decode(errors="backslashreplace")
 
 
 def _scalar(number: int, key: str, at: int) -> Scalar:
@@ -198,7 +198,7 @@ def _scalar(number: int, key: str, at: int) -> Scalar:
 
 
 def _array(cursor: Cursor, key: str, texts_max: int, data: memoryview) -> GgufArray:
-    """Step over an array, so that all of it is known to be there."""
+    """Skip an array, which checks that it is complete."""
     at = cursor.offset
     element = cursor.u32(key)
     if element == _ARRAY:
@@ -228,7 +228,7 @@ def _alignment(metadata: Mapping[str, int | float | str], types: Mapping[str, in
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[Tensor, ...]:
-    """Read the table of tensors, whose data must follow each other with no more between than alignment takes."""
+    """Read the table of tensors, whose data must be contiguous except for alignment."""
     tensors: list[Tensor] = []
     seen: set[str] = set()
     end = 0

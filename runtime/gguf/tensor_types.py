@@ -1,6 +1,6 @@
-"""The types of tensors that the engine loads, and how many bytes they take.
+"""The tensor types of the engine, with their sizes.
 
-They are not those of the gguf package: 0.19 lacks Q2_0 and has a wrong size of Q8_1.
+The gguf package is no source for them: 0.19 lacks Q2_0 and has a wrong size of Q8_1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["TENSOR_TYPES", "TensorType"]
 
 
 class TensorType(NamedTuple):
-    """Elements come in blocks of fixed size."""
+    """A tensor type; elements are stored in blocks of fixed size."""
 
     name: str
     block_elements: int

@@ -27,10 +27,10 @@ _CAPACITY_MIN: Final = 64
 
 
 class KvCache:
-    """Those of all tokens so far, in one layer.
+    """The keys and values of all tokens so far, in one layer.
 
     Args:
-        heads: of keys and values.
+        heads: the number of heads of keys and values.
         size: of a vector.
     """
 
@@ -39,7 +39,7 @@ class KvCache:
         self._values = np.empty((heads, 0, size), np.float32)
 
     def store(self, position: int, keys: Floats, values: Floats) -> None:
-        """Keep what tokens from POSITION on have, (tokens, heads, size) each."""
+        """Store keys and values of the tokens from POSITION on, (tokens, heads, size) each."""
         end = position + len(keys)
         self._keys = _with_capacity(self._keys, end)
         self._values = _with_capacity(self._values, end)
@@ -61,14 +61,14 @@ def _with_capacity(cached: Floats, end: int) -> Floats:
 
 
 def attend(queries: Floats, cache: KvCache, position: int, scale: float, window: int | None) -> Floats:
-    """Return what each head of each token attended: (tokens, heads, size) in and out.
+    """Return the result of each head for each token: (tokens, heads, size) in and out.
 
     Args:
-        queries: of tokens from POSITION on.
-        cache: keys and values of all tokens up to the last of these.
-        position: of the first query's token.
-        scale: by which the products of queries and keys are multiplied, so that they do not grow with their size.
-        window: how many tokens each one sees, itself included; None: all.
+        queries: those of the tokens from POSITION on.
+        cache: keys and values of all tokens up to the last of the queries.
+        position: that of the first query.
+        scale: factor of the products of queries and keys, so that they do not grow with the size of a vector.
+        window: the number of tokens that each token reads, including itself; None: all.
     """
     tokens, heads, size = queries.shape
     end = position + tokens
@@ -89,14 +89,14 @@ def attend(queries: Floats, cache: KvCache, position: int, scale: float, window:
 
 
 def _mask(query_positions: Positions, key_positions: Positions, window: int | None) -> NDArray[np.bool_]:
-    """Return which tokens cannot be seen by which: (query_positions, key_positions), for each its positions."""
+    """Return True for each pair of a query and a key that attention skips."""
     distance = query_positions[:, np.newaxis] - key_positions
     masked: NDArray[np.bool_] = distance < 0
     return masked if window is None else masked | (distance >= window)
 
 
 def _softmax(scores: Floats) -> None:
-    """Turn scores, along the last axis, into shares of one (softmax); in place, because they are many."""
+    """Compute the softmax along the last axis, in place."""
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)

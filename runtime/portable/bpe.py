@@ -1,7 +1,7 @@
-"""Byte pairs: texts as GPT-2 and most models since then write them (`tokenizer.ggml.model` is "gpt2").
+"""Byte pair encoding (BPE), of GPT-2 and most later models (`tokenizer.ggml.model` is "gpt2").
 
-A word is a sequence of bytes, each written as one character (Radford et al., 2019, `bytes_to_unicode`); neighbours are
-merged in the order of the list `tokenizer.ggml.merges`, which training made.
+A word is a sequence of bytes, each mapped to one character (Radford et al., 2019, `bytes_to_unicode`); neighbours are
+merged in the order of the list `tokenizer.ggml.merges`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BpeEncoding"]
 
-# Bytes that are visible in Latin-1 are written as what they are there, the others as what follows Latin-1, in order.
+# Bytes that are printable in Latin-1 map to that character, the others to the characters after Latin-1, in order.
 _PRINTABLE: Final = frozenset((*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)))
 _UNPRINTABLE: Final = [byte for byte in range(0x100) if byte not in _PRINTABLE]
 _CHARACTERS: Final = {byte: chr(0x100 + index) for index, byte in enumerate(_UNPRINTABLE)}
@@ -31,33 +31,33 @@ _BYTES: Final = {
     **{0x100 + index: byte for index, byte in enumerate(_UNPRINTABLE)},
 }
 
-_BOS_DEFAULT: Final = 11  # where a file does not say which tokens these are
+_BOS_DEFAULT: Final = 11  # if the file does not name these tokens
 _EOS_DEFAULT: Final = 11
-_INVALID_UTF8: Final = re.compile("[\udc80-\udcff]")  # as Python's surrogateescape has it
+_INVALID_UTF8: Final = re.compile("[\udc80-\udcff]")  # in the form of Python's surrogateescape
 
 
 @dataclass(frozen=True, slots=True)
 class BpeEncoding:
-    """A vocabulary, and how texts are made of it.
+    """A BPE vocabulary.
 
     Attributes:
-        merge_ranks: places in the list of merges; an element is two symbols with a space between them.
+        merge_ranks: indices in the list of merges; a merge is two symbols with a space between them.
     """
 
-    prefix: ClassVar[str] = ""  # texts have nothing put in front of them
+    prefix: ClassVar[str] = ""  # prepended to texts
 
     vocabulary: Vocabulary
     pretokenizer: Pretokenizer
     merge_ranks: dict[str, int]
-    cache: dict[str, list[int]] = field(default_factory=dict)  # words, and the tokens that became of them
+    cache: dict[str, list[int]] = field(default_factory=dict)  # the tokens of words
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
-        """Return what HEADER describes.
+        """Return the vocabulary in HEADER.
 
         Raises:
-            GgufFormatError: a part of it is missing or of the wrong type.
-            ModelError: it cuts texts in a way that is not known here.
+            GgufFormatError: a part of it is missing or has the wrong type.
+            ModelError: its pretokenizer is not supported.
         """
         name = header.metadata.get("tokenizer.ggml.pre", "default")
         if name not in PRETOKENIZERS:
@@ -69,16 +69,16 @@ class BpeEncoding:
                 "the file has no merges for its vocabulary", offset=header.data_offset, field="tokenizer.ggml.merges"
             )
         pairs = [pair.decode(errors="surrogateescape") for pair in merges.texts()]
-        merge_ranks = dict(zip(reversed(pairs), range(len(pairs) - 1, -1, -1), strict=True))  # of equals, the first
+        merge_ranks = dict(zip(reversed(pairs), range(len(pairs) - 1, -1, -1), strict=True))  # of duplicates, the first
         return cls(read_vocabulary(header, bos=_BOS_DEFAULT, eos=_EOS_DEFAULT), PRETOKENIZERS[str(name)], merge_ranks)
 
     @property
     def adds_bos(self) -> bool:
-        """Whether a text begins with the token for that, where the file does not say."""
+        """Whether a text begins with the BOS token, if the file does not say."""
         return self.pretokenizer.adds_bos
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of TEXT; bytes that are no UTF-8 are read as the replacement character, each."""
+        """Return the tokens of TEXT; each byte that is not UTF-8 becomes a replacement character."""
         tokens: list[int] = []
         for word in self.pretokenizer.split(_INVALID_UTF8.sub("\ufffd", text)):
             if word not in self.cache:
@@ -93,13 +93,13 @@ class BpeEncoding:
             return [ids[written]]
         tokens = []
         for symbol in merge(list(written), lambda left, right: self.merge_ranks.get(f"{left} {right}")):
-            # A byte that is no token is lost; vocabularies have all of them.
+            # A byte without a token is dropped; vocabularies have all bytes.
             letters = [symbol] if symbol in ids else filter(str.isascii, symbol)
             tokens += [ids[letter] for letter in letters if letter in ids]
         return tokens
 
     def piece(self, token: int) -> bytes:
-        """Return what TOKEN adds to a text."""
+        """Return the bytes that TOKEN adds to a text."""
         text, type_ = self.vocabulary.texts[token], self.vocabulary.types[token]
         if type_ == TokenType.USER_DEFINED:
             return text.encode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""A completion: weights, tokenizer and chance, put together as was asked for."""
+"""A completion: model, tokenizer and sampler, made from a file and the settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["make_sampler", "start_completion"]
 
-_PREFIX: Final = "general.sampling."  # of what a model's publisher recommends
+_PREFIX: Final = "general.sampling."  # of the publisher's recommendations
 
 
 def start_completion(data: memoryview, prompt: bytes, settings: Settings) -> Generation:
-    """Return the text that begins with PROMPT, yet to be written, by the model whose GGUF file is DATA.
+    """Return the generation of a text that begins with PROMPT, by the model in the GGUF file DATA.
 
     Raises:
         GgufFormatError: the file is damaged.
-        ModelError: it is sound, but cannot be run here.
+        ModelError: the model is not supported.
         PromptError: the prompt is empty, or longer than the context.
     """
     weights = Weights(data, cache=settings.caches_weights)
@@ -40,7 +40,7 @@ def start_completion(data: memoryview, prompt: bytes, settings: Settings) -> Gen
 
 
 def make_sampler(settings: Settings, header: GgufHeader) -> Sampler:
-    """Return how tokens are chosen: as SETTINGS say, else as the file recommends, else as the engine does."""
+    """Return the sampler with the values of SETTINGS, else those of the file, else the engine's defaults."""
 
     def chosen(given: float | None, key: str, default: float) -> float:
         recommended = header.metadata.get(f"{_PREFIX}{key}", default)

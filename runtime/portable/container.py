@@ -1,8 +1,8 @@
-"""The file that weights come from: a llamafile, an assimilated one, any other ZIP archive, or a GGUF file by itself.
+"""The file with the weights: a llamafile, also an assimilated one, another ZIP archive, or a GGUF file.
 
-A name means what it means to the native program (shim/resolve/reference.cpp, shim/resolve/names.cpp): a file on disk,
-else a member of the archive; `/zip/NAME` the member in any case, `ARCHIVE@MEMBER` one of another archive. Files are
-mapped, and weights are views of them: nothing is copied.
+Names are resolved as in the native program (shim/resolve/reference.cpp, shim/resolve/names.cpp): a file on disk, else a
+member of the archive; `/zip/NAME` is always the member, and `ARCHIVE@MEMBER` a member of another archive. Files are
+mapped, and weights are views of the mapping.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _SUFFIX: Final = ".gguf"
 _MODEL_OPTIONS: Final = ("-m", "--model")
 _SPLIT_NAME: Final = re.compile(r".*-(?P<number>\d{5})-of-\d{5}\.gguf", re.IGNORECASE | re.DOTALL)
 _SPLIT_COUNT: Final = "split.count"
-_TENSOR_ALIGNMENT: Final = 32  # what the engine demands of tensors in memory: a file that one program runs, both do
+_TENSOR_ALIGNMENT: Final = 32  # the engine's demand; both programs accept the same files
 _TEXT_SIZE_MAX: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file that weights come from.
+    """A file with weights.
 
     Attributes:
-        path: the file, as it was named.
-        data: all of it, mapped.
-        archive: the archive at its end; None where it is a GGUF file by itself.
-        member: the weights that were named together with it, as ARCHIVE@MEMBER.
+        path: the file, as given.
+        data: its content, mapped.
+        archive: the archive at its end; None for a GGUF file.
+        member: the weights, if given as ARCHIVE@MEMBER.
     """
 
     path: str
@@ -57,19 +57,19 @@ class Container:
 
     @property
     def args(self) -> bytes | None:
-        """The default arguments it brings; None where there are none, or where one of its members was named.
+        """The default arguments; None if there are none, or if a member was given.
 
         Raises:
-            ContainerError: they cannot be read where they lie.
+            ContainerError: they are compressed or too large.
         """
         entry = None if self.member else self.find(ARGS_NAME)
         return self.text_of(entry) if entry else None
 
     def weights(self, name: str | None = None) -> memoryview:
-        """Return the GGUF file NAME, or without a name the only one there is.
+        """Return the GGUF file NAME, or without a name the only one in the file.
 
         Raises:
-            ContainerError: there is no such file, several may be meant, or it cannot be used where it lies.
+            ContainerError: there is no such file, there are several, or it cannot be mapped.
         """
         if name is None:
             return self.single_weights()
@@ -84,10 +84,10 @@ class Container:
         raise _not_found_error(name, archives[0] if archives else self)
 
     def text(self, name: str) -> bytes:
-        """Return what the file or member NAME holds.
+        """Return the content of the file or member NAME.
 
         Raises:
-            ContainerError: there is none, it is too large, or it cannot be read.
+            ContainerError: it does not exist, is too large, or cannot be read.
         """
         if _is_on_disk(name):
             return _text(_read_start(name, _TEXT_SIZE_MAX + 1), f"'{name}'", name)
@@ -100,19 +100,19 @@ class Container:
         raise ContainerError(f"there is no file '{name}'{where}", path=name)
 
     def find(self, name: str) -> Entry | None:
-        """Return the member that NAME means, `/zip/NAME` and `./NAME` being other spellings."""
+        """Return the member NAME, which may be written as `/zip/NAME` or `./NAME`."""
         wanted = name.removeprefix(_ARCHIVE_PREFIX)
         while wanted.startswith("./"):
             wanted = wanted.removeprefix("./")
         return self.archive.entry(wanted) if self.archive else None
 
     def weights_names(self) -> list[str]:
-        """Return the names of the members that are weights; of split ones, that of the first file."""
+        """Return the names of the members with weights; of split weights, that of the first part."""
         names = [entry.name for entry in self.archive.entries] if self.archive else []
         return [name for name in names if name.lower().endswith(_SUFFIX) and not _is_continuation(name)]
 
     def single_weights(self) -> memoryview:
-        """Return the weights without which nobody would have named this file as the program.
+        """Return the only weights in this file.
 
         Raises:
             ContainerError: as weights() does.
@@ -129,7 +129,7 @@ class Container:
         return self.weights_of(entry)
 
     def default_weights(self) -> memoryview:
-        """Return the weights that somebody means who names this file as the weights: those it would run itself.
+        """Return the weights of this file, given as a model: those that its own `.args` name, or the only ones.
 
         Raises:
             ContainerError: as weights() does.
@@ -150,10 +150,10 @@ class Container:
         return self.weights_of(entry)
 
     def weights_of(self, entry: Entry) -> memoryview:
-        """Return the member ENTRY, which is to be weights.
+        """Return the member ENTRY as weights.
 
         Raises:
-            ContainerError: it is none, or cannot be used where it lies.
+            ContainerError: it is not a GGUF file, or cannot be mapped.
         """
         what = f"'{entry.name}' in {self.path}"
         data = self._data_of(entry)
@@ -164,10 +164,10 @@ class Container:
         return _weights(data, what, entry.name)
 
     def text_of(self, entry: Entry) -> bytes:
-        """Return the member ENTRY, which is to be a text.
+        """Return the content of the member ENTRY, a text.
 
         Raises:
-            ContainerError: it is too large, or cannot be read where it lies.
+            ContainerError: it is too large, or compressed.
         """
         return _text(self._data_of(entry), f"'{entry.name}' in {self.path}", self.path)
 
@@ -182,7 +182,7 @@ def open_container(name: str) -> Container:
     """Return the file NAME: a llamafile, another archive, a GGUF file, or ARCHIVE@MEMBER.
 
     Raises:
-        ContainerError: there is no such file, or it is none of these.
+        ContainerError: there is no such file, or it has another format.
     """
     if _is_on_disk(name):
         return _open(name)
@@ -199,8 +199,8 @@ def _open(path: str) -> Container:
         return Container(path, _weights(data, f"'{path}'", path))
     archive = _archive_at(path)
     if archive is None:
-        reason = f"'{path}' is no GGUF file, and does not end with an archive"
-        raise ContainerError(f"{reason}: it is incomplete, or something else; fetch it again", path=path)
+        reason = f"'{path}' is not a GGUF file, and does not end with an archive"
+        raise ContainerError(f"{reason}: it is incomplete, or another kind of file; download it again", path=path)
     return Container(path, data, archive)
 
 
@@ -214,7 +214,7 @@ def _archive_at(path: str) -> Archive | None:
 
 
 def _archives_in(name: str) -> Iterator[tuple[Container, str]]:
-    """Yield what may be ARCHIVE and MEMBER in NAME, as both parts may have the separator in them."""
+    """Yield each split of NAME into an existing ARCHIVE and a MEMBER; both may contain the separator."""
     if name.startswith(_ARCHIVE_PREFIX):
         return
     for found in re.finditer(_SEPARATOR, name):
@@ -233,7 +233,7 @@ def _map(path: str) -> memoryview:
 
 
 def _read_start(path: str, size: int) -> bytes:
-    """Return SIZE bytes of a file at most, which may be a pipe, such as `<(command)` of a shell."""
+    """Return at most SIZE bytes of a file, which may be a pipe, such as `<(command)` of a shell."""
     try:
         with Path(path).open("rb") as file:
             return file.read(size)
@@ -246,13 +246,15 @@ def _is_on_disk(name: str) -> bool:
 
 
 def _weights(data: memoryview, what: str, name: str) -> memoryview:
-    """Return DATA, which is called WHAT in sentences, if it is a whole GGUF file."""
+    """Return DATA, called WHAT in messages, if it is a complete GGUF file."""
     begins = bytes(data[: len(MAGIC)])
     if begins != MAGIC:
         reason = f"is not a GGUF file: it begins with '{repr(begins)[2:-1]}' (expected 'GGUF')"
         raise ContainerError(f"{what} {reason if begins else 'is empty'}", path=name)
     if _SPLIT_NAME.fullmatch(name) and (count := GgufHeader.unpack(data).metadata.get(_SPLIT_COUNT, 1)) != 1:
-        reason = f"{what} is one of {count} files that make a model, and only one that is whole is read here"
+        reason = (
+            f"{what} is one of {count} files of a split model, and the portable runtime reads only models in one file"
+        )
         raise ContainerError(f"{reason}; join them with: llama-gguf-split --merge", path=name)
     return data
 

@@ -1,4 +1,4 @@
-"""The part of a layer that treats each token by itself.
+"""The feed-forward part of a layer, which computes each token separately.
 
 Gated linear units: https://arxiv.org/abs/2002.05202.
 """
@@ -20,7 +20,7 @@ __all__ = ["ACTIVATIONS", "gelu", "silu"]
 
 def silu(x: Floats) -> Floats:
     """Return x times its logistic function: https://arxiv.org/abs/1702.03118."""
-    with np.errstate(over="ignore"):  # the quotient is 0 then, as it should be
+    with np.errstate(over="ignore"):  # the quotient is then 0, as expected
         product: Floats = x / (1 + np.exp(-x))
     return product
 

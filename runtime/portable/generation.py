@@ -1,8 +1,8 @@
-"""Generation: a prompt goes in, and the text comes out as its tokens are chosen.
+"""Generation of a text from a prompt, token by token.
 
-Each token is computed from all before it; what the model made of those is kept (see attention), so that every step
-reads one token. It goes on until the model ends the text, a reverse prompt stands in it, there are as many tokens as
-were asked for, or the context is full.
+Each token depends on all tokens before it; their keys and values are cached (see attention), so that every step reads
+one token. Generation ends when the model ends the text, a reverse prompt appears, the token limit is reached, or the
+context is full.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 __all__ = ["UNLIMITED", "UNTIL_FULL", "Generation", "Model"]
 
-# How many tokens; without a limit, it is said that the context is full, and otherwise that was to be expected.
+# Special token limits: UNLIMITED reports a full context, UNTIL_FULL ends there as expected.
 UNLIMITED: Final = -1
 UNTIL_FULL: Final = -2
 
 
 class Model(Protocol):
-    """What computes: see transformer."""
+    """A model that computes logits: see transformer."""
 
     context: int
     position: int
 
     def forward(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Read TOKENS, and return how likely each token of the vocabulary comes next, as logits: (vocabulary,)."""
+        """Read TOKENS, and return the logits of the next token: (vocabulary,)."""
 
 
 class Generation:
     """One text.
 
     Args:
-        model: what computes; it has read nothing yet.
-        tokenizer: the model's own.
-        sampler: how to choose among what the model finds likely.
-        prompt: what the text begins with.
-        stops: reverse prompts; the first that is written is the text's end.
+        model: the model; it has read no token yet.
+        tokenizer: that of the model.
+        sampler: chooses the next token.
+        prompt: the beginning of the text.
+        stops: reverse prompts; the first one in the generated text ends it.
 
     Raises:
         PromptError: the prompt is empty, or longer than the context.
@@ -54,7 +54,7 @@ class Generation:
     def __init__(
         self, model: Model, tokenizer: Tokenizer, sampler: Sampler, prompt: str, stops: Sequence[bytes] = ()
     ) -> None:
-        self.context_is_full = False  # whether it ended because there was no room for more
+        self.context_is_full = False  # whether the text ended for this reason
         self._model = model
         self._tokenizer = tokenizer
         self._sampler = sampler
@@ -62,14 +62,14 @@ class Generation:
         self._pending = tokenizer.encode(prompt)
         size = len(self._pending)
         if size == 0:
-            reason = "the prompt is empty and this model begins with no token of its own; give one with -p or -f"
+            reason = "the prompt is empty, and this model adds no token at the beginning; give one with -p or -f"
             raise PromptError(reason)
         if size >= model.context:
             reason = f"the prompt has {size} tokens, but the context holds only {model.context}"
             raise PromptError(f"{reason}; give a larger one with -c")
 
     def pieces(self, count: int = UNLIMITED) -> Iterator[bytes]:
-        """Yield what each token adds to the text, COUNT tokens at most. A piece may begin or end within a character."""
+        """Yield the bytes of each token, COUNT tokens at most. A piece may begin or end within a character."""
         text = b""
         while count != 0:
             if self._model.position + len(self._pending) > self._model.context:
@@ -82,7 +82,7 @@ class Generation:
             text += piece
             end = self._stop_end(text, len(piece))
             if end is not None:
-                yield piece[: len(piece) - (len(text) - end)]  # a token may go on behind it
+                yield piece[: len(piece) - (len(text) - end)]  # the token may continue after it
                 return
             yield piece
             if is_end:
@@ -90,7 +90,7 @@ class Generation:
             count -= 1
 
     def _stop_end(self, text: bytes, piece_size: int) -> int | None:
-        """Return where the first reverse prompt ends that ends within the last PIECE_SIZE bytes of TEXT."""
+        """Return the end of the first reverse prompt that ends within the last PIECE_SIZE bytes of TEXT."""
         ends = []
         for stop in self._stops:
             found = text.find(stop, max(0, len(text) - piece_size - len(stop)))

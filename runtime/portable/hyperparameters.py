@@ -1,4 +1,4 @@
-"""The shape of a model: the numbers its file gives, and what its architecture leaves unsaid.
+"""The hyperparameters of a model: those in its file, and the properties of its architecture.
 
 The keys are those of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "Standardized key-value pairs".
 """
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES", "Architecture", "Hyperparameters", "RopeParameters", "read_hyperparameters"]
 
-_LAYERS_MAX: Final = 512  # as many as the engine has room for
+_LAYERS_MAX: Final = 512  # the engine's limit
 _SIZE_MAX: Final = 1 << 24  # of any vector
 _ROPE_BASE: Final = 10000.0
-_FULL_ATTENTION_INTERVAL: Final = 6  # layers of gemma3, where the file does not say
+_FULL_ATTENTION_INTERVAL: Final = 6  # of gemma3's layers, if the file does not say
 _LAYERS_OF_27B: Final = 62
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is true of all models of an architecture."""
+    """Properties of all models of an architecture."""
 
     rope_layout: Literal["interleaved", "halves"]
     activation: Literal["silu", "gelu"] = "silu"
-    qk_norms: bool = False  # queries and keys are normalised, each head by itself
-    post_norms: bool = False  # what a layer's parts return is normalised too, before it is added
-    scaled_embeddings: bool = False  # by the root of their size
-    sliding_windows: bool = False  # some layers see no further back than a window
-    rope_factors: bool = False  # the file may have a number for each frequency of the rotations to be divided by
+    qk_norms: bool = False  # queries and keys are normalised in each head
+    post_norms: bool = False  # results of a layer's parts are normalised, too
+    scaled_embeddings: bool = False  # embeddings are multiplied by the root of their size
+    sliding_windows: bool = False  # some layers attend to a window of tokens only
+    rope_factors: bool = False  # the file may have a divisor for each RoPE frequency
 
 
 ARCHITECTURES: Final = {
-    # Llama 1 to 3, and those built like them: Mistral, SmolLM2, TinyLlama. The window that Mistral 7B 0.1 was trained
-    # with is not applied, here as in the engine.
+    # Llama 1 to 3, and models of the same structure: Mistral, SmolLM2, TinyLlama. As in the engine, the window of
+    # Mistral 7B 0.1 is not applied.
     "llama": Architecture("interleaved", rope_factors=True),
     "qwen2": Architecture("halves"),  # https://arxiv.org/abs/2407.10671
     "qwen3": Architecture("halves", qk_norms=True),  # https://arxiv.org/abs/2505.09388
@@ -51,43 +51,43 @@ ARCHITECTURES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RopeParameters:
-    """How positions become rotations, and how those that the model was not first trained on are squeezed among them."""
+    """Parameters of rotary position embeddings, and of their extension beyond the trained context."""
 
-    dimension_count: int  # how much of a head's vector is rotated
+    dimension_count: int  # size of the rotated part of a head's vector
     base: float
-    window_base: float  # in layers with a window, where nothing is squeezed
+    window_base: float  # in layers with a window, without scaling
     scaling: str  # none, linear or yarn
-    factor: float  # how many times as many positions there are now
-    original_context_size: int  # how many there were
-    attention_factor: float  # by which rotated vectors are multiplied
+    factor: float  # by which the context was extended
+    original_context_size: int  # before the extension
+    attention_factor: float  # of rotated vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The shape of one model."""
+    """The hyperparameters of one model."""
 
     architecture: Architecture
-    context_size: int  # the most positions that the model is meant for
+    context_size: int  # the maximum for the model
     vocabulary_size: int
     layer_count: int
-    embedding_size: int  # the size of the vector that goes from layer to layer, one for each token
+    embedding_size: int  # of the vector of a token between layers
     feed_forward_size: int
     head_count: int
-    kv_head_count: int  # of keys and values, each shared by heads / kv_heads of the queries
-    head_size: int  # the size of a head's vectors
+    kv_head_count: int  # each shared by head_count / kv_head_count heads of queries
+    head_size: int  # of the vectors of a head
     attention_scale: float
     epsilon: float  # of normalisation
-    windows: tuple[int | None, ...]  # for each layer: how many positions a token sees, its own included; None: all
+    windows: tuple[int | None, ...]  # of each layer, including the token itself; None: all tokens
     rope: RopeParameters
-    logit_softcap: float  # scores stay between this and its opposite; 0: they are not bounded
+    logit_softcap: float  # bound of the absolute value of logits; 0: none
 
 
 def read_hyperparameters(weights: Weights) -> Hyperparameters:
-    """Read the shape of a model.
+    """Read the hyperparameters of a model.
 
     Raises:
-        ModelError: the architecture is unknown, or the file says something that would run otherwise than meant.
-        GgufFormatError: an array in the metadata is not what it should be.
+        ModelError: the architecture is not supported, or a value has another meaning than supported here.
+        GgufFormatError: an array in the metadata is invalid.
     """
     name = str(weights.header.metadata.get("general.architecture", ""))
     if name not in ARCHITECTURES:
@@ -119,11 +119,11 @@ def read_hyperparameters(weights: Weights) -> Hyperparameters:
 
 
 def _refuse_variants(weights: Weights, metadata: Metadata) -> None:
-    """Refuse what these architectures can be besides what is computed here."""
+    """Refuse unsupported variants of these architectures."""
     if metadata.number("expert_count", 0):
-        raise ModelError("the model is a mixture of experts, which the portable runtime does not know")
+        raise ModelError("the model is a mixture of experts, which the portable runtime does not support")
     if not metadata.number("attention.causal", 1):
-        raise ModelError("the model sees what follows a token, which the portable runtime does not know")
+        raise ModelError("the model attends to later tokens, which the portable runtime does not support")
     parts = weights.header.metadata.get("split.count", 0)
     if isinstance(parts, int) and parts > 1:
         raise ModelError(f"these weights are one of {parts} parts; the portable runtime reads models of one")
@@ -153,7 +153,7 @@ def _heads(metadata: Metadata, embedding: int) -> tuple[int, int, int]:
 
 
 def _windows(metadata: Metadata, layers: int) -> tuple[int | None, ...]:
-    """Return the window of each layer: all but every sixth have one, or as the file says."""
+    """Return the window of each layer: every sixth has none, unless the file says otherwise."""
     if not metadata.number("attention.sliding_window", 0):
         return (None,) * layers
     window = metadata.count("attention.sliding_window", most=_SIZE_MAX)

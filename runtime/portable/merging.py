@@ -1,7 +1,7 @@
-"""Merging: two neighbours become one, the best pair first, until no pair is known.
+"""Merging of neighbouring symbols, the best pair first, until no pair can be merged.
 
-Both kinds of vocabulary are used like this; they differ in what makes a pair good. Sennrich et al., 2016
-(https://arxiv.org/abs/1508.07909), took it over from a way to compress data.
+BPE and SPM both use it, with different ranks. It comes from data compression: Sennrich et al., 2016
+(https://arxiv.org/abs/1508.07909).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["merge"]
 
 
 def merge(symbols: list[str], rank: Callable[[str, str], float | None]) -> list[str]:
-    """Return what becomes of SYMBOLS, which is changed.
+    """Return SYMBOLS after all merges; the list is changed.
 
-    RANK says of two neighbours how early they are merged, the lowest first, or None where they never are. Of equals the
-    leftmost is first.
+    RANK returns the priority of merging two neighbours, the lowest first, or None if they are not merged. Of equal
+    pairs, the leftmost is merged first.
     """
     following = list(range(1, len(symbols) + 1))
     preceding = list(range(-1, len(symbols) - 1))
@@ -37,7 +37,7 @@ def merge(symbols: list[str], rank: Callable[[str, str], float | None]) -> list[
     while pairs:
         _, left, right, joined = heappop(pairs)
         if not symbols[left] or not symbols[right] or symbols[left] + symbols[right] != joined:
-            continue  # one of them has been merged since
+            continue  # merged meanwhile
         symbols[left], symbols[right] = joined, ""
         following[left] = following[right]
         if following[left] < len(symbols):

@@ -1,4 +1,4 @@
-"""What a model's file says of its shape, each value checked as it is read."""
+"""The metadata of a model's architecture; each value is checked when it is read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Metadata"]
 
 
 class Metadata:
-    """The keys of one architecture, named without it.
+    """The keys of one architecture, without its name as their prefix.
 
-    Each method raises a ModelError for a value that cannot be, or is absent without a default.
+    Each method raises a ModelError if the value is invalid, or absent without a default.
     """
 
     def __init__(self, header: GgufHeader, architecture: str) -> None:
@@ -24,7 +24,7 @@ class Metadata:
         self._architecture = architecture
 
     def count(self, key: str, default: int | None = None, *, most: int) -> int:
-        """Return how many there are of something, one at least."""
+        """Return a count from 1 to MOST."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise self._invalid(key, value, f"a number from 1 to {most}")
@@ -42,7 +42,7 @@ class Metadata:
         return str(self._value(key, default))
 
     def numbers(self, key: str) -> tuple[int | float, ...] | None:
-        """Return an array of numbers, or None where there is no array."""
+        """Return an array of numbers, or None if there is no array."""
         array = self._header.arrays.get(self._full_key(key))
         return None if array is None else array.numbers()
 

@@ -1,7 +1,7 @@
-"""Options of the native program that the portable runtime does not have.
+"""Options of the native program that the portable runtime lacks.
 
-A llamafile brings default arguments that its publisher wrote for the native program, so they must be told from mistakes
-here, and from the values that belong to them. The native program takes its list from the engine when it runs
+The default arguments of a llamafile are for the native program: the portable runtime must know its options to tell them
+from mistakes, and their values from other arguments. The native program reads its list from the engine at run time
 (shim/options/options.cpp, shim/options/flags.cpp); a test compares the two.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REFUSED", "native_value_count"]
 
-# Without these, the text would be another one than was asked for.
+# Options that change the text: refused instead of ignored.
 _REFUSED: Final = """
 -i --interactive -if --interactive-first
 --lora-scaled --control-vector-scaled --control-vector-layer-range
@@ -98,7 +98,7 @@ _VALUE_COUNTS: Final = {
     **dict.fromkeys(_WITH_VALUE.split(), 1),
     **dict.fromkeys(_WITH_TWO_VALUES.split(), 2),
 }
-# What may follow these, or may not.
+# Options with an optional value.
 _STATE: Final = re.compile(r"on|enabled|true|1|off|disabled|false|0|auto")
 _WITH_OPTIONAL_VALUE: Final = {
     "--color": _STATE,
@@ -108,12 +108,12 @@ _WITH_OPTIONAL_VALUE: Final = {
     "--numa": re.compile(r"distribute|isolate|numactl"),
     "--slots": re.compile(r"\d+"),
 }
-_WITH_SCALE: Final = ("--lora-scaled", "--control-vector-scaled")  # NAME:NUMBER, or NAME and then NUMBER
+_WITH_SCALE: Final = ("--lora-scaled", "--control-vector-scaled")  # NAME:NUMBER, or NAME NUMBER
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def native_value_count(name: str, rest: Sequence[str]) -> int | None:
-    """Return how many of the arguments in REST are values of the option NAME; None where there is no such option."""
+    """Return the number of arguments in REST that are values of the option NAME; None if there is no such option."""
     if name in _WITH_OPTIONAL_VALUE:
         return int(bool(rest and _WITH_OPTIONAL_VALUE[name].fullmatch(rest[0])))
     if name in _WITH_SCALE:

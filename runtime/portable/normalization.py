@@ -1,7 +1,4 @@
-"""Keeping vectors at one length, so that layers neither blow them up nor lose them.
-
-Root mean square layer normalisation: https://arxiv.org/abs/1910.07467.
-"""
+"""Root mean square layer normalisation: https://arxiv.org/abs/1910.07467."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ __all__ = ["rms_norm"]
 def rms_norm(vectors: Floats, weight: Floats, epsilon: float) -> Floats:
     """Divide each vector (along the last axis) by the root of the mean of its squares, then multiply by WEIGHT.
 
-    EPSILON keeps a vector of zeros from being divided by zero.
+    EPSILON prevents a division by zero.
     """
     mean_square = np.mean(np.square(vectors), axis=-1, keepdims=True)
     result: Floats = vectors / np.sqrt(mean_square + np.float32(epsilon)) * weight

@@ -1,4 +1,4 @@
-"""The text of a completion on its way out."""
+"""The output of a completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Output"]
 
 
 class Output:
-    """Bytes as they come, except that no character of UTF-8 is ever written in parts (shim/base/output.cpp)."""
+    """A stream that never receives parts of a UTF-8 character, as in shim/base/output.cpp."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -19,7 +19,7 @@ class Output:
         self._ends_line = True
 
     def write(self, data: bytes) -> None:
-        """Write DATA, but for the beginning of a character at its end, which waits for more."""
+        """Write DATA; an incomplete character at its end waits for more bytes."""
         data = self._pending + data
         size = len(data) - _incomplete_size(data)
         self._pending = data[size:]
@@ -29,7 +29,7 @@ class Output:
             self._ends_line = data[size - 1 : size] == b"\n"
 
     def finish(self) -> None:
-        """Write what is left of a character that never became whole, and end the line."""
+        """Write an incomplete character, if there is one, and end the line."""
         self._stream.write(self._pending + (b"" if self._ends_line and not self._pending else b"\n"))
         self._stream.flush()
         self._pending = b""
@@ -37,11 +37,11 @@ class Output:
 
 
 def _incomplete_size(data: bytes) -> int:
-    """Return how many bytes at the end of DATA begin a character without ending it."""
+    """Return the size of an incomplete character at the end of DATA."""
     for size in range(1, min(3, len(data)) + 1):
         byte = data[-size]
         if byte < 0x80 or byte > 0xF4:
-            return 0  # what is no UTF-8 is not waited for
+            return 0  # invalid UTF-8 is written at once
         if byte >= 0xC0:
             whole = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2
             return size if size < whole else 0

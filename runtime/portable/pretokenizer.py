@@ -1,10 +1,10 @@
-r"""Pretokenizer: how a text is cut into pieces before byte pairs are merged within each of them.
+r"""Pretokenizers: they split a text into words, within which BPE merges byte pairs.
 
-GPT-2 (Radford et al., 2019) cut texts by one regular expression. Families of models since then have their own, or
-several, one after the other, each applied within the pieces that the ones before it left. They are part of a model, as
-its weights are: cut differently, a text becomes tokens that the model has never seen together.
+GPT-2 (Radford et al., 2019) splits texts by one regular expression. Later families of models have others, or several,
+each applied within the parts that the previous ones left. With another pretokenizer than in its training, a model gets
+sequences of tokens that it does not know.
 
-A GGUF names them in `tokenizer.ggml.pre`; what each name means, only the engine says (src/llama-vocab.cpp).
+A GGUF names its pretokenizer in `tokenizer.ggml.pre`; only the engine defines the names (src/llama-vocab.cpp).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ __all__ = ["PRETOKENIZERS", "Pretokenizer"]
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """One expression, and the view of a text that it is matched against."""
+    """A regular expression, and the transformation of a text that it is matched against."""
 
     expression: str
     transform: Callable[[str], str] = collapse
 
     def within(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
-        """Yield where matches lie within SPANS, and what lies between them."""
-        seen = self.transform(text)
+        """Yield the matches within SPANS, and the ranges between them."""
+        transformed = self.transform(text)
         find = re.compile(self.expression).finditer
         for start, end in spans:
             done = start
-            for match in find(seen, start, end):
+            for match in find(transformed, start, end):
                 if match.start() > done:
                     yield done, match.start()
                 yield match.span()
@@ -56,11 +56,11 @@ class _Split:
 
 @dataclass(frozen=True, slots=True)
 class Pretokenizer:
-    """How a family of models splits texts.
+    """The pretokenizer of a family of models.
 
     Attributes:
-        ignore_merges: a word that is in the vocabulary is that token, whatever merging would make of it.
-        adds_bos: a text begins with the token for that, unless the file says otherwise.
+        ignore_merges: a word in the vocabulary becomes that token, without merging.
+        adds_bos: a text begins with the BOS token, unless the file says otherwise.
     """
 
     splits: tuple[_Split, ...]
@@ -68,7 +68,7 @@ class Pretokenizer:
     adds_bos: bool = False
 
     def split(self, text: str) -> list[str]:
-        """Return the words of TEXT, which joined are TEXT again."""
+        """Return the words of TEXT; joined, they are TEXT."""
         spans: Iterable[Span] = [(0, len(text))] if text else []
         for split in self.splits:
             spans = split.within(text, spans)
@@ -76,13 +76,13 @@ class Pretokenizer:
 
 
 def _class_of_ranges(ranges: str) -> str:
-    """Return a class's content, given code points and ranges of them in hexadecimal."""
+    """Return the content of a character class, given hexadecimal code points and ranges."""
     return "-".join(
         "".join(chr(int(code, 16)) for code in part.split()) for part in ranges.replace("-", " - ").split("-")
     )
 
 
-# A run of spaces leaves the last one to the word behind it.
+# The last space before a word belongs to the word.
 _SPACE_RUN: Final = rf"[{SPACE}]+(?![^{SPACE}])|[{SPACE}]+"
 _LINE_ENDS: Final = rf"[{SPACE}]*[\r\n]+|{_SPACE_RUN}"
 _OTHER_RUN: Final = rf" ?[^{SPACE}{LETTER}{NUMBER}]+"
@@ -95,19 +95,19 @@ _GPT2: Final = _Split(rf"'(?:[sdmt]|ll|ve|re)| ?[{LETTER}]+| ?{_NUMBER_RUN}|{_OT
 
 
 def _llama_split(numbers: str, *, contraction: str = rf"{_CONTRACTION}|", letters: str = LETTER) -> _Split:
-    """Words may have any one character in front of them, and signs a line's end behind them."""
+    """Return a split where any one character may precede a word, and line ends follow punctuation."""
     others = rf" ?[^{SPACE}{letters}{NUMBER}]+[\r\n]*"
     return _Split(rf"{contraction}[^\r\n{LETTER}{NUMBER}]?[{letters}]+|{numbers}|{others}|{_LINE_ENDS}")
 
 
 def _case_split(numbers: str, *, contraction: str = "") -> _Split:
-    """The same, but a word also ends before a capital letter, if that is one of ASCII."""
+    """Return the same, where a word also ends before an ASCII capital."""
     front = rf"[^\r\n{LETTER}{NUMBER}]?"
     words = rf"{front}[A-Zª]*[a-zª]+{contraction}|{front}[A-Zª]+[a-zª]*{contraction}"
     return _Split(rf"{words}|{numbers}|{_OTHER_RUN}[\r\n/]*|{_LINE_ENDS}")
 
 
-# Letters that come in two cases, as far as DeepSeek's first models know them.
+# Letters with two cases, as listed in DeepSeek's first models.
 _CASED_LETTERS: Final = _class_of_ranges(
     "41-5a 61-7a b5 c0-d6 d8-f6 f8-1ba 1bc-1bf 1c4-293 295-2af 370-373 376 377 37b-37d 37f 386 388-38a 38c "
     "38e-3a1 3a3-3f5 3f7-481 48a-52f 531-556 10a0-10c5 13a0-13f5 13f8-13fd 1c90-1cba 1cbd-1cbf 1d00-1d2b "

@@ -1,4 +1,4 @@
-"""The prompt: what a text begins with, byte for byte."""
+"""The prompt, the beginning of a text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"'": b"'", b'"': b'"'
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A text, or where it is.
+    """A prompt, or the name of its file.
 
     Attributes:
-        name: of a file or member; None where `text` is the prompt.
-        keeps_newline: whether a newline at the end of the file is part of it.
+        name: of a file or member; None if `text` is the prompt.
+        keeps_newline: whether a newline at the end of the file is part of the prompt.
     """
 
     text: str = ""
@@ -32,16 +32,16 @@ class Prompt:
 
     @classmethod
     def of_text_file(cls, name: str) -> Self:
-        """Return the text in a file that an editor wrote, which ends the last line."""
+        """Return the prompt in a text file, without the newline at its end."""
         return cls(name=name)
 
     @classmethod
     def of_binary_file(cls, name: str) -> Self:
-        """Return all that is in a file."""
+        """Return the prompt in a file, unchanged."""
         return cls(name=name, keeps_newline=True)
 
     def read(self, container: Container) -> bytes:
-        """Return the prompt; files are looked for on disk, and in CONTAINER.
+        """Return the prompt; files are on disk, or in CONTAINER.
 
         Raises:
             ContainerError: there is no such file, or it cannot be read.
@@ -60,7 +60,7 @@ def _standard_input() -> bytes:
 
 
 def unescape(data: bytes) -> bytes:
-    r"""Return DATA with what \n and the like mean in C instead of them; what means nothing there stays as it is."""
+    r"""Return DATA with the escapes of C, such as \n, replaced; unknown ones are unchanged."""
     return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else _plain(found), data)
 
 

@@ -35,9 +35,9 @@ class Rope:
     """The frequencies of the planes.
 
     Args:
-        parameters: what the model's file says.
-        window: whether it is for layers that have a window.
-        factors: by which to divide each frequency; None: by none.
+        parameters: those of the model.
+        window: whether it is for layers with a window.
+        factors: divisors of the frequencies; None: none.
     """
 
     def __init__(self, parameters: RopeParameters, *, window: bool = False, factors: Floats | None = None) -> None:
@@ -62,7 +62,7 @@ class Rope:
 
 
 def _yarn_ramp(parameters: RopeParameters, base: float) -> NDArray[np.float64]:
-    """Return how much of its frequency each plane keeps, from 0 to 1."""
+    """Return the share of its frequency that each plane keeps, from 0 to 1."""
     planes = parameters.dimension_count // 2
 
     def plane_of_rotations(rotations: int) -> float:
@@ -74,13 +74,13 @@ def _yarn_ramp(parameters: RopeParameters, base: float) -> NDArray[np.float64]:
 
 
 class Rotation:
-    """How the vectors of some tokens are rotated.
+    """The rotation of the vectors of some tokens.
 
     Args:
         cos: of the angles, (tokens, planes).
-        sin: likewise.
-        layout: which numbers of a vector are the coordinates in a plane: neighbours ("interleaved"), or each of the
-            first half with its counterpart in the second ("halves").
+        sin: of the angles, (tokens, planes).
+        layout: the coordinates in a plane are neighbours in a vector ("interleaved"), or a number of the first half
+            and its counterpart in the second ("halves").
     """
 
     def __init__(self, cos: NDArray[np.float64], sin: NDArray[np.float64], layout: str) -> None:
@@ -92,7 +92,7 @@ class Rotation:
         self._y = slice(1, 2 * planes, 2) if interleaved else slice(planes, 2 * planes)
 
     def apply(self, vectors: Floats) -> Floats:
-        """Return the VECTORS rotated, (tokens, heads, size); what is beyond the planes stays as it is."""
+        """Return the VECTORS rotated, (tokens, heads, size); numbers beyond the planes are unchanged."""
         x, y = vectors[..., self._x], vectors[..., self._y]
         rotated = vectors.copy()
         rotated[..., self._x] = x * self._cos - y * self._sin

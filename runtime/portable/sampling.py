@@ -1,9 +1,8 @@
-"""Sampling: which token comes next, given how likely the model finds each.
+"""Sampling of the next token from the logits of the model.
 
-The order is the engine's: of the likeliest few (top-k), those that together are likely enough (top-p; Holtzman et al.,
-2020, https://arxiv.org/abs/1904.09751), and none much less likely than the best (min-p); among these, chance decides,
-the more evenly the higher the temperature. The same seed gives the same tokens here, but not those that it gives the
-engine, whose generator of random numbers is another one.
+The filters are in the engine's order: top-k, top-p (nucleus sampling; Holtzman et al., 2020,
+https://arxiv.org/abs/1904.09751) and min-p; the temperature applies to the remaining tokens. The same seed gives the
+same tokens, but other ones than in the engine, which has another random number generator.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ __all__ = ["Sampler"]
 
 
 class Sampler:
-    """A way to choose.
+    """A sampler with its parameters.
 
     Args:
-        temperature: 0 takes the likeliest token, always.
-        top_k: how many of the likeliest have a chance; 0 means all.
-        top_p: how likely they have to be, together; 1 means all.
-        min_p: how likely each has to be, compared to the likeliest; 0 means all.
-        seed: what chance begins with; None stands for something else each time.
+        temperature: 0 always takes the likeliest token.
+        top_k: the number of tokens, the likeliest first; 0: all.
+        top_p: the sum of their probabilities; 1: all.
+        min_p: the minimum probability of a token, relative to the likeliest; 0: all.
+        seed: of the random numbers; None: another one each time.
     """
 
     def __init__(
@@ -45,21 +44,21 @@ class Sampler:
         self._random = np.random.default_rng(seed)
 
     def next(self, logits: NDArray[np.float32]) -> int:
-        """Return a token, given the logits of all: (vocabulary,)."""
+        """Return the next token, given the logits of all: (vocabulary,)."""
         if self._temperature <= 0:
             return int(np.argmax(logits))
         tokens = self._candidates(logits)
         probabilities = _probabilities(logits[tokens] / np.float32(self._temperature))
-        # The first whose turn has come when the probabilities up to it are added up.
+        # The first token whose cumulative probability exceeds the random number.
         return int(tokens[np.count_nonzero(np.cumsum(probabilities[:-1]) <= self._random.random())])
 
     def _candidates(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Return the tokens that have a chance, the likeliest first."""
+        """Return the tokens that pass the filters, the likeliest first."""
         count = self._top_k if 0 < self._top_k < len(logits) else len(logits)
         tokens = np.argpartition(-logits, count - 1)[:count]
         tokens = tokens[np.argsort(-logits[tokens], kind="stable")]
         probabilities = _probabilities(logits[tokens])
-        before = np.cumsum(probabilities) - probabilities  # so that the one that reaches top_p is the last
+        before = np.cumsum(probabilities) - probabilities  # the token that reaches top_p is included
         is_candidate = (before < self._top_p) & (probabilities >= self._min_p * probabilities[0])
         is_candidate[0] = True
         chosen: NDArray[np.intp] = tokens[is_candidate]
@@ -67,7 +66,7 @@ class Sampler:
 
 
 def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax."""
+    """Return the softmax of LOGITS."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max())
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum()
     return probabilities

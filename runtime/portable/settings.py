@@ -1,7 +1,7 @@
-"""What a command line asks of the portable runtime: the native program's options, as far as they mean something here.
+"""The settings of the portable runtime, from a command line with the native program's options.
 
-argparse is not used, because it takes a value that begins with a hyphen for an option: `-p '- milk'`, `-r '--'`. As in
-the native program, what follows an option that has a value is its value, whatever it looks like.
+argparse is not used, because it treats a value that begins with a hyphen as an option: `-p '- milk'`, `-r '--'`. As in
+the native program, the argument after an option with a value is always that value.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["OPTION_NAMES", "Settings", "merge_arguments", "parse_settings"]
 
 _RANDOM_PROMPT: Final = "Once upon a time"
-_SEED_MAX: Final = (1 << 32) - 2  # the next one, which is -1 too, stands for chance
+_SEED_MAX: Final = (1 << 32) - 2  # the next one is -1: a random seed
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for, the last of several each time, but for `stops`; None where nobody asked.
+    """The settings; None if not given. The last of repeated options applies, except for `stops`.
 
     Attributes:
-        positional: arguments that belong to no option.
-        completes: whether a text is to be continued, and nothing to be served.
-        ignored_options: options of the native program that were given, and mean nothing here.
+        positional: arguments outside options.
+        completes: whether to continue a text, instead of serving a page or an API.
+        ignored_options: options of the native program without effect here.
     """
 
     positional: tuple[str, ...] = ()
@@ -50,7 +50,6 @@ class Settings:
     min_p: float | None = None
     seed: int | None = None
     caches_weights: bool = False
-    is_quiet: bool = False
     wants_help: bool = False
     wants_version: bool = False
     ignored_options: tuple[str, ...] = ()
@@ -90,7 +89,7 @@ _SWITCHES: Final = {
     "--cache-weights": ("caches_weights", True),
     "--cli": ("completes", True),
     "--server --v2 --chat": ("completes", False),
-    "--log-disable": ("is_quiet", True),
+    "--log-disable": ("", None),  # sets nothing: there is no log
     "-h --help -help --usage --help-engine": ("wants_help", True),
     "--version": ("wants_version", True),
 }
@@ -105,28 +104,29 @@ _REPEATABLE: Final = ("positional", "stops", "ignored_options")
 
 
 def merge_arguments(defaults: Sequence[str], given: Sequence[str]) -> list[str]:
-    """Return GIVEN where DEFAULTS, the content of `.args`, have the placeholder for them, or else behind them."""
+    """Return DEFAULTS, the content of `.args`, with GIVEN at its placeholder, or at the end."""
     at = defaults.index(PLACEHOLDER) if PLACEHOLDER in defaults else len(defaults)
     return [*defaults[:at], *given, *defaults[at + 1 :]]
 
 
 def parse_settings(arguments: Sequence[str]) -> Settings:
-    """Return what ARGUMENTS ask for.
+    """Return the settings in ARGUMENTS.
 
     Raises:
-        InvalidOptionError: there is no such option here, or it has no value, or one that it cannot have.
+        InvalidOptionError: an option is unknown, or its value is missing or invalid.
     """
     found: dict[str, Any] = dict.fromkeys(_REPEATABLE, ())
     for name, values in _options(arguments):
         if name in REFUSED:
-            raise InvalidOptionError(f"'{name}' is beyond the portable runtime; the native program can do it", name)
+            raise InvalidOptionError(f"'{name}' is not supported by the portable runtime; use the native program", name)
         field, value = _setting(name, values)
-        found[field] = (*found[field], value) if field in _REPEATABLE else value
+        if field:
+            found[field] = (*found[field], value) if field in _REPEATABLE else value
     return Settings(**found)
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each option and its values; a word that belongs to none as the value of an option without a name."""
+    """Yield each option and its values; an argument outside options as the value of an option without a name."""
     at = 0
     while at < len(arguments):
         name = arguments[at]
@@ -153,7 +153,7 @@ def _value_count(name: str, rest: Sequence[str]) -> int:
 
 
 def _setting(name: str, values: Sequence[str]) -> tuple[str, Any]:
-    """Return which of the settings an option is about, and what it makes of that."""
+    """Return the name and the value of the setting for an option; without a name, it sets nothing."""
     if name in _CONSTANTS:
         return _CONSTANTS[name]
     if name not in _CONVERTERS:

@@ -1,7 +1,7 @@
-"""Sentence pieces: texts as Llama 2, Mistral and Gemma write them (`tokenizer.ggml.model` is "llama").
+"""SentencePiece encoding (SPM), of Llama 2, Mistral and Gemma (`tokenizer.ggml.model` is "llama").
 
-A text is a sequence of characters, a space written as U+2581 among them; neighbours are merged into the token with the
-highest score, wherever they stand, since there are no words. A character that is no token is written as its bytes.
+A text is a sequence of characters, with U+2581 for a space; neighbours are merged into the token with the highest
+score, without regard to words. A character without a token is encoded as its bytes.
 Kudo and Richardson, 2018 (https://arxiv.org/abs/1808.06226).
 """
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["SpmEncoding"]
 
 _SPACE: Final = "\u2581"
-_INVALID_UTF8: Final = re.compile("[\udc80-\udcff]")  # as Python's surrogateescape has it
-_UTF8_SIZES: Final = (*[1] * 12, 2, 2, 3, 4)  # of characters in UTF-8, by the first four bits
-_BOS_DEFAULT: Final = 1  # where a file does not say which tokens these are
+_INVALID_UTF8: Final = re.compile("[\udc80-\udcff]")  # in the form of Python's surrogateescape
+_UTF8_SIZES: Final = (*[1] * 12, 2, 2, 3, 4)  # of UTF-8 characters, by the first four bits
+_BOS_DEFAULT: Final = 1  # if the file does not name these tokens
 _EOS_DEFAULT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class SpmEncoding:
-    """A vocabulary, and how texts are made of it.
+    """A SentencePiece vocabulary.
 
     Attributes:
-        prefix: what is put in front of texts that begin, or follow a special token.
-        adds_bos: whether a text begins with the token for that, where the file does not say.
+        prefix: prepended to a text, and to the text after a special token.
+        adds_bos: whether a text begins with the BOS token, if the file does not say.
     """
 
     vocabulary: Vocabulary
@@ -42,10 +42,10 @@ class SpmEncoding:
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
-        """Return what HEADER describes.
+        """Return the vocabulary in HEADER.
 
         Raises:
-            GgufFormatError: a part of it is missing or of the wrong type.
+            GgufFormatError: a part of it is missing or has the wrong type.
         """
         has_prefix = header.metadata.get("tokenizer.ggml.add_space_prefix", True)
         return cls(read_vocabulary(header, bos=_BOS_DEFAULT, eos=_EOS_DEFAULT), " " if has_prefix else "")
@@ -69,7 +69,7 @@ class SpmEncoding:
         return [token for token in found if token is not None]
 
     def piece(self, token: int) -> bytes:
-        """Return what TOKEN adds to a text."""
+        """Return the bytes that TOKEN adds to a text."""
         text, type_ = self.vocabulary.texts[token], self.vocabulary.types[token]
         if type_ == TokenType.USER_DEFINED:
             return text.encode(errors="surrogateescape")
@@ -79,7 +79,7 @@ class SpmEncoding:
 
 
 def _characters(text: str) -> list[str]:
-    """Return the characters of TEXT; in what is no UTF-8, as many bytes are one as the first of them demands."""
+    """Return the characters of TEXT; invalid UTF-8 is split by the sizes that first bytes announce."""
     if not _INVALID_UTF8.search(text):
         return list(text)
     data = text.encode(errors="surrogateescape")

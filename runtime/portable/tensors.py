@@ -1,6 +1,6 @@
-"""The weights of a model, by name and shape: everything that it has learned.
+"""The names and shapes of the weights of a model.
 
-Shapes are numpy's: a matrix of (outputs, inputs).
+Shapes are in the order of numpy: (outputs, inputs) for a matrix.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def check_tensors(weights: Weights, shape: Hyperparameters) -> None:
-    """See that the weights are those of a model of this SHAPE, and no others.
+    """Check that the weights are exactly those of a model of this SHAPE.
 
     Raises:
-        ModelError: one is missing, of another shape, of an unknown type, or of unknown purpose.
+        ModelError: a tensor is missing, has another shape or an unsupported type, or is unknown.
     """
     required, optional = _global_tensors(shape)
     for layer in range(shape.layer_count):
@@ -36,7 +36,7 @@ def check_tensors(weights: Weights, shape: Hyperparameters) -> None:
             raise ModelError(f"the model has no tensor {name!r}")
     unknown = sorted(weights.names - required.keys() - optional.keys())
     if unknown:
-        raise ModelError(f"the model has a tensor {unknown[0]!r}, whose purpose the portable runtime does not know")
+        raise ModelError(f"the model has a tensor {unknown[0]!r}, which the portable runtime does not support")
 
 
 def _check(weights: Weights, name: str, expected: tuple[int, ...]) -> None:
@@ -47,13 +47,13 @@ def _check(weights: Weights, name: str, expected: tuple[int, ...]) -> None:
 
 
 def _global_tensors(shape: Hyperparameters) -> tuple[Shapes, Shapes]:
-    """Return what stands before and behind the layers: required, and optional."""
+    """Return the required and the optional tensors outside of layers."""
     required: Shapes = {
         "token_embd.weight": (shape.vocabulary_size, shape.embedding_size),
         "output_norm.weight": (shape.embedding_size,),
     }
     optional: Shapes = {
-        "output.weight": (shape.vocabulary_size, shape.embedding_size),  # without it, the embeddings serve
+        "output.weight": (shape.vocabulary_size, shape.embedding_size),  # if absent, the embeddings are used
         "output.bias": (shape.vocabulary_size,),
     }
     if shape.architecture.rope_factors:
@@ -62,7 +62,7 @@ def _global_tensors(shape: Hyperparameters) -> tuple[Shapes, Shapes]:
 
 
 def _layer_tensors(shape: Hyperparameters, layer: str) -> tuple[Shapes, Shapes]:
-    """Return what a layer has: required, and optional."""
+    """Return the required and the optional tensors of a layer."""
     linear = {
         f"{layer}.attn_q": (shape.head_count * shape.head_size, shape.embedding_size),
         f"{layer}.attn_k": (shape.kv_head_count * shape.head_size, shape.embedding_size),

@@ -1,9 +1,8 @@
-"""The tokenizer: a text in, the numbers of its tokens out, and back.
+"""The tokenizer: converts a text to tokens and back.
 
-Tokens that are special, such as the mark where somebody's turn ends, are found first, so that no other token has a part
-of them; what lies between is written as the vocabulary's kind demands. The tokens are those that the engine makes of
-the text (src/llama-vocab.cpp), because a model knows only what its own tokenizer gave it; but what the engine does for
-single models by their names, such as Phi-3, is not done here.
+Special tokens, such as the end of a turn, are matched first, so that no other token contains a part of them; the text
+between them is encoded by BPE or SPM. The tokens are those of the engine (src/llama-vocab.cpp), except that its special
+cases for single models, such as Phi-3, are not implemented.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _MATCHED_FIRST: Final = (*_SPECIAL, TokenType.USER_DEFINED)
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """What turns a model's texts into tokens, and tokens into text.
+    """The tokenizer of a model.
 
     Attributes:
-        bos: the token that a text begins with, None where it has none.
-        eos: the one that it ends with, which few models want.
-        special_tokens: tokens that are found in a text before anything else, the longest first.
+        bos: the first token of a text, None if there is none.
+        eos: the last token of a text, None for most models.
+        special_tokens: tokens that are matched first, in the order of matching: the longest first.
     """
 
     encoding: BpeEncoding | SpmEncoding
@@ -52,12 +51,12 @@ class Tokenizer:
         return self.encoding.vocabulary.eog
 
     def encode(self, text: str, *, parse_special: bool = True, add_special: bool = True) -> list[int]:
-        """Return the tokens of TEXT; bytes that are no UTF-8 stand in it as Python's surrogateescape has them.
+        """Return the tokens of TEXT; invalid UTF-8 in it has the form of Python's surrogateescape.
 
         Args:
-            text: what is to be read.
-            parse_special: whether tokens such as <|im_end|> count when they are written in it; otherwise they are text.
-            add_special: whether it is a text from its beginning, with the token before it that the model may want.
+            text: the text.
+            parse_special: whether texts such as <|im_end|> become special tokens; otherwise they are ordinary text.
+            add_special: whether to add the BOS and EOS tokens of the model.
         """
         tokens = [] if self.bos is None or not add_special else [self.bos]
         prefix = self.encoding.prefix
@@ -73,7 +72,7 @@ class Tokenizer:
         return tokens
 
     def piece(self, token: int) -> bytes:
-        """Return what TOKEN adds to a text, which is nothing for a special one. A character may be in several."""
+        """Return the bytes that TOKEN adds to a text, none for a special one. A character may be in several tokens."""
         return self.encoding.piece(token)
 
     def _fragments(self, text: str, *, parse_special: bool) -> list[str | int]:
@@ -87,7 +86,7 @@ class Tokenizer:
 
 
 def _split(part: str | int, mark: str, token: int) -> Iterable[str | int]:
-    """Yield PART with TOKEN instead of each MARK, if it is a text."""
+    """Yield PART with TOKEN in place of each MARK, if it is a text."""
     if isinstance(part, int):
         yield part
         return
@@ -101,11 +100,11 @@ def _split(part: str | int, mark: str, token: int) -> Iterable[str | int]:
 
 
 def read_tokenizer(header: GgufHeader) -> Tokenizer:
-    """Return the tokenizer that HEADER describes.
+    """Return the tokenizer in HEADER.
 
     Raises:
-        GgufFormatError: a part of it is missing or of the wrong type.
-        ModelError: it is of a kind that is not known here.
+        GgufFormatError: a part of it is missing or has the wrong type.
+        ModelError: its kind is not supported.
     """
     kind = header.metadata.get("tokenizer.ggml.model")
     if kind not in _ENCODINGS:

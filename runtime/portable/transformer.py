@@ -1,7 +1,7 @@
-"""From tokens to the scores of the next one.
+"""The transformer: from tokens to the scores of the next one.
 
-Each token becomes a vector. Layer after layer adds to it what attention finds in earlier tokens, and what the
-feed-forward part makes of that. The last token's vector is compared with every word of the vocabulary.
+Each token becomes a vector. Each layer adds to it the result of attention to earlier tokens, and that of the
+feed-forward part. The vector of the last token is multiplied by the output matrix, a row for each token.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _TOKENS_AT_ONCE: Final = 256
 
 
 class Transformer:
-    """A model, and what it has read so far.
+    """A model, with the state of the tokens that it has read.
 
     Args:
-        weights: the model's.
-        context: the most tokens that it may read.
+        weights: those of the model.
+        context: the maximum number of tokens.
 
     Raises:
-        ModelError: it cannot be run here; the text says why.
+        ModelError: the model is not supported.
     """
 
     def __init__(self, weights: Weights, context: int) -> None:
@@ -54,10 +54,10 @@ class Transformer:
         self._layers = [_Layer(weights, self.shape, number) for number in range(self.shape.layer_count)]
 
     def forward(self, tokens: Sequence[int]) -> Floats:
-        """Read TOKENS, at least one, and return the scores (logits) of each word to come next: (vocabulary,).
+        """Read TOKENS, at least one, and return the scores (logits) of the next token: (vocabulary,).
 
         Raises:
-            ContextFullError: there is no room for so many.
+            ContextFullError: the context is too small.
             ModelError: one of them is not in the vocabulary.
         """
         if self.position + len(tokens) > self.context:
@@ -70,7 +70,7 @@ class Transformer:
         return scores
 
     def rewind(self, position: int) -> None:
-        """Forget what was read from POSITION on."""
+        """Discard the tokens from POSITION on."""
         self.position = min(position, self.position)
 
     def _read(self, tokens: Sequence[int]) -> Floats:
@@ -100,7 +100,7 @@ class Transformer:
 
 
 class _Layer:
-    """One of the layers, and the keys and values of what it has seen."""
+    """A layer, with its cache of keys and values."""
 
     def __init__(self, weights: Weights, shape: Hyperparameters, number: int) -> None:
         self.window = shape.windows[number]
@@ -138,7 +138,7 @@ class _Layer:
         return rms_norm(vectors, self._weights.vector(f"{self._name}.{name}.weight"), self._shape.epsilon)
 
     def _linear(self, inputs: Floats, name: str) -> Floats:
-        """Return a linear function of each of the INPUTS: (tokens, inputs) in, (tokens, outputs) out."""
+        """Return the linear function NAME of the INPUTS: (tokens, inputs) in, (tokens, outputs) out."""
         outputs = self._weights.project(f"{self._name}.{name}.weight", inputs)
         bias = f"{self._name}.{name}.bias"
         return outputs + self._weights.vector(bias) if bias in self._weights else outputs

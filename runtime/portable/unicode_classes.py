@@ -1,9 +1,9 @@
-r"""The outline of a text: which of its characters are letters, numbers, marks, punctuation, symbols, space.
+r"""Unicode categories for regular expressions: letters, numbers, marks, punctuation, symbols and spaces.
 
-The expressions that cut texts into words speak of Unicode's categories (\p{L}, \p{N}, \p{M}), which Python's `re`
-cannot. So they are matched against an outline: the same text, in which ASCII stands for itself, and one character for
-all others of a category. The classes below name that one and what belongs to the category in ASCII. A character that
-Python's `unicodedata` has not heard of yet is in none of them.
+Pretokenizers use Unicode categories (\p{L}, \p{N}, \p{M}), which Python's `re` lacks. Their expressions are matched
+against a collapsed text of the same length, which keeps ASCII and has one character for all others of a category. The
+classes below have that character and the ASCII characters of the category. Characters that are unknown to Python's
+`unicodedata` are in none of them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Final
 
 __all__ = ["LETTER", "MARK", "NUMBER", "PUNCTUATION", "SPACE", "SYMBOL", "collapse", "normalize_spaces"]
 
-# To be put between the brackets of an expression.
+# Contents of character classes, for use between brackets.
 LETTER: Final = "A-Za-zª"
 NUMBER: Final = "0-9²"
 MARK: Final = "\u0300"
 PUNCTUATION: Final = r"!-#%-*,-/:;?@\[-\]_{}¡"
 SYMBOL: Final = r"$+<->^`|~¢"
-SPACE: Final = r" \t\n\v\f\r"  # re's own \s has the separators of ASCII in it too, which Unicode calls no whitespace
+SPACE: Final = r" \t\n\v\f\r"  # without the ASCII separators in re's \s, which are no whitespace in Unicode
 
 _CATEGORY_CHARACTERS: Final = {"L": "ª", "N": "²", "M": "\u0300", "P": "¡", "S": "¢"}
 _OTHER_CHARACTER: Final = "\x80"
@@ -28,7 +28,7 @@ _SPACE_CODES: Final = (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x202
 
 
 class _CollapseTable(dict[int, str]):
-    """What `str.translate` asks, filled as it asks."""
+    """A table for `str.translate`, filled on demand."""
 
     def __missing__(self, code: int) -> str:
         found = chr(code)
@@ -43,10 +43,10 @@ _COLLAPSED: Final = _CollapseTable(_SPACES)
 
 
 def collapse(text: str) -> str:
-    """Return the outline of TEXT, which is as long."""
+    """Return TEXT with one character for all of a category, except ASCII."""
     return text.translate(_COLLAPSED)
 
 
 def normalize_spaces(text: str) -> str:
-    """Return TEXT with spaces that `SPACE` knows, for expressions that name other characters themselves."""
+    """Return TEXT with all spaces replaced by one in `SPACE`, for expressions with literal other characters."""
     return text.translate(_SPACES)

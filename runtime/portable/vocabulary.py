@@ -1,7 +1,7 @@
-"""The vocabulary: the tokens of a model, what each is written as, and what it is for.
+"""The vocabulary of a model: its tokens, their texts and their types.
 
-It stands in the arrays `tokenizer.ggml.tokens`, `…token_type` and `…scores` of a GGUF. Files leave things out, or say
-them wrong, so some tokens are known by what they are written as; the lists are the engine's (src/llama-vocab.cpp).
+It comes from the arrays `tokenizer.ggml.tokens`, `…token_type` and `…scores` of a GGUF. Some files lack entries, or
+have wrong ones, so that certain tokens are known by their texts, as in the engine (src/llama-vocab.cpp).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _PREFIX: Final = "tokenizer.ggml."
 
 
 class TokenType(IntEnum):
-    """What a token is for, by the numbers of the specification."""
+    """The type of a token, with the numbers of the specification."""
 
     NORMAL = 1
     UNKNOWN = 2
-    CONTROL = 3  # says something about the text, and is no part of it
-    USER_DEFINED = 4  # text that is one token wherever it stands
+    CONTROL = 3  # structures the text, and is no part of it
+    USER_DEFINED = 4  # text that is always one token
     UNUSED = 5
-    BYTE = 6  # written as <0x0A>
+    BYTE = 6  # its text is <0x0A>
 
 
 # Tokens that end a text in any vocabulary; and by role, those for filling in the middle of a text.
@@ -74,12 +74,12 @@ class Vocabulary:
     """All tokens, by number.
 
     Attributes:
-        texts: what each is written as; bytes that are no UTF-8 as Python's surrogateescape has them.
-        scores: how early pieces of text are merged into it, the highest first.
-        ids: of the texts.
-        bos: the token before a text, None where there is none.
-        eos: the token behind it, likewise.
-        eog: all tokens that end a text.
+        texts: of the tokens; invalid UTF-8 in the form of Python's surrogateescape.
+        scores: priorities for merging, the highest first.
+        ids: the tokens by their texts.
+        bos: the token at the beginning of a text (beginning of sequence), None if there is none.
+        eos: the token at its end (end of sequence), None if there is none.
+        eog: all tokens that end a generated text (end of generation).
     """
 
     texts: Sequence[str]
@@ -92,10 +92,10 @@ class Vocabulary:
 
 
 def read_vocabulary(header: GgufHeader, *, bos: int, eos: int) -> Vocabulary:
-    """Return the vocabulary that HEADER describes; BOS and EOS are what they are where it does not say so.
+    """Return the vocabulary in HEADER; BOS and EOS are the defaults for these tokens.
 
     Raises:
-        GgufFormatError: there is none, or a part of it is missing or of the wrong type.
+        GgufFormatError: there is none, or a part of it is missing or has the wrong type.
     """
     texts = _texts(header)
     ids = {text: number for number, text in enumerate(texts)}
@@ -120,7 +120,7 @@ def read_vocabulary(header: GgufHeader, *, bos: int, eos: int) -> Vocabulary:
 
 
 def byte_token_value(text: str) -> bytes:
-    """Return the byte that a token of that kind is written for; nothing if it is written in no such way."""
+    """Return the byte of a token of type BYTE with this TEXT, or no byte if the text is invalid."""
     try:
         return bytes.fromhex(text.removeprefix("<0x").removesuffix(">"))
     except ValueError:
@@ -130,7 +130,7 @@ def byte_token_value(text: str) -> bytes:
 def _token_of_role(
     header: GgufHeader, count: int, role: str, *, old_name: str | None = None, default: int | None = None
 ) -> int | None:
-    """Return which of COUNT tokens the header names for ROLE, maybe under an OLD name; no other number counts."""
+    """Return the token for ROLE, or for its old name, if it is one of COUNT tokens."""
     keys = [f"{_PREFIX}{name}_token_id" for name in (old_name, role) if name is not None]
     for number in (*map(header.metadata.get, keys), default):
         if isinstance(number, int) and 0 <= number < count:
@@ -139,7 +139,7 @@ def _token_of_role(
 
 
 def _texts(header: GgufHeader) -> list[str]:
-    """Return what the tokens are written as; one that is empty gets the name that the engine gives it."""
+    """Return the texts of the tokens; an empty one gets the name that the engine gives it."""
     array = header.arrays.get(f"{_PREFIX}tokens")
     if array is None:
         raise GgufFormatError("the file has no vocabulary", offset=header.data_offset, field=f"{_PREFIX}tokens")
@@ -148,7 +148,7 @@ def _texts(header: GgufHeader) -> list[str]:
 
 
 def _numbers(header: GgufHeader, name: str, count: int, default: float) -> Sequence[float]:
-    """Return an array with a number for each token, DEFAULT for all if there is none."""
+    """Return an array with a number for each token, or DEFAULT for each if there is none."""
     array = header.arrays.get(f"{_PREFIX}{name}")
     if array is None:
         return [default] * count

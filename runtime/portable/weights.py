@@ -1,8 +1,8 @@
-"""The weights of a model, read from where they lie: numbers come out of their few bits when they are used.
+"""The weights of a model, mapped from the file and dequantised on use.
 
-A quantised tensor is stored in blocks, each with a scale of its own; the gguf package knows how to get numbers out of
-every type of block. It makes several copies on its way, so it is given a slice of rows at a time: small enough for the
-processor's cache, where it is fastest, and what a slice takes is all that ever stands beside the weights as stored.
+A quantised tensor is stored in blocks, each with a scale; the gguf package dequantises every type of block. It makes
+several copies, so it gets a slice of rows at a time: small enough for the processor's cache, and the only memory beside
+the mapped file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["TYPES", "Floats", "Weights"]
 
 Floats: TypeAlias = "NDArray[np.float32]"
 
-# Where in a block there are numbers of several bytes, from each first one to its end. They are little-endian in the
-# file, while the gguf package reads them in the machine's own order.
+# The ranges of numbers of several bytes in a block. They are little-endian in the file; the gguf package reads them in
+# the byte order of the machine.
 _MULTIBYTE_FIELDS: Final[dict[str, tuple[tuple[int, int], ...]]] = {
     "F16": ((0, 2),),
     "BF16": ((0, 2),),
@@ -49,11 +49,11 @@ _SLICE_ELEMENTS: Final = 1 << 18
 
 
 class Weights:
-    """A model's tensors by name; a tensor's shape is numpy's: rows first, of as many numbers as there are inputs.
+    """The tensors of a model by name; shapes are in the order of numpy, rows first.
 
     Args:
         data: the GGUF file, usually a memory map.
-        cache: whether matrices stay in memory as 32-bit numbers once they have been used.
+        cache: whether dequantised matrices stay in memory.
     """
 
     def __init__(self, data: memoryview, *, cache: bool = False) -> None:
@@ -77,10 +77,10 @@ class Weights:
         return self._tensors[name].dimensions[::-1]
 
     def check_type(self, name: str) -> None:
-        """See that the tensor's numbers can be got out.
+        """Check that the tensor can be dequantised.
 
         Raises:
-            ModelError: their type is not one of TYPES.
+            ModelError: its type is not in TYPES.
         """
         tensor = self._tensors[name]
         if tensor.type not in TYPES:
@@ -93,7 +93,7 @@ class Weights:
         return self._floats(tensor) if tensor.type == "F32" else self._dequantised(tensor, slice(None))
 
     def matrix(self, name: str) -> Floats:
-        """Return all of the matrix: a view of the file where it holds 32-bit numbers, else a copy, kept if asked to."""
+        """Return the matrix: a view of the file for 32-bit numbers, else a dequantised copy."""
         tensor = self._tensors[name]
         if tensor.type == "F32":
             return self._floats(tensor)
@@ -107,7 +107,7 @@ class Weights:
         return matrix
 
     def rows(self, name: str, numbers: Sequence[int]) -> Floats:
-        """Return the rows with these NUMBERS, and get no other out."""
+        """Return the rows with these NUMBERS; only these are dequantised."""
         tensor = self._tensors[name]
         if tensor.type == "F32":
             return self._floats(tensor)[list(numbers)]
@@ -144,7 +144,7 @@ class Weights:
 
 
 def _byte_swapped(stored: NDArray[np.uint8], type_: str) -> NDArray[np.uint8]:
-    """Return the blocks with their numbers of several bytes turned around."""
+    """Return the blocks with the byte order of their numbers reversed."""
     blocks = stored.reshape(-1, _BLOCK_SIZES[type_]).copy()
     for start, end in _MULTIBYTE_FIELDS[type_]:
         blocks[:, start:end] = blocks[:, start:end][:, ::-1].copy()

@@ -148,11 +148,11 @@ def test_a_full_context(said: Run, tiny: Path) -> None:
         ([], "the file comes first"),
         (["-p", "x"], "the file comes first"),
         (["nowhere.gguf", "-p", "x"], "there is no file 'nowhere.gguf'"),
-        (["TINY"], "continues a text, -p TEXT; page and API are the native program's"),
+        (["TINY"], "continues a text, -p TEXT; page and API need the native program"),
         (["TINY", "-p", "x", "--server"], "continues a text"),
         (["TINY", "x"], "'x' belongs to no option"),
         (["TINY", "-p", "x", "--nope"], "there is no option '--nope'"),
-        (["TINY", "-p", "x", "--grammar", "root ::= x"], "'--grammar' is beyond the portable runtime"),
+        (["TINY", "-p", "x", "--grammar", "root ::= x"], "'--grammar' is not supported by the portable runtime"),
         (["TINY", "-p", "x", "-n", "many"], "'-n' takes a number, not 'many'"),
         (["TINY", "-f", "nothing"], "there is no file 'nothing'"),
         (["TINY", "-p", "x" * 100], "the prompt has 102 tokens, but the context holds only 64"),
@@ -308,4 +308,4 @@ def test_memory_runs_out(said: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cli, "open_container", fail)
     status, out, err = said(tiny, "-p", "x")
     assert (status, out) == (1, b"")
-    assert err.startswith("llamafile: memory ran out")
+    assert err.startswith("llamafile: out of memory")

@@ -48,14 +48,14 @@ ROWS = {
         r"the model's architecture is mamba; the portable runtime knows llama, qwen2, qwen3, gemma3",
     ),
     "a mixture of experts": (saying(SOUND, expert_count=8), "a mixture of experts"),
-    "a model that sees ahead": (saying(SOUND, attention__causal=False), "sees what follows"),
+    "a model that sees ahead": (saying(SOUND, attention__causal=False), "attends to later tokens"),
     "a part of a model": (saying(SOUND, split__count=2), "one of 2 parts"),
     "no layers": (saying(SOUND, block_count=0), r"llama.block_count is 0 \(expected a number from 1 to 512\)"),
     "too many layers": (saying(SOUND, block_count=513), "llama.block_count is 513"),
     "layers that are not there": (saying(SOUND, block_count=3), "has no tensor 'blk.2.attn_q.weight'"),
     "layers too many": (
         saying(SOUND, block_count=1),
-        "a tensor 'blk.1.attn_k.weight', whose purpose the portable runtime does not know",
+        "a tensor 'blk.1.attn_k.weight', which the portable runtime does not support",
     ),
     "no size": (saying(SOUND, embedding_length=None), r"llama.embedding_length is absent"),
     "a size that is a text": (saying(SOUND, embedding_length="64"), "llama.embedding_length is '64'"),
@@ -102,11 +102,11 @@ ROWS = {
     "a bias of another size": (having({"blk.0.attn_q.bias": (5,)}), "'blk.0.attn_q.bias' has the shape"),
     "a tensor of unknown purpose": (
         having({"blk.0.attn_sinks.weight": (2,)}),
-        "'blk.0.attn_sinks.weight', whose purpose",
+        "'blk.0.attn_sinks.weight', which the portable",
     ),
     "factors for another architecture": (
         having({"rope_freqs.weight": (8,)}, NORMED),
-        "'rope_freqs.weight', whose purpose",
+        "'rope_freqs.weight', which the portable",
     ),
 }
 
