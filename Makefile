@@ -107,11 +107,13 @@ test: check
 	@$(BIN)/llamafile-build host >/dev/null
 	@if command -v qemu-aarch64-static >/dev/null; then $(BIN)/llamafile-build linux-arm64 >/dev/null; fi
 	@if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then $(BIN)/llamafile-build windows-amd64 >/dev/null; fi
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PARALLEL)
 
+# Each core runs half of the tests in their order; the one that is ready takes over from the other.
+PARALLEL := --numprocesses auto --dist worksteal
 # The loop of a developer: less than a minute where the caches are warm. Marks: tests/needs.py.
 quick: check-python
-	@$(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m "not (needs_runtime or needs_compiler or slow)"
+	@$(BIN)/pytest --quiet $(PARALLEL) -m "not (needs_runtime or needs_compiler or slow)"
 
 check: check-python
 

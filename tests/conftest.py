@@ -58,7 +58,7 @@ PACKAGES = {
     "zsh": "zsh",
 }
 
-pytest_plugins = ["tests.needs"]
+pytest_plugins = ["tests.needs", "tests.workers"]
 
 # A job in the background, or under nohup, is started with these ignored, and so would be all that its tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

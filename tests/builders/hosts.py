@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -140,6 +141,12 @@ def windows_command(*command: str | Path) -> tuple[list[str | Path], dict[str, s
     prefix.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}
     environment["LC_ALL"] = "C.UTF-8"  # by which it reads the arguments
+    # The first start makes the prefix, and a second one at the same time would find half of it.
+    with (prefix / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (prefix / "made").exists():
+            subprocess.run([wine, "cmd", "/c", "exit"], check=True, capture_output=True, timeout=300, env=environment)
+            (prefix / "made").touch()
     return [wine, *command], environment
 
 

@@ -14,6 +14,7 @@ from runtime.builder.build import build
 from runtime.platforms import host_platform, platform_named
 from tests.builders.gguf import TinyModel
 from tests.builders.hosts import wine64
+from tests.workers import shared_file
 
 QEMU = "qemu-aarch64-static"
 
@@ -47,17 +48,19 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A llamafile without weights, for this machine and those that it can emulate."""
     names = ["host"] + ["linux-arm64"] * (shutil.which(QEMU) is not None) + ["windows-amd64"] * (wine64() is not None)
     programs = [build(platform_named(name)).path for name in names]
-    output = tmp_path_factory.mktemp("runtime") / "llamafile"
-    link_runtime(list(dict.fromkeys(programs)), output)
-    return output
+    return shared_file(
+        tmp_path_factory, "runtime/llamafile", lambda output: link_runtime(list(dict.fromkeys(programs)), output)
+    )
 
 
 @pytest.fixture(scope="session")
 def smollm2(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M in one file."""
-    output = tmp_path_factory.mktemp("smollm2") / "smollm2.llamafile"
-    pack(PackInputs(demo_model()), output, runtime=runtime)
-    return output
+    return shared_file(
+        tmp_path_factory,
+        "smollm2/smollm2.llamafile",
+        lambda output: pack(PackInputs(demo_model()), output, runtime=runtime),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ def test_file_systems_without_the_fast_calls(tmp_path: Path) -> None:
     assert path.read_bytes()[entry.data_offset : entry.data_end] == model
 
 
+@pytest.mark.alone  # kills at random moments of a duration that it measured
 @pytest.mark.slow
 def test_fifty_kills(tmp_path: Path) -> None:
     path = tmp_path / "x.llamafile"
