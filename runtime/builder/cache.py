@@ -1,7 +1,7 @@
-"""The cache outside the checkout: content-addressed folders, published whole or not at all.
+"""The cache outside the checkout: content-addressed folders, published atomically.
 
-Layout: `ROOT/KIND/KEY/…`, where KEY is a digest of everything that decides the content. A second checkout on the same
-machine finds what the first one built; nothing in the cache is changed after it was published.
+Layout: `ROOT/KIND/KEY/…`, where KEY is a digest of all inputs of the content. All checkouts on a machine share the
+cache; entries do not change after they are published.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["cache_root", "cached", "digest_of"]
 def cache_root() -> Path:
     """Return the folder of all caches, `${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain`."""
     configured = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification says that a relative value is to be ignored.
+    # The XDG specification demands that relative values are ignored.
     base = Path(configured) if configured.startswith("/") else Path.home() / ".cache"
     return base / "llamafile-toolchain"
 
 
 def digest_of(parts: Iterable[bytes | str | Path]) -> str:
-    """Return the key of an entry that is decided by PARTS: texts, bytes, or the contents of files, in this order."""
+    """Return the key of an entry with the inputs PARTS: texts, bytes, or the contents of files, in this order."""
     digest = sha256()
     for part in parts:
         data = part.read_bytes() if isinstance(part, Path) else part.encode() if isinstance(part, str) else part
@@ -40,10 +40,10 @@ def digest_of(parts: Iterable[bytes | str | Path]) -> str:
 
 
 def cached(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
-    """Return the folder `KIND/KEY`, made by FILL if it is not there yet.
+    """Return the folder `KIND/KEY`, created by FILL if it does not exist.
 
-    FILL writes into an empty folder that becomes the entry only when FILL returns; if it raises, nothing is left.
-    Another process that wants the same entry waits for this one.
+    FILL writes into an empty folder that becomes the entry when FILL returns; if it raises, the folder is removed.
+    Other processes that need the same entry wait for this one.
 
     Raises:
         CacheError: the cache cannot be written.
@@ -69,7 +69,7 @@ def cached(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
 
 
 def _publish(entry: Path, fill: Callable[[Path], None]) -> None:
-    # A kill leaves a partial folder; whoever holds the lock next knows that it belongs to nobody.
+    # A killed process leaves a partial folder; the holder of the lock may remove it.
     for abandoned in entry.parent.glob(f"{entry.name}.*.partial"):
         shutil.rmtree(abandoned, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".partial", dir=entry.parent))

@@ -1,7 +1,6 @@
-"""The loaders: small freestanding programs that map a Linux image from where it lies in an APE (sources: loader/).
+"""The loaders: small freestanding programs that map a Linux image from its place in an APE (sources: loader/).
 
-One is compiled for each Linux platform, by the same zig and into the same cache as everything else; the bytes do not
-depend on where that happens.
+One is compiled for each Linux platform, with the pinned zig, into the cache; the result is reproducible.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["LOADER_SIZE_MAX", "loader_bytes"]
 LOADER_SIZE_MAX: Final = 16384
 
 _SOURCES: Final = Path(__file__).parents[1] / "loader"
-# `make install` fills it, for there is no compiler where things are installed.
+# `make install` fills it: an installation has no compiler.
 _INSTALLED: Final = Path(__file__).parents[2] / "installed" / "loaders"
 _NAME: Final = "ape"
 _FLAGS: Final = (
@@ -34,17 +33,17 @@ _FLAGS: Final = (
     "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
     # Position-independent code linked for one address: no relocations, and no limit to the low 2 GiB.
     "-fPIC", "-fvisibility=hidden", "-no-pie", f"-Wl,--image-base={LOADER_START:#x}",
-    # The largest page of any machine, or the loader would not start where pages are that large.
+    # The largest page size of any machine, so that the loader starts on all of them.
     "-Wl,-z,max-page-size=65536", "-Wl,-z,norelro", "-Wl,--gc-sections", "-Wl,--build-id=none", "-s",
 )  # fmt: skip  # grouped by purpose
 
 
 def loader_bytes(platform: Platform) -> bytes:
-    """Return the loader program for a Linux platform, compiled unless it was installed or the cache has it.
+    """Return the loader for a Linux platform: the installed one, or one compiled into the cache.
 
     Raises:
-        ToolchainError: zig is not installed, or has another version, or the platform needs no loader.
-        CompileError: it does not compile.
+        ToolchainError: zig is missing or has another version, or the platform has no loader.
+        CompileError: the compilation fails.
         CacheError: the cache cannot be written.
     """
     if platform.launch != Launch.MAPPED:
@@ -66,7 +65,7 @@ def loader_bytes(platform: Platform) -> bytes:
                 f"compiling the loader for {platform.name}",
             )
 
-    # The folder's own path is in the flags only to be taken out of the result: it is no part of the key.
+    # The flags contain the path of the sources only to remove it from the result: it is not part of the key.
     key = digest_of(
         [
             toolchain.identity,

@@ -1,6 +1,6 @@
-"""The licence texts that go with every runtime: of the engine, of what it brings along, of the C and C++ libraries.
+"""The licence texts of a runtime: those of the engine, of its vendored libraries, and of the C and C++ libraries.
 
-stb_image, miniaudio, subprocess.h and the SHA-1 code, which the engine brings along as well, are in the public domain.
+The vendored stb_image, miniaudio, subprocess.h and SHA-1 code are in the public domain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["MEMBER_NAME", "collect_notices", "section"]
 
 MEMBER_NAME: Final = "NOTICES"
 
-_OF_ENGINE: Final = {
+_ENGINE_LICENCES: Final = {
     "llama.cpp and ggml": "LICENSE",
     "cpp-httplib": "vendor/cpp-httplib/LICENSE",
     "JSON for Modern C++": "licenses/LICENSE-jsonhpp",
@@ -24,7 +24,7 @@ _OF_ENGINE: Final = {
     "sha256": "vendor/hash/sha256/LICENSE",
     "xxHash": "vendor/hash/xxhash/LICENSE",
 }
-_OF_ZIG: Final = {
+_ZIG_LICENCES: Final = {
     "musl libc (Linux)": "lib/libc/musl/COPYRIGHT",
     "mingw-w64 (Windows)": "lib/libc/mingw/COPYING",
     "libc++": "lib/libcxx/LICENSE.TXT",
@@ -37,10 +37,10 @@ def collect_notices(engine_source: Path, zig_folder: Path) -> str:
     """Return the text of the member NOTICES, from the engine's source and zig's folder.
 
     Raises:
-        ToolchainError: a text is not where it was: the version changed and this list did not.
+        ToolchainError: a text is missing: the list is for another version.
     """
     parts = ["Parts of this program are the work of others, used under these licences.\n"]
-    for folder, texts in ((engine_source, _OF_ENGINE), (zig_folder, _OF_ZIG)):
+    for folder, texts in ((engine_source, _ENGINE_LICENCES), (zig_folder, _ZIG_LICENCES)):
         for name, place in texts.items():
             file = folder / place
             if not file.is_file():
@@ -52,5 +52,5 @@ def collect_notices(engine_source: Path, zig_folder: Path) -> str:
 
 
 def section(title: str, text: str) -> str:
-    """Return TEXT under TITLE, as the parts of NOTICES look."""
+    """Return a part of NOTICES: TEXT under TITLE."""
     return f"{'=' * 78}\n{title}\n{'=' * 78}\n\n{text.strip()}\n"

@@ -1,6 +1,6 @@
 """The compiler: zig from PyPI, at one exact version, with the flags of each platform.
 
-The same inputs give the same bytes wherever they are built: no debug information, no absolute path, no time of day.
+Builds are reproducible: the output has no debug information, no absolute paths and no time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["TOOLS", "Toolchain", "compiler_flags", "find_toolchain"]
 
-# The distributions that compile; `pip install llamafile-toolchain[build]` brings exactly these.
+# The distributions of the tools; `pip install llamafile-toolchain[build]` installs exactly these.
 TOOLS: Final = {"ziglang": "0.17.1", "cmake": "4.4.4", "ninja": "1.13.2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """Where the tools are."""
+    """The paths of the tools."""
 
     zig: Path
     cmake: Path
@@ -35,17 +35,17 @@ class Toolchain:
 
     @property
     def identity(self) -> str:
-        """What a cache key says of the tools."""
+        """The versions of the tools, for cache keys."""
         return " ".join(f"{name}=={version}" for name, version in TOOLS.items())
 
     def environment(self, scratch: Path) -> dict[str, str]:
-        """Return the environment to run the tools in; zig keeps what it compiles for this build alone in SCRATCH."""
+        """Return the environment of the tools; zig's cache for this build is in SCRATCH."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SYSTEMROOT") if name in os.environ}
         return kept | {
             "LC_ALL": "C",
             "TZ": "UTC",
             "SOURCE_DATE_EPOCH": "0",
-            # libc, libc++ and compiler-rt are compiled once for each platform and shared by all builds.
+            # All builds share libc, libc++ and compiler-rt, compiled once for each platform.
             "ZIG_GLOBAL_CACHE_DIR": str(cache_root() / "zig"),
             "ZIG_LOCAL_CACHE_DIR": str(scratch / "zig"),
             "NINJA_STATUS": "[%f/%t] ",
@@ -56,7 +56,7 @@ def find_toolchain() -> Toolchain:
     """Return the tools of this Python environment.
 
     Raises:
-        ToolchainError: one is missing, or has another version than the pinned one.
+        ToolchainError: a tool is missing, or has another version.
     """
     for name, expected in TOOLS.items():
         try:
@@ -67,7 +67,7 @@ def find_toolchain() -> Toolchain:
             ) from None
         if got != expected:
             raise ToolchainError(f"{name} has version {got} (expected {expected}); run: pip install {name}=={expected}")
-    import cmake  # noqa: PLC0415  # an extra: absent where nothing is compiled
+    import cmake  # noqa: PLC0415  # an extra: absent without compilers
     import ninja  # noqa: PLC0415  # the same
     import ziglang  # noqa: PLC0415  # the same
 
@@ -79,7 +79,7 @@ def find_toolchain() -> Toolchain:
 
 
 def compiler_flags(platform: Platform, prefixes: Sequence[tuple[Path, str]]) -> list[str]:
-    """Return the flags that every compiler run for PLATFORM gets; PREFIXES say how folders are called in the output."""
+    """Return the flags of all compilations for PLATFORM; PREFIXES are folders with their names in the output."""
     maps = [f"-ffile-prefix-map={folder}={name}" for folder, name in prefixes]
-    # zig turns undefined behaviour into traps unless told not to; the engine is written for compilers that do not.
+    # By default, zig turns undefined behaviour into traps; the engine is written for compilers that do not.
     return ["-target", platform.zig_target, f"-mcpu={platform.cpu}", "-g0", "-fno-sanitize=undefined", *maps]

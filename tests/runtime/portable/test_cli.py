@@ -170,7 +170,7 @@ def test_what_is_wrong_is_a_sentence(said: Run, tiny: Path, arguments: list[str]
 
 LENGTH_OF_TOKENS = struct.pack("<Q", len("tokenizer.ggml.tokens"))  # the key behind the tokenizer's kind
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
-    "no GGUF file": lambda _whole: b"something else",
+    "not a GGUF file": lambda _whole: b"something else",
     "at offset": lambda whole: whole[:3000],
     "incomplete": lambda whole: whole[:-1],
     "mamba": lambda _whole: Gguf([text("general.architecture", "mamba")]).pack_header() + bytes(16),
