@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from apepack.errors import ApepackError, LayoutError
 from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, parse_prologue
 from assimilate.copies import reading
-from assimilate.errors import AssimilateError, InterruptedConversionError, naming
-from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
-from assimilate.lief_oracle import READERS, find_lief, verify
-from assimilate.native import check_program, program_of, to_native
+from assimilate.errors import AssimilateError, InterruptedConversionError, adding_path
+from assimilate.identify import MACOS_AMD64, Kind, foreign_macho, identify
+from assimilate.lief_oracle import READERS, load_lief, verify_with_lief
+from assimilate.native import check_program, to_native, unpack_program
 from assimilate.target import WINDOWS
-from assimilate.view import view_of
+from assimilate.view import file_view
 from runtime.errors import RuntimePackageError
 from runtime.image import linux_platform_name, read_image
 from runtime.image.code_signature import check_code_signature
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from apepack.format.prologue import PrintfStatement
     from apepack.format.unpacked import UnpackedImage
-    from assimilate.identify import Subject
+    from assimilate.identify import Identity
     from runtime.platforms import Platform
 
-__all__ = ["Form", "Held", "Report", "check"]
+__all__ = ["Form", "Program", "Report", "check"]
 
 
 class Form(StrEnum):
@@ -51,7 +51,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Program:
     """A program that a file holds. Offsets and sizes are in bytes."""
 
     platform: str
@@ -69,7 +69,7 @@ class Report:
 
     path: Path
     kind: Kind
-    programs: tuple[Held, ...]
+    programs: tuple[Program, ...]
     keeps_head: bool
     members: int | None  # of its archive; None where it has none
     faults: tuple[str, ...]  # that are no single program's
@@ -92,15 +92,15 @@ def check(path: Path, target: Platform | None = None, *, verified: bool = False)
         AssimilateError: it is neither an APE nor a native program, or LIEF is not there.
         OSError: it cannot be read.
     """
-    with reading(path), naming(path):
+    with reading(path), adding_path(path):
         if verified:
-            find_lief()
-        data = view_of(path)
-        subject = examine(data)
-        programs = tuple(_programs(path, data, subject, verified=verified))
+            load_lief()
+        data = file_view(path)
+        identity = identify(data)
+        programs = tuple(_programs(path, data, identity, verified=verified))
         faults = []
-        if subject.kind == Kind.INTERRUPTED:
-            faults.append(str(InterruptedConversionError(subject.names)))
+        if identity.kind == Kind.INTERRUPTED:
+            faults.append(str(InterruptedConversionError(identity.names)))
         elif target is not None and target.name not in {program.platform for program in programs}:
             faults += _missing(data, target)
     members = None
@@ -110,14 +110,14 @@ def check(path: Path, target: Platform | None = None, *, verified: bool = False)
         pass
     except ZipFormatError as error:
         faults.append(f"its archive is damaged: {error}")
-    return Report(path, subject.kind, programs, subject.keeps_head, members, tuple(faults))
+    return Report(path, identity.kind, programs, identity.keeps_head, members, tuple(faults))
 
 
-def _programs(path: Path, data: memoryview, subject: Subject, *, verified: bool) -> Iterator[Held]:
-    if subject.kind == Kind.INTERRUPTED:
+def _programs(path: Path, data: memoryview, identity: Identity, *, verified: bool) -> Iterator[Program]:
+    if identity.kind == Kind.INTERRUPTED:
         return
-    if subject.kind != Kind.APE:
-        yield _native(data, subject, verified=verified)
+    if identity.kind != Kind.APE:
+        yield _native(data, identity, verified=verified)
         return
     window = bytes(data[:SCAN_SIZE])
     prologue = parse_prologue(window)
@@ -126,7 +126,7 @@ def _programs(path: Path, data: memoryview, subject: Subject, *, verified: bool)
         if statement.header.machine not in seen:  # loaders take the first for a machine
             seen.add(statement.header.machine)
             yield _mapped(data, statement, verified=verified)
-    if WINDOWS in subject.platforms:
+    if WINDOWS in identity.platforms:
         yield _windows(data, verified=verified)
     for image in prologue.unpacked:
         yield _unpacked(data, image, verified=verified)
@@ -142,7 +142,7 @@ def _missing(data: memoryview, target: Platform) -> list[str]:
     return []
 
 
-def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
+def _inspected(blank: Program, work: Callable[[], Program]) -> Program:
     """Return what WORK finds out, or BLANK with what is wrong."""
     try:
         return work()
@@ -150,14 +150,14 @@ def _inspected(blank: Held, work: Callable[[], Held]) -> Held:
         return replace(blank, fault=str(error))
 
 
-def _mapped(data: memoryview, statement: PrintfStatement, *, verified: bool) -> Held:
+def _mapped(data: memoryview, statement: PrintfStatement, *, verified: bool) -> Program:
     header = statement.header
-    blank = Held(linux_platform_name(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
+    blank = Program(linux_platform_name(header.machine) or f"e_machine {header.machine}", Form.MAPPED, header.phoff, 0)
 
-    def work() -> Held:
+    def work() -> Program:
         elf = check_program(header, data)
         if verified:
-            verify(header.pack() + bytes(data[HEAD_SIZE : elf.file_end]), ImageFormat.ELF)
+            verify_with_lief(header.pack() + bytes(data[HEAD_SIZE : elf.file_end]), ImageFormat.ELF)
         offset = _image_offset(elf, data)
         return replace(blank, offset=offset, size=elf.file_end - offset)
 
@@ -172,36 +172,36 @@ def _image_offset(elf: Elf, data: memoryview) -> int:
     return min(load.offset for load in elf.loads)
 
 
-def _windows(data: memoryview, *, verified: bool) -> Held:
-    blank = Held(WINDOWS, Form.PE, int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little"), 0)
+def _windows(data: memoryview, *, verified: bool) -> Program:
+    blank = Program(WINDOWS, Form.PE, int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little"), 0)
 
-    def work() -> Held:
+    def work() -> Program:
         pe = read_pe(data)
         if verified:
-            verify(data, ImageFormat.PE)
+            verify_with_lief(data, ImageFormat.PE)
         offset = min(section.pointer_to_raw_data for section in pe.sections if section.size_of_raw_data)
         return replace(blank, offset=offset, size=pe.file_end - offset)
 
     return _inspected(blank, work)
 
 
-def _unpacked(data: memoryview, image: UnpackedImage, *, verified: bool) -> Held:
-    blank = Held(image.platform, Form.UNPACKED, image.offset, image.stored_size, image.size)
+def _unpacked(data: memoryview, image: UnpackedImage, *, verified: bool) -> Program:
+    blank = Program(image.platform, Form.UNPACKED, image.offset, image.stored_size, image.size)
 
-    def work() -> Held:
-        program = program_of(data, image)
+    def work() -> Program:
+        program = unpack_program(data, image)
         native = read_image(program)
         if verified:
-            verify(program, native.platform.image_format)
+            verify_with_lief(program, native.platform.image_format)
         faults = tuple(unpacking_faults(native, program))
         return replace(_signed(blank, program, native.headers), fault="; ".join(faults) or None)
 
     return _inspected(blank, work)
 
 
-def _foreign_macho(path: Path, data: memoryview, *, verified: bool) -> Iterator[Held]:
+def _foreign_macho(path: Path, data: memoryview, *, verified: bool) -> Iterator[Program]:
     """Inspect the program that the header makes of the file."""
-    blank = Held(MACOS_AMD64, Form.HEADER, 0, 0)
+    blank = Program(MACOS_AMD64, Form.HEADER, 0, 0)
     try:
         found = foreign_macho(data)
     except LayoutError as error:
@@ -210,39 +210,39 @@ def _foreign_macho(path: Path, data: memoryview, *, verified: bool) -> Iterator[
     if found is None:
         return
 
-    def work() -> Held:
-        result = view_of(path, bytes(data[found.offset : found.offset + found.size]))
+    def work() -> Program:
+        result = file_view(path, bytes(data[found.offset : found.offset + found.size]))
         read_macho(result)
         if verified:
-            verify(result, ImageFormat.MACHO)
+            verify_with_lief(result, ImageFormat.MACHO)
         return replace(blank, offset=found.offset, size=found.size)
 
     yield _inspected(replace(blank, offset=found.offset), work)
 
 
-def _native(data: memoryview, subject: Subject, *, verified: bool) -> Held:
-    blank = Held(subject.names, Form.NATIVE, 0, 0)
+def _native(data: memoryview, identity: Identity, *, verified: bool) -> Program:
+    blank = Program(identity.names, Form.NATIVE, 0, 0)
 
-    def work() -> Held:
-        headers = READERS[ImageFormat(subject.kind.value)](data)
+    def work() -> Program:
+        headers = READERS[ImageFormat(identity.kind.value)](data)
         if verified:
-            verify(data, ImageFormat(subject.kind.value))
+            verify_with_lief(data, ImageFormat(identity.kind.value))
         return _signed(replace(blank, size=headers.file_end), data, headers)
 
     return _inspected(blank, work)
 
 
-def _signed(held: Held, data: bytes | memoryview, headers: Elf | Pe | Macho) -> Held:
+def _signed(program: Program, data: bytes | memoryview, headers: Elf | Pe | Macho) -> Program:
     """Return HELD with what kind of signature the program of macOS has.
 
     Raises:
         ImageFormatError: it is not the program's, or damaged.
     """
     if not isinstance(headers, Macho):
-        return held
+        return program
     try:
         signature = check_code_signature(data, headers)
     except UnsignedImageError as error:
         fault = str(error) if headers.header.cputype == CpuType.ARM64 else None  # which macOS kills then
-        return replace(held, signature="none", fault=fault)
-    return replace(held, signature="ad-hoc" if signature.is_adhoc else "certificate")
+        return replace(program, signature="none", fault=fault)
+    return replace(program, signature="ad-hoc" if signature.is_adhoc else "certificate")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from assimilate.check import Held, Report
+    from assimilate.check import Program, Report
     from assimilate.plan import Options, Outcome
     from runtime.platforms import Platform
 
@@ -112,13 +112,13 @@ def _attempt(work: Work, path: Path, *, as_json: bool) -> dict[str, Any]:
         return work(path)
     except OSError as error:
         named = error.filename or path
-        facts = console.error_facts(error, f"{named}: {error.strerror or error}") | {"path": str(named)}
+        fields = console.error_fields(error, f"{named}: {error.strerror or error}") | {"path": str(named)}
     except _errors() as error:
-        facts = console.error_facts(error, str(error))
-        facts.setdefault("path", str(path))
+        fields = console.error_fields(error, str(error))
+        fields.setdefault("path", str(path))
     if not as_json:
-        click.echo(f"assimilate: {facts['message']}", err=True)
-    return {"path": str(path), "error": facts}
+        click.echo(f"assimilate: {fields['message']}", err=True)
+    return {"path": str(path), "error": fields}
 
 
 def _check(path: Path, *, target: Platform | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -132,13 +132,13 @@ def _check(path: Path, *, target: Platform | None, given: dict[str, Any]) -> dic
         "kind": report.kind.value,
         "ok": report.ok,
         "keeps_head": report.keeps_head,
-        "programs": [_facts(program) for program in report.programs],
+        "programs": [_program_fields(program) for program in report.programs],
         "members": report.members,
         "faults": list(report.faults),
     }
 
 
-def _facts(program: Held) -> dict[str, Any]:
+def _program_fields(program: Program) -> dict[str, Any]:
     from dataclasses import asdict  # noqa: PLC0415  # --help does not need it
 
     return {name: value for name, value in asdict(program).items() if value is not None}
@@ -147,13 +147,12 @@ def _facts(program: Held) -> dict[str, Any]:
 def _lines(report: Report) -> list[str]:
     """Return what --check prints: the file, and indented below what it holds and what is wrong."""
     lines = [f"{report.path}: {report.kind.words.partition(' ')[2]}"]
-    for held in report.programs:
-        unpacked = f", {held.unpacked_size} bytes unpacked" if held.unpacked_size else ""
-        signature = f", signature: {held.signature}" if held.signature else ""
-        lines.append(
-            f"  {held.platform}: {held.form.value}, {held.size} bytes at {held.offset:#x}{unpacked}{signature}"
-        )
-        lines += [f"    fault: {held.fault}"] if held.fault else []
+    for program in report.programs:
+        unpacked = f", {program.unpacked_size} bytes unpacked" if program.unpacked_size else ""
+        signature = f", signature: {program.signature}" if program.signature else ""
+        place = f"{program.size} bytes at {program.offset:#x}"
+        lines.append(f"  {program.platform}: {program.form.value}, {place}{unpacked}{signature}")
+        lines += [f"    fault: {program.fault}"] if program.fault else []
     lines += [f"  archive: {report.members} members"] if report.members is not None else []
     return [*lines, *(f"  fault: {fault}" for fault in report.faults)]
 

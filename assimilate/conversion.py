@@ -2,7 +2,7 @@
 
 An ELF header is 64 bytes, written in one piece, so that a kill or a power loss leaves the old file or the new one.
 Files of our dialect hold the bytes it replaces twice; for others they are kept in a file beside. A complete program is
-megabytes long; `front` exchanges those. How large the archive behind is makes no difference to either.
+megabytes long; `in_place` exchanges those. How large the archive behind is makes no difference to either.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING
 
 from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, original_head
 from assimilate.copies import copy_as_ape, copy_as_native, reading
-from assimilate.errors import AlreadyError, InterruptedConversionError, naming
-from assimilate.in_place import append_tail, backup_path, exchange, kept_of, put_back, read_kept, undoing, write_kept
+from assimilate.errors import AlreadyError, InterruptedConversionError, adding_path
+from assimilate.in_place import (
+    append_members,
+    backup_path,
+    overwrite_head,
+    read_backup,
+    restore_head,
+    undo_on_error,
+    undo_record_for,
+    write_backup,
+)
 from assimilate.in_use import check_unused
 from assimilate.native import to_ape
-from assimilate.plan import Options, Outcome, interruption, kept_for, native_patch, tail_of
-from assimilate.undo_record import KeptHead, Place
-from assimilate.view import view_of
+from assimilate.plan import Options, Outcome, backup_for, interrupted_target, native_patch, relocation_for
+from assimilate.undo_record import State, UndoRecord
+from assimilate.view import file_view
 from zipalign.lock import locked
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,19 +55,19 @@ def assimilate(path: Path, target: Platform, options: Options = _DEFAULT) -> Out
     """
     if options.output is not None:
         return copy_as_native(path, options.output, target, options)
-    with _writing(path, options) as medium, naming(path):
+    with _writing(path, options) as output_file, adding_path(path):
         if not options.dry_run:
-            _settle(path, medium)
-        data = view_of(path)
-        interrupted = interruption(data)
+            _undo_unstarted(path, output_file)
+        data = file_view(path)
+        interrupted = interrupted_target(data)
         if interrupted is not None:
-            return _finish(path, medium, target, interrupted, options)
+            return _finish(path, output_file, target, interrupted, options)
         patch = native_patch(path, data, target, options)
         if patch is None:
             return Outcome(path, path, changed=False)
         if len(patch.new) > HEAD_SIZE:
-            return _exchange(path, medium, target, patch, options)
-        return _write_head(path, medium, patch, options, ours=original_head(bytes(data[:SCAN_SIZE])) is not None)
+            return _write_program(path, output_file, target, patch, options)
+        return _write_head(path, output_file, patch, options, ours=original_head(bytes(data[:SCAN_SIZE])) is not None)
 
 
 def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
@@ -71,88 +80,91 @@ def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
     """
     if options.output is not None:
         return copy_as_ape(path, options.output, options)
-    with _writing(path, options) as medium, naming(path):
-        data = view_of(path)
-        kept_path = backup_path(path)
-        kept = kept_for(path, data)
-        if isinstance(kept, KeptHead):
+    with _writing(path, options) as output_file, adding_path(path):
+        data = file_view(path)
+        backup_file = backup_path(path)
+        backup = backup_for(path, data)
+        if isinstance(backup, UndoRecord):
             check_unused(path)
             if not options.dry_run:
-                put_back(path, medium, kept)
-                kept_path.unlink()
+                restore_head(path, output_file, backup)
+                backup_file.unlink()
             return Outcome(path, path, changed=True)
         try:
-            patch = to_ape(data, kept)
+            patch = to_ape(data, backup)
         except AlreadyError:
             if options.force:
                 return Outcome(path, path, changed=False)
             raise
         if not options.dry_run:
-            _write(medium, patch.new)
-            if kept == patch.new:
-                kept_path.unlink()
+            _write(output_file, patch.new)
+            if backup == patch.new:
+                backup_file.unlink()
         return Outcome(path, path, changed=True)
 
 
-def _settle(path: Path, medium: Medium) -> None:
+def _undo_unstarted(path: Path, output_file: OutputFile) -> None:
     """Undo a conversion that was interrupted before it reached the file's first bytes."""
-    kept = read_kept(backup_path(path))
-    if isinstance(kept, KeptHead) and kept.place_of(view_of(path)) is Place.BEFORE:
-        put_back(path, medium, kept)
+    backup = read_backup(backup_path(path))
+    if isinstance(backup, UndoRecord) and backup.state_of(file_view(path)) is State.ORIGINAL:
+        restore_head(path, output_file, backup)
         backup_path(path).unlink()
 
 
-def _write_head(path: Path, medium: Medium, patch: Patch, options: Options, *, ours: bool) -> Outcome:
-    kept_path = backup_path(path) if options.backup and not ours else None
+def _write_head(path: Path, output_file: OutputFile, patch: Patch, options: Options, *, ours: bool) -> Outcome:
+    backup_file = backup_path(path) if options.backup and not ours else None
     if not options.dry_run:
-        if kept_path is not None:
-            write_kept(kept_path, patch.old, path.stat().st_mode, force=options.force)
-        _write(medium, patch.new)
-    return Outcome(path, path, changed=True, backup=kept_path)
+        if backup_file is not None:
+            write_backup(backup_file, patch.old, path.stat().st_mode, force=options.force)
+        _write(output_file, patch.new)
+    return Outcome(path, path, changed=True, backup=backup_file)
 
 
-def _exchange(path: Path, medium: Medium, target: Platform, patch: Patch, options: Options) -> Outcome:
-    archive, tail = tail_of(path, medium, view_of(path), patch)
-    kept = kept_of(target.name, patch, medium.size, tail)
-    kept_path = backup_path(path)
+def _write_program(path: Path, output_file: OutputFile, target: Platform, patch: Patch, options: Options) -> Outcome:
+    archive, relocated = relocation_for(path, output_file, file_view(path), patch)
+    undo = undo_record_for(target.name, patch, output_file.size, relocated)
+    backup_file = backup_path(path)
     check_unused(path)
     if not options.dry_run:
-        write_kept(kept_path, kept, path.stat().st_mode, force=options.force)
-        with undoing(medium, kept, kept_path):
-            if tail is not None:
-                append_tail(path, medium, archive, tail)
-            exchange(medium, patch.new, kept.marker)
+        write_backup(backup_file, undo, path.stat().st_mode, force=options.force)
+        with undo_on_error(output_file, undo, backup_file):
+            if relocated is not None:
+                append_members(path, output_file, archive, relocated)
+            overwrite_head(output_file, patch.new, undo.marker)
         if not options.backup:
-            kept_path.unlink()
-    return Outcome(path, path, changed=True, backup=kept_path if options.backup else None)
+            backup_file.unlink()
+    return Outcome(path, path, changed=True, backup=backup_file if options.backup else None)
 
 
-def _finish(path: Path, medium: Medium, target: Platform, interrupted: str, options: Options) -> Outcome:
+def _finish(path: Path, output_file: OutputFile, target: Platform, interrupted: str, options: Options) -> Outcome:
     """Finish a conversion from what was kept: all of what the program is made from may be overwritten."""
-    kept_path = backup_path(path)
-    kept = kept_for(path, view_of(path))
-    if interrupted != target.name or not isinstance(kept, KeptHead):
+    backup_file = backup_path(path)
+    backup = backup_for(path, file_view(path))
+    if interrupted != target.name or not isinstance(backup, UndoRecord):
         raise InterruptedConversionError(interrupted)
-    patch = native_patch(path, view_of(path, kept.data), target, options)
-    if patch is None or kept_of(target.name, patch, kept.file_size, None).image_checksum != kept.image_checksum:
-        raise InterruptedConversionError(interrupted, lost=kept_path)
+    patch = native_patch(path, file_view(path, backup.data), target, options)
+    if (
+        patch is None
+        or undo_record_for(target.name, patch, backup.file_size, None).image_checksum != backup.image_checksum
+    ):
+        raise InterruptedConversionError(interrupted, lost=backup_file)
     if not options.dry_run:
-        exchange(medium, patch.new, kept.marker)
+        overwrite_head(output_file, patch.new, backup.marker)
         if not options.backup:
-            kept_path.unlink()
-    return Outcome(path, path, changed=True, backup=kept_path if options.backup else None)
+            backup_file.unlink()
+    return Outcome(path, path, changed=True, backup=backup_file if options.backup else None)
 
 
-def _write(medium: Medium, head: bytes) -> None:
-    medium.write(head, 0)
-    medium.sync()
+def _write(output_file: OutputFile, head: bytes) -> None:
+    output_file.write(head, 0)
+    output_file.sync()
 
 
 @contextmanager
-def _writing(path: Path, options: Options) -> Iterator[Medium]:
+def _writing(path: Path, options: Options) -> Iterator[OutputFile]:
     if options.dry_run:
-        with reading(path) as medium:
-            yield medium
+        with reading(path) as output_file:
+            yield output_file
     else:
         with locked(path, create=False) as (fd, _):
-            yield Medium(fd)
+            yield OutputFile(fd)

@@ -12,14 +12,14 @@ from assimilate.errors import (
     AssimilateError,
     ForeignFileError,
     InterruptedConversionError,
-    naming,
+    adding_path,
 )
-from assimilate.in_place import former_size
+from assimilate.in_place import original_size
 from assimilate.native import to_ape
-from assimilate.plan import Outcome, interruption, kept_for, native_patch, tail_of
-from assimilate.undo_record import KeptHead
-from assimilate.view import view_of
-from zipalign.output_file import Medium
+from assimilate.plan import Outcome, backup_for, interrupted_target, native_patch, relocation_for
+from assimilate.undo_record import UndoRecord
+from assimilate.view import file_view
+from zipalign.output_file import OutputFile
 from zipalign.transaction import replacing
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assimilate.plan import Options
-    from assimilate.relocated_members import Tail
+    from assimilate.relocated_members import RelocatedMembers
     from runtime.platforms import Platform
 
 __all__ = ["copy_as_ape", "copy_as_native", "reading"]
@@ -38,7 +38,7 @@ class _Change:
     """How a copy differs: its first bytes, what is appended, and where it is cut off."""
 
     head: bytes = b""
-    tail: Tail | None = None
+    relocated: RelocatedMembers | None = None
     size: int | None = None
 
 
@@ -49,13 +49,13 @@ def copy_as_native(path: Path, output: Path, target: Platform, options: Options)
         AssimilateError: it cannot become that.
         OSError: the system refuses something.
     """
-    with reading(path) as source, naming(path):
-        data = view_of(path)
-        interrupted = interruption(data)
+    with reading(path) as source, adding_path(path):
+        data = file_view(path)
+        interrupted = interrupted_target(data)
         if interrupted is not None:
             raise InterruptedConversionError(interrupted)
         patch = native_patch(path, data, target, options)
-        change = _Change(patch.new, tail_of(path, source, data, patch)[1]) if patch else None
+        change = _Change(patch.new, relocation_for(path, source, data, patch)[1]) if patch else None
         return _copy(path, source, output, change, options)
 
 
@@ -66,15 +66,15 @@ def copy_as_ape(path: Path, output: Path, options: Options) -> Outcome:
         AssimilateError: it is not a file that was one, or nothing is known of its first bytes.
         OSError: the system refuses something.
     """
-    with reading(path) as source, naming(path):
-        data = view_of(path)
-        kept = kept_for(path, data)
+    with reading(path) as source, adding_path(path):
+        data = file_view(path)
+        backup = backup_for(path, data)
         change: _Change | None
-        if isinstance(kept, KeptHead):
-            change = _Change(kept.data, size=former_size(path, source, kept))
+        if isinstance(backup, UndoRecord):
+            change = _Change(backup.data, size=original_size(path, source, backup))
         else:
             try:
-                change = _Change(to_ape(data, kept).new)
+                change = _Change(to_ape(data, backup).new)
             except AlreadyError:
                 if not options.force:
                     raise
@@ -82,7 +82,7 @@ def copy_as_ape(path: Path, output: Path, options: Options) -> Outcome:
         return _copy(path, source, output, change, options)
 
 
-def _copy(path: Path, source: Medium, output: Path, change: _Change | None, options: Options) -> Outcome:
+def _copy(path: Path, source: OutputFile, output: Path, change: _Change | None, options: Options) -> Outcome:
     if output.exists() and output.samefile(path):
         raise AssimilateError("the output is the input: leave out -o to change it in place")
     if not options.dry_run:
@@ -91,21 +91,21 @@ def _copy(path: Path, source: Medium, output: Path, change: _Change | None, opti
             done = copy_file(source.fd, file.fileno(), size, options.progress)
             if done != size:
                 raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
-            _apply(Medium(file.fileno()), change or _Change())
+            _apply(OutputFile(file.fileno()), change or _Change())
     return Outcome(path, output, changed=change is not None)
 
 
-def _apply(medium: Medium, change: _Change) -> None:
-    medium.write(change.head, 0)
-    if change.tail is not None:
-        medium.write(change.tail.members, change.tail.offset)
-        medium.write(change.tail.directory, change.tail.directory_offset)
+def _apply(output_file: OutputFile, change: _Change) -> None:
+    output_file.write(change.head, 0)
+    if change.relocated is not None:
+        output_file.write(change.relocated.members, change.relocated.offset)
+        output_file.write(change.relocated.directory, change.relocated.directory_offset)
     if change.size is not None:
-        medium.truncate(change.size)
+        output_file.truncate(change.size)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Medium]:
+def reading(path: Path) -> Iterator[OutputFile]:
     """Open a file that is not to be changed.
 
     Raises:
@@ -114,4 +114,4 @@ def reading(path: Path) -> Iterator[Medium]:
     if path.exists() and not path.is_file():
         raise ForeignFileError("is not a regular file", path=path)
     with path.open("rb") as file:
-        yield Medium(file.fileno())
+        yield OutputFile(file.fileno())

@@ -21,7 +21,7 @@ __all__ = [
     "MissingLiefError",
     "NoBackupError",
     "VerificationError",
-    "naming",
+    "adding_path",
 ]
 
 
@@ -122,7 +122,7 @@ class VerificationError(AssimilateError):
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def adding_path(path: Path) -> Iterator[None]:
     """Put the file's name before what is wrong with its contents."""
     try:
         yield

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apepack.format.prologue import Prologue
     from runtime.image.elf import Elf
 
-__all__ = ["MACOS_AMD64", "Kind", "Subject", "examine", "foreign_macho"]
+__all__ = ["MACOS_AMD64", "Identity", "Kind", "foreign_macho", "identify"]
 
 MACOS_AMD64: Final = "macos-amd64"  # the one kind of Mach-O that other makers' files become
 _KINDS: Final = {"elf": "an ELF program", "macho": "a Mach-O program", "pe": "a PE program"}
@@ -46,7 +46,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Identity:
     """What a file is."""
 
     kind: Kind
@@ -59,7 +59,7 @@ class Subject:
         return ", ".join(self.platforms) or "another machine"
 
 
-def examine(data: bytes | memoryview) -> Subject:
+def identify(data: bytes | memoryview) -> Identity:
     """Say what the file DATA is.
 
     Raises:
@@ -69,15 +69,15 @@ def examine(data: bytes | memoryview) -> Subject:
     keeps = original_head(window) is not None
     interrupted = interrupted_platform(window)
     if interrupted is not None:
-        return Subject(Kind.INTERRUPTED, (interrupted,), keeps)
+        return Identity(Kind.INTERRUPTED, (interrupted,), keeps)
     try:
         prologue = parse_prologue(window)
     except NotAnApeError as error:
         native = _native(data)
         if native is None:
             raise ForeignFileError(str(error)) from error
-        return Subject(*native, keeps)
-    return Subject(Kind.APE, tuple(dict.fromkeys(_platforms(prologue, data))), keeps)
+        return Identity(*native, keeps)
+    return Identity(Kind.APE, tuple(dict.fromkeys(_platforms(prologue, data))), keeps)
 
 
 def foreign_macho(data: bytes | memoryview) -> DdStatement | None:

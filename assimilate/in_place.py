@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from assimilate.errors import AssimilateError, BackupError, InterruptedConversionError
-from assimilate.undo_record import MARKER_SIZE, KeptHead, Place
-from assimilate.view import view_of
-from zipalign.recovery import find_remains
+from assimilate.undo_record import MARKER_SIZE, State, UndoRecord
+from assimilate.view import file_view
+from zipalign.recovery import find_trailing_data
 from zipalign.transaction import Append, replacing
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assimilate.native import Patch
-    from assimilate.relocated_members import Tail
-    from zipalign.output_file import Medium
+    from assimilate.relocated_members import RelocatedMembers
+    from zipalign.output_file import OutputFile
     from zipalign.reader import Archive
 
 __all__ = [
-    "append_tail",
+    "append_members",
     "backup_path",
-    "exchange",
-    "former_size",
-    "kept_of",
-    "put_back",
-    "read_kept",
-    "undoing",
-    "write_kept",
+    "original_size",
+    "overwrite_head",
+    "read_backup",
+    "restore_head",
+    "undo_on_error",
+    "undo_record_for",
+    "write_backup",
 ]
 
 
@@ -46,15 +46,15 @@ def backup_path(path: Path) -> Path:
     return target.with_name(f"{target.name}.ape-head")
 
 
-def kept_of(platform: str, patch: Patch, file_size: int, tail: Tail | None) -> KeptHead:
+def undo_record_for(platform: str, patch: Patch, file_size: int, relocated: RelocatedMembers | None) -> UndoRecord:
     """Return what is to be kept of a file of FILE_SIZE bytes."""
-    new_size = max(tail.end if tail else file_size, len(patch.new))
-    tail_offset = tail.offset if tail else new_size
-    checksums = zlib.crc32(patch.new), tail.checksum if tail else 0
-    return KeptHead(platform, file_size, new_size, tail_offset, len(patch.new), *checksums, patch.old)
+    new_size = max(relocated.end if relocated else file_size, len(patch.new))
+    appended_offset = relocated.offset if relocated else new_size
+    checksums = zlib.crc32(patch.new), relocated.checksum if relocated else 0
+    return UndoRecord(platform, file_size, new_size, appended_offset, len(patch.new), *checksums, patch.old)
 
 
-def read_kept(path: Path) -> KeptHead | bytes | None:
+def read_backup(path: Path) -> UndoRecord | bytes | None:
     """Return what the file PATH keeps: everything, only the 64 bytes of an ELF header, or None without the file.
 
     Raises:
@@ -64,81 +64,81 @@ def read_kept(path: Path) -> KeptHead | bytes | None:
         contents = path.read_bytes()
     except FileNotFoundError:
         return None
-    if not contents.startswith(KeptHead.MAGIC):
+    if not contents.startswith(UndoRecord.MAGIC):
         return contents
     try:
-        return KeptHead.unpack(contents)
+        return UndoRecord.unpack(contents)
     except AssimilateError as error:
         error.path = path
         raise
 
 
-def write_kept(path: Path, kept: KeptHead | bytes, mode: int, *, force: bool) -> None:
+def write_backup(path: Path, backup: UndoRecord | bytes, mode: int, *, force: bool) -> None:
     """Make the file PATH keep what is about to be overwritten; it is on the disk afterwards.
 
     Raises:
         BackupError: it keeps something else already, and FORCE does not say to drop that.
     """
-    contents = kept if isinstance(kept, bytes) else kept.pack()
+    contents = backup if isinstance(backup, bytes) else backup.pack()
     if path.exists() and not force and path.read_bytes() != contents:
         raise BackupError("keeps the first bytes of another file: remove it, or overwrite it with -f", path=path)
     with replacing(path, mode & 0o666) as file:
         file.write(contents)
 
 
-def append_tail(path: Path, medium: Medium, archive: Archive | None, tail: Tail) -> None:
+def append_members(path: Path, output_file: OutputFile, archive: Archive | None, relocated: RelocatedMembers) -> None:
     """Append TAIL to the file as zipalign does; on any exception it is cut off again."""
-    append = Append(path, medium, archive)
+    append = Append(path, output_file, archive)
     try:
-        append.begin(tail.end)
-        medium.write(tail.members, tail.offset)
-        append.commit(tail.directory, tail.directory_offset)
+        append.begin(relocated.end)
+        output_file.write(relocated.members, relocated.offset)
+        append.commit(relocated.directory, relocated.directory_offset)
     except BaseException:
         append.rollback()
         raise
 
 
-def exchange(medium: Medium, new: bytes, marker: bytes) -> None:
+def overwrite_head(output_file: OutputFile, new: bytes, marker: bytes) -> None:
     """Write NEW, of which the first sector is written last, over the start of the file; if that fails, MARKER stays."""
     try:
-        medium.write(marker, 0)
-        medium.sync()
-        medium.write(memoryview(new)[MARKER_SIZE:], MARKER_SIZE)
-        medium.sync()
-        medium.write(new[:MARKER_SIZE], 0)
-        medium.sync()
+        output_file.write(marker, 0)
+        output_file.sync()
+        output_file.write(memoryview(new)[MARKER_SIZE:], MARKER_SIZE)
+        output_file.sync()
+        output_file.write(new[:MARKER_SIZE], 0)
+        output_file.sync()
     except BaseException:
         with suppress(OSError):
-            medium.write(marker, 0)
-            medium.sync()
+            output_file.write(marker, 0)
+            output_file.sync()
         raise
 
 
-def former_size(path: Path, medium: Medium, kept: KeptHead) -> int | None:
+def original_size(path: Path, output_file: OutputFile, undo: UndoRecord) -> int | None:
     """Return what the file is to be cut back to, or None where that would lose what was added since."""
-    data = view_of(path)
-    if kept.has_only_our_tail(data):
-        return kept.file_size
-    if kept.place_of(data) is Place.BEFORE and len(data) > kept.file_size:
-        # The append of what lies in the way was interrupted, perhaps before its mark was on the disk.
-        remains = find_remains(medium.fd, len(data))
-        if remains is not None and remains.old_size == kept.file_size:
-            return kept.file_size if remains.marked or not any(data[kept.file_size :]) else None
+    data = file_view(path)
+    if undo.appended_is_unchanged(data):
+        return undo.file_size
+    if undo.state_of(data) is State.ORIGINAL and len(data) > undo.file_size:
+        # The append of what lies in the way was interrupted, perhaps before its marker was on the disk.
+        trailing = find_trailing_data(output_file.fd, len(data))
+        if trailing is not None and trailing.old_size == undo.file_size:
+            return undo.file_size if trailing.is_marked or not any(data[undo.file_size :]) else None
     return None
 
 
-def put_back(path: Path, medium: Medium, kept: KeptHead) -> None:
+def restore_head(path: Path, output_file: OutputFile, undo: UndoRecord) -> None:
     """Make the file what it was before; what was added to its archive since stays."""
-    size = former_size(path, medium, kept)
-    if kept.place_of(view_of(path)) is not Place.BEFORE:
-        exchange(medium, kept.data.ljust(MARKER_SIZE, b"\0"), kept.marker)
-    if size is not None and medium.size != size:
-        medium.truncate(size)
-        medium.sync()
+    size = original_size(path, output_file, undo)
+    if undo.state_of(file_view(path)) is not State.ORIGINAL:
+        overwrite_head(output_file, undo.data.ljust(MARKER_SIZE, b"\0"), undo.marker)
+    if size is not None and output_file.size != size:
+        output_file.truncate(size)
+        output_file.sync()
 
 
 @contextmanager
-def undoing(medium: Medium, kept: KeptHead, kept_path: Path) -> Iterator[None]:
+def undo_on_error(output_file: OutputFile, undo: UndoRecord, backup_file: Path) -> Iterator[None]:
     """Make the file what it was before on any exception, and remove what was kept of it.
 
     Raises:
@@ -148,11 +148,11 @@ def undoing(medium: Medium, kept: KeptHead, kept_path: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         try:
-            if medium.read(len(kept.data), 0) != kept.data:
-                exchange(medium, kept.data.ljust(MARKER_SIZE, b"\0"), kept.marker)
-            medium.truncate(kept.file_size)
-            medium.sync()
+            if output_file.read(len(undo.data), 0) != undo.data:
+                overwrite_head(output_file, undo.data.ljust(MARKER_SIZE, b"\0"), undo.marker)
+            output_file.truncate(undo.file_size)
+            output_file.sync()
         except OSError:
-            raise InterruptedConversionError(kept.platform) from error
-        kept_path.unlink()
+            raise InterruptedConversionError(undo.platform) from error
+        backup_file.unlink()
         raise

@@ -18,8 +18,8 @@ _MAPS_FIELDS = 5  # address, permissions, offset, device, inode; behind them the
 
 def check_unused(path: Path) -> None:
     """Raise InUseError when another process has PATH mapped, as far as this system tells and lets us see."""
-    facts = path.stat()
-    device = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}"
+    status = path.stat()
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     name = str(path.resolve())
     for maps in Path("/proc").glob("[0-9]*/maps"):
         if int(maps.parent.name) == os.getpid():
@@ -31,7 +31,7 @@ def check_unused(path: Path) -> None:
         for line in lines:
             *_, its_device, inode = line.split(maxsplit=_MAPS_FIELDS)[:_MAPS_FIELDS]
             # Some file systems (btrfs) show another device here than to stat(2), but then the path is the same.
-            if inode == str(facts.st_ino) and (its_device == device or line.endswith(f" {name}")):
+            if inode == str(status.st_ino) and (its_device == device or line.endswith(f" {name}")):
                 raise InUseError(int(maps.parent.name), _command_of(maps.parent))
 
 

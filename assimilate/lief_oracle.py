@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Facts = dict[str, int]
 
-__all__ = ["READERS", "find_lief", "verify"]
+__all__ = ["READERS", "load_lief", "verify_with_lief"]
 
 READERS: Final[dict[ImageFormat, Callable[[bytes | memoryview], Elf | Pe | Macho]]] = {
     ImageFormat.ELF: read_elf,
@@ -30,7 +30,7 @@ READERS: Final[dict[ImageFormat, Callable[[bytes | memoryview], Elf | Pe | Macho
 }
 
 
-def find_lief() -> Any:
+def load_lief() -> Any:
     """Return the module, silenced: what it thinks of files it would otherwise print.
 
     Raises:
@@ -44,7 +44,7 @@ def find_lief() -> Any:
     return lief
 
 
-def verify(data: bytes | memoryview, image_format: ImageFormat) -> None:
+def verify_with_lief(data: bytes | memoryview, image_format: ImageFormat) -> None:
     """Compare what LIEF reads of the program DATA begins with to what our own codecs read.
 
     Raises:
@@ -52,7 +52,7 @@ def verify(data: bytes | memoryview, image_format: ImageFormat) -> None:
         VerificationError: they differ.
         ForeignFileError: our codecs do not take it for a program.
     """
-    lief = find_lief()
+    lief = load_lief()
     try:
         headers = READERS[image_format](data)
     except ImageFormatError as error:

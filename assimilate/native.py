@@ -9,7 +9,7 @@ from apepack.errors import ApepackError, LayoutError, NoProgramError
 from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic, original_head, parse_prologue
 from apepack.format.unpacked import decompress_image
 from assimilate.errors import AlreadyError, ForeignFileError, NoBackupError
-from assimilate.identify import MACOS_AMD64, Kind, examine, foreign_macho
+from assimilate.identify import MACOS_AMD64, Kind, foreign_macho, identify
 from assimilate.target import WINDOWS, machine_of
 from runtime.image import read_image
 from runtime.image.elf import ELF_MAGIC, Elf, ElfHeader, OsAbi, read_segments
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apepack.format.unpacked import UnpackedImage
     from runtime.platforms import Platform
 
-__all__ = ["Patch", "check_program", "program_of", "to_ape", "to_native"]
+__all__ = ["Patch", "check_program", "to_ape", "to_native", "unpack_program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,17 @@ def to_native(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -
         AlreadyError: it is one already.
         ForeignFileError: it has no program for TARGET, or a damaged one.
     """
-    subject = examine(data)
-    if subject.kind == Kind.APE and target.name == WINDOWS:
+    identity = identify(data)
+    if identity.kind == Kind.APE and target.name == WINDOWS:
         # Windows starts an APE as it is or never: there is nothing to change.
-        if WINDOWS in subject.platforms:
+        if WINDOWS in identity.platforms:
             raise AlreadyError("is a PE program for windows-amd64 already, while it is an APE")
         raise ForeignFileError("holds no program for windows-amd64 (give one to apepack)")
-    if subject.kind != Kind.APE:
-        if target.name in subject.platforms:
-            raise AlreadyError(f"is already {subject.kind.words} for {target.name}")
+    if identity.kind != Kind.APE:
+        if target.name in identity.platforms:
+            raise AlreadyError(f"is already {identity.kind.words} for {target.name}")
         raise ForeignFileError(
-            f"is {subject.kind.words} for {subject.names}, not an APE (--restore makes it one where it was one)"
+            f"is {identity.kind.words} for {identity.names}, not an APE (--restore makes it one where it was one)"
         )
     try:
         new = _first_bytes(data, target, keep_osabi=keep_osabi)
@@ -70,7 +70,7 @@ def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool
     prologue = parse_prologue(window)
     unpacked = next((image for image in prologue.unpacked if image.platform == target.name), None)
     if unpacked is not None:
-        return program_of(data, unpacked)
+        return unpack_program(data, unpacked)
     ours = original_head(window) is not None
     if target.launch == Launch.MAPPED or (target.image_format == ImageFormat.ELF and not ours):
         # Other makers' programs run on every system from one header; FreeBSD wants its number in it.
@@ -78,11 +78,11 @@ def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool
         return _elf_header(data, prologue, target, keep_osabi=keep_osabi)
     header = foreign_macho(data) if target.name == MACOS_AMD64 else None
     if header is None:
-        raise NoProgramError(target.name, examine(data).platforms)
+        raise NoProgramError(target.name, identify(data).platforms)
     return bytes(data[header.offset : header.offset + header.size])
 
 
-def program_of(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
+def unpack_program(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
     """Return the program UNPACKED of the file DATA, complete and of the platform that the script names.
 
     Raises:
@@ -138,7 +138,7 @@ def to_ape(data: bytes | memoryview, backup: bytes | None) -> Patch:
         raise AlreadyError("is an APE already")
     original = original_head(window) or backup
     if original is None or not window.startswith(ELF_MAGIC):
-        raise NoBackupError(f"is {examine(data).kind.words}, and nothing is kept of what it was before")
+        raise NoBackupError(f"is {identify(data).kind.words}, and nothing is kept of what it was before")
     if len(original) != HEAD_SIZE or not any(original.startswith(magic.value) for magic in Magic):
         raise NoBackupError("what was kept of the first bytes is not the beginning of an APE")
     return Patch(window[:HEAD_SIZE], original)

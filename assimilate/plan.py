@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, original_head
 from assimilate.errors import AlreadyError, BackupError, ForeignFileError, InterruptedConversionError
-from assimilate.in_place import backup_path, read_kept
-from assimilate.lief_oracle import verify
+from assimilate.in_place import backup_path, read_backup
+from assimilate.lief_oracle import verify_with_lief
 from assimilate.native import Patch, to_native
-from assimilate.relocated_members import Tail, tail_for
-from assimilate.undo_record import MARKER_SIZE, KeptHead, Place, interrupted_platform
-from assimilate.view import view_of
-from zipalign.recovery import Mark
-from zipalign.transaction import examine
+from assimilate.relocated_members import RelocatedMembers, relocate_members
+from assimilate.undo_record import MARKER_SIZE, State, UndoRecord, interrupted_platform
+from assimilate.view import file_view
+from zipalign.recovery import AppendMarker
+from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from runtime.platforms import Platform
-    from zipalign.output_file import Medium
+    from zipalign.output_file import OutputFile
     from zipalign.reader import Archive
 
-__all__ = ["Options", "Outcome", "interruption", "kept_for", "native_patch", "tail_of"]
+__all__ = ["Options", "Outcome", "backup_for", "interrupted_target", "native_patch", "relocation_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def native_patch(path: Path, data: memoryview, target: Platform, options: Option
             raise
         patch = None
     if options.verified:
-        verify(_result(path, data, patch), target.image_format)
+        verify_with_lief(_result(path, data, patch), target.image_format)
     if patch is not None and HEAD_SIZE < len(patch.new) < MARKER_SIZE:
         old = bytes(data[:MARKER_SIZE])
         return Patch(old, patch.new + old[len(patch.new) :])
@@ -92,10 +92,12 @@ def native_patch(path: Path, data: memoryview, target: Platform, options: Option
 def _result(path: Path, data: memoryview, patch: Patch | None) -> memoryview:
     if patch is None:
         return data
-    return memoryview(patch.new) if len(patch.new) > len(data) else view_of(path, patch.new)
+    return memoryview(patch.new) if len(patch.new) > len(data) else file_view(path, patch.new)
 
 
-def tail_of(path: Path, medium: Medium, data: memoryview, patch: Patch) -> tuple[Archive | None, Tail | None]:
+def relocation_for(
+    path: Path, output_file: OutputFile, data: memoryview, patch: Patch
+) -> tuple[Archive | None, RelocatedMembers | None]:
     """Return the file's archive, and what has to be appended to it before PATCH is made.
 
     Raises:
@@ -104,35 +106,37 @@ def tail_of(path: Path, medium: Medium, data: memoryview, patch: Patch) -> tuple
     """
     if len(patch.new) <= SCAN_SIZE:  # nothing but a script is there
         return None, None
-    archive, remains = examine(medium.fd, path)
-    if remains is not None:
+    archive, trailing = read_for_append(output_file.fd, path)
+    if trailing is not None:
         raise ForeignFileError("an append to its archive was interrupted: run zipalign --recover first")
     if archive is None:
         return None, None
-    return archive, tail_for(archive, data, len(patch.new), Mark(len(data)).end)
+    return archive, relocate_members(archive, data, len(patch.new), AppendMarker(len(data)).end)
 
 
-def interruption(data: memoryview) -> str | None:
+def interrupted_target(data: memoryview) -> str | None:
     """Return the platform that the file DATA was being converted for when that was interrupted, or None."""
     return interrupted_platform(bytes(data[:MARKER_SIZE]))
 
 
-def kept_for(path: Path, data: memoryview) -> KeptHead | bytes | None:
+def backup_for(path: Path, data: memoryview) -> UndoRecord | bytes | None:
     """Return what is kept of the file DATA outside of it: everything that was overwritten, or 64 bytes.
 
     Raises:
         BackupError: what is kept is damaged, or that of another file.
         InterruptedConversionError: it is needed to finish or undo a conversion, and not there.
     """
-    kept_path = backup_path(path)
-    kept = read_kept(kept_path)
-    if isinstance(kept, KeptHead) and kept.place_of(data) is not Place.ELSEWHERE:
-        return kept
-    interrupted = interruption(data)
+    backup_file = backup_path(path)
+    backup = read_backup(backup_file)
+    if isinstance(backup, UndoRecord) and backup.state_of(data) is not State.UNRELATED:
+        return backup
+    interrupted = interrupted_target(data)
     if interrupted is not None:
-        raise InterruptedConversionError(interrupted, lost=kept_path)
-    if isinstance(kept, KeptHead):
+        raise InterruptedConversionError(interrupted, lost=backup_file)
+    if isinstance(backup, UndoRecord):
         if original_head(bytes(data[:SCAN_SIZE])) is None:
-            raise BackupError(f"keeps the first bytes of another file than {path}, or of an older one", path=kept_path)
+            raise BackupError(
+                f"keeps the first bytes of another file than {path}, or of an older one", path=backup_file
+            )
         return None
-    return kept
+    return backup

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from assimilate.errors import ForeignFileError
 from zipalign.layout import (
     DEFAULT_ALIGNMENT,
-    Facts,
+    HeaderFields,
+    aligned_header_offset,
     central_header,
-    header_offset_for,
     local_header,
     pack_directory,
 )
@@ -24,14 +24,14 @@ from zipalign.member import PLAIN_MODE
 if TYPE_CHECKING:
     from zipalign.reader import Archive, Entry
 
-__all__ = ["Tail", "tail_for"]
+__all__ = ["RelocatedMembers", "relocate_members"]
 
 _UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
 _SIZE_MAX: Final = 64 << 20  # of what is moved: the licence texts are a few KiB, and weights stay where they are
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class RelocatedMembers:
     """Bytes to append: members, then the directory and end records that make them part of the archive."""
 
     offset: int
@@ -54,7 +54,7 @@ class Tail:
         return zlib.crc32(self.directory, zlib.crc32(self.members))
 
 
-def tail_for(archive: Archive, data: bytes | memoryview, size: int, offset: int) -> Tail | None:
+def relocate_members(archive: Archive, data: bytes | memoryview, size: int, offset: int) -> RelocatedMembers | None:
     """Return what has to be appended at OFFSET before the first SIZE bytes of the file DATA are overwritten.
 
     Returns:
@@ -73,20 +73,22 @@ def tail_for(archive: Archive, data: bytes | memoryview, size: int, offset: int)
     members = bytearray()
     records = [entry.record for entry in archive.entries if entry.header_offset >= size]
     for entry in displaced:
-        facts = _facts(entry)
+        fields = _header_fields(entry)
         alignment = DEFAULT_ALIGNMENT if entry.is_stored and entry.size else 1
-        header_offset = header_offset_for(offset + len(members), facts.name, alignment)
-        members += bytes(header_offset - offset - len(members)) + local_header(facts).pack()
+        header_offset = aligned_header_offset(offset + len(members), fields.name, alignment)
+        members += bytes(header_offset - offset - len(members)) + local_header(fields).pack()
         members += data[entry.data_offset : entry.data_end]
-        records.append(central_header(facts, header_offset))
-    return Tail(offset, bytes(members), pack_directory(records, offset + len(members), archive.comment))
+        records.append(central_header(fields, header_offset))
+    return RelocatedMembers(offset, bytes(members), pack_directory(records, offset + len(members), archive.comment))
 
 
-def _facts(entry: Entry) -> Facts:
+def _header_fields(entry: Entry) -> HeaderFields:
     record = entry.record
     mode = record.external_attributes >> 16 if record.version_made_by >> 8 == _UNIX else PLAIN_MODE
     name = entry.name.encode()
-    return Facts(name, entry.method, record.time, record.date, entry.crc, entry.compressed_size, entry.size, mode)
+    return HeaderFields(
+        name, entry.method, record.time, record.date, entry.crc, entry.compressed_size, entry.size, mode
+    )
 
 
 def _in_the_way(what: str, size: int) -> ForeignFileError:

@@ -18,12 +18,12 @@ from typing import ClassVar, Final, Self
 
 from assimilate.errors import BackupError
 
-__all__ = ["MARKER_SIZE", "KeptHead", "Place", "interrupted_platform"]
+__all__ = ["MARKER_SIZE", "State", "UndoRecord", "interrupted_platform"]
 
 MARKER_SIZE: Final = 512  # one sector, of which no disk writes half
 
 _HINT: Final = "remove it if nothing is to be restored from it"
-_MARKER_NAME: Final = """\
+_MARKER_HEAD: Final = """\
 #!/bin/sh
 # assimilate: interrupted, {platform}, {checksum:08x}
 """
@@ -35,17 +35,17 @@ exit 126
 _MARKED: Final = re.compile(rb"#!/bin/sh\n# assimilate: interrupted, ([a-z0-9-]+), [0-9a-f]{8}\n")
 
 
-class Place(Enum):
+class State(Enum):
     """Where between an APE and a native program a file is."""
 
-    BEFORE = auto()  # it begins with the bytes that were kept
-    BETWEEN = auto()  # it begins with the marker
-    AFTER = auto()  # it begins with the program
-    ELSEWHERE = auto()  # it is another file, or was changed since
+    ORIGINAL = auto()  # it begins with the bytes in the undo record
+    INTERRUPTED = auto()  # it begins with the marker
+    CONVERTED = auto()  # it begins with the program
+    UNRELATED = auto()  # it is another file, or was changed since
 
 
 @dataclass(frozen=True, slots=True)
-class KeptHead:
+class UndoRecord:
     """The contents of NAME.ape-head. Sizes and offsets are in bytes."""
 
     MAGIC: ClassVar = b"assimilate.head\n"
@@ -56,10 +56,10 @@ class KeptHead:
     platform: str  # what the file becomes, or is
     file_size: int  # as it was before
     new_size: int  # as it is afterwards
-    tail_offset: int  # from where on there is something new behind what was the file's end
+    appended_offset: int  # from where on there is something new behind what was the file's end
     image_size: int  # of the program it begins with
     image_checksum: int  # CRC-32
-    tail_checksum: int  # of the bytes from tail_offset to new_size
+    appended_checksum: int  # of the bytes from appended_offset to new_size
     data: bytes  # that the file began with
 
     @property
@@ -71,7 +71,7 @@ class KeptHead:
         """Return the contents of the file."""
         head = self.STRUCT.pack(
             self.MAGIC, self.VERSION, self.platform.encode(), len(self.data), self.file_size, self.new_size,
-            self.tail_offset, self.image_size, self.image_checksum, self.tail_checksum, self.checksum,
+            self.appended_offset, self.image_size, self.image_checksum, self.appended_checksum, self.checksum,
         )  # fmt: skip  # in their order
         return head + zlib.crc32(head).to_bytes(4, "little") + self.data
 
@@ -85,7 +85,7 @@ class KeptHead:
         if len(contents) < cls.SIZE or not contents.startswith(cls.MAGIC):
             raise BackupError(f"keeps no first bytes (it begins with {contents[:16]!r})", field="magic", offset=0)
         head, data = contents[: cls.STRUCT.size], contents[cls.SIZE :]
-        _, version, name, size, *sizes, image_checksum, tail_checksum, checksum = cls.STRUCT.unpack(head)
+        _, version, name, size, *sizes, image_checksum, appended_checksum, checksum = cls.STRUCT.unpack(head)
         if version != cls.VERSION:
             reason = f"was written by another version of assimilate (got {version}, expected {cls.VERSION})"
             raise BackupError(reason, field="version", offset=len(cls.MAGIC))
@@ -95,30 +95,30 @@ class KeptHead:
             reason = f"is damaged or incomplete (got {len(data)} bytes, expected {size}): {_HINT}"
             raise BackupError(reason, field="checksum", offset=cls.SIZE)
         platform = name.rstrip(b"\0").decode()
-        file_size, new_size, tail_offset, image_size = sizes
-        return cls(platform, file_size, new_size, tail_offset, image_size, image_checksum, tail_checksum, data)
+        file_size, new_size, appended_offset, image_size = sizes
+        return cls(platform, file_size, new_size, appended_offset, image_size, image_checksum, appended_checksum, data)
 
     @property
     def marker(self) -> bytes:
         """The bytes that the file begins with while it is neither: they are these bytes' own."""
-        text = (_MARKER_NAME + _MARKER_TEXT).format(platform=self.platform, checksum=self.checksum)
+        text = (_MARKER_HEAD + _MARKER_TEXT).format(platform=self.platform, checksum=self.checksum)
         return text.encode().ljust(MARKER_SIZE - 1, b"#") + b"\n"
 
-    def place_of(self, data: bytes | memoryview) -> Place:
+    def state_of(self, data: bytes | memoryview) -> State:
         """Say where between the two the file DATA is."""
-        name = _MARKER_NAME.format(platform=self.platform, checksum=self.checksum).encode()
+        name = _MARKER_HEAD.format(platform=self.platform, checksum=self.checksum).encode()
         if data[: len(name)] == name:
-            return Place.BETWEEN
+            return State.INTERRUPTED
         if data[: len(self.data)] == self.data:
-            return Place.BEFORE
+            return State.ORIGINAL
         image = data[: self.image_size]
         if len(image) == self.image_size and zlib.crc32(image) == self.image_checksum:
-            return Place.AFTER
-        return Place.ELSEWHERE
+            return State.CONVERTED
+        return State.UNRELATED
 
-    def has_only_our_tail(self, data: bytes | memoryview) -> bool:
+    def appended_is_unchanged(self, data: bytes | memoryview) -> bool:
         """Say whether nothing was added to the file DATA since, so that it can be cut back to its former size."""
-        return len(data) == self.new_size and zlib.crc32(data[self.tail_offset :]) == self.tail_checksum
+        return len(data) == self.new_size and zlib.crc32(data[self.appended_offset :]) == self.appended_checksum
 
 
 def interrupted_platform(window: bytes) -> str | None:

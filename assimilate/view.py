@@ -6,19 +6,19 @@ import mmap
 import sys
 from typing import TYPE_CHECKING, Final
 
-from zipalign.mapping import map_file
+from zipalign.input_file import map_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["view_of"]
+__all__ = ["file_view"]
 
 # MAP_NORESERVE, which Python names since 3.13: Linux refuses to map a file larger than its memory without it, as if
 # all of it were to be changed. Other systems do not count in advance.
 _NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0
 
 
-def view_of(path: Path, head: bytes = b"") -> memoryview:
+def file_view(path: Path, head: bytes = b"") -> memoryview:
     """Return the contents of the file PATH as they would be if it began with HEAD, which is not longer than it.
 
     The file is opened anew: a view may live as long as the exception that speaks of it, and must not keep a lock.

@@ -26,7 +26,7 @@ from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
 from runtime.gguf.header import GgufHeader
 from runtime.platforms import host_platform
-from zipalign.mapping import map_file
+from zipalign.input_file import map_file
 
 PROMPT_TOKENS: Final = 512
 TOKENS: Final = {"native": 64, "cached": 32, "plain": 8}  # a second or more of each

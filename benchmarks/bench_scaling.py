@@ -19,7 +19,7 @@ from benchmarks.native import peers_python
 from benchmarks.program import Program
 from benchmarks.record import Record, workplace
 from runtime.builder.artifacts import demo_model
-from zipalign.layout import Facts, central_header, header_offset_for, local_header, pack_directory
+from zipalign.layout import HeaderFields, aligned_header_offset, central_header, local_header, pack_directory
 from zipalign.reader import read_archive
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class Operation:
 def add_hole(path: Path, size: int) -> None:
     """Add a stored member of SIZE zero bytes that takes no space on the disk; its CRC is not that of zeros."""
     archive = read_archive(path)
-    facts = Facts(NAME, 0, 0, 0, 0, size, size, 0o100644)
+    fields = HeaderFields(NAME, 0, 0, 0, 0, size, size, 0o100644)
     end = path.stat().st_size
-    header_offset = header_offset_for(end, NAME, 1 << 16)
-    header = local_header(facts).pack()
-    records = [*(entry.record for entry in archive.entries), central_header(facts, header_offset)]
+    header_offset = aligned_header_offset(end, NAME, 1 << 16)
+    header = local_header(fields).pack()
+    records = [*(entry.record for entry in archive.entries), central_header(fields, header_offset)]
     with path.open("r+b") as file:
         file.seek(header_offset)
         file.write(header)

@@ -109,7 +109,7 @@ def test_every_file_of_the_shim_is_in_the_architecture() -> None:
 def test_the_map_of_the_bytes_has_the_offsets_of_the_code() -> None:
     from apepack.format.prologue import HEAD_COPY_OFFSET, HEAD_SIZE, PROLOGUE_SIZE
     from runtime.image.embedding import IMAGE_ALIGNMENT
-    from zipalign.layout import END_SIZE
+    from zipalign.layout import END_RECORDS_SIZE
     from zipalign.records import EndRecord, Zip64EndRecord, Zip64Locator
 
     offsets = re.findall(r"^\| (0x\w+) \|", architecture(), re.MULTILINE)
@@ -118,4 +118,4 @@ def test_the_map_of_the_bytes_has_the_offsets_of_the_code() -> None:
     ]  # fmt: skip  # a list
     ends = [int(size) for size in re.findall(r"^\| end - (\d+) \|", architecture(), re.MULTILINE)]
     sizes = [record.STRUCT.size for record in (Zip64EndRecord, Zip64Locator, EndRecord)]
-    assert ends == [END_SIZE, END_SIZE - sizes[0], sizes[2]]
+    assert ends == [END_RECORDS_SIZE, END_RECORDS_SIZE - sizes[0], sizes[2]]

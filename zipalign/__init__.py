@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zipalign.errors import NotAnArchiveError, ZipalignError, ZipFormatError
     from zipalign.member import Member
     from zipalign.reader import Archive, Entry, read_archive
-    from zipalign.transaction import cut_remains
+    from zipalign.transaction import recover
     from zipalign.update import add_files, remove_entries
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "ZipalignError",
     "add_files",
     "check_archive",
-    "cut_remains",
     "read_archive",
+    "recover",
     "remove_entries",
 ]
 
@@ -43,7 +43,7 @@ _HOMES = {
     "ZipalignError": "errors",
     "add_files": "update",
     "check_archive": "check",
-    "cut_remains": "transaction",
+    "recover": "transaction",
     "read_archive": "reader",
     "remove_entries": "update",
 }

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
+from zipalign.input_file import open_input
 from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
-from zipalign.output_file import opened
 from zipalign.reader import read_archive
 from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
-from zipalign.recovery import earlier_headers
+from zipalign.recovery import superseded_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Finding:
         place = f" at offset {self.offset:#x}" if self.offset is not None else ""
         return f"{self.severity}: {subject}{self.message}{place}"
 
-    def facts(self) -> dict[str, str | int]:
+    def as_dict(self) -> dict[str, str | int]:
         """Return what is known, for JSON."""
         facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
         given = {"entry": self.entry, "offset": self.offset}
@@ -93,7 +93,7 @@ def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progr
         archive = read_archive(path)
     except ZipFormatError as e:
         return Report(path, None, (_fault(e),))
-    with opened(path) as fd:
+    with open_input(path) as fd:
         findings = [*_check_layout(fd, archive, alignment), *_check_names(archive)]
         for entry in archive.entries:
             findings += _check_data(fd, entry, progress)
@@ -125,22 +125,22 @@ def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding
             yield Finding(Severity.FAULT, "central.size", "a directory has data", entry.name, entry.data_offset)
         if not entry.is_stored:
             yield Finding(Severity.NOTE, "central.method", "is compressed, so it cannot be mapped", entry.name)
-    yield from _check_strays(fd, archive, ends)
+    yield from _check_unlisted_headers(fd, archive, ends)
 
 
-def _check_strays(fd: int, archive: Archive, ends: list[int]) -> Iterator[Finding]:
+def _check_unlisted_headers(fd: int, archive: Archive, ends: list[int]) -> Iterator[Finding]:
     """Look for local headers that a reader of the stream would take for members."""
     known = {entry.header_offset for entry in archive.entries}
-    strays = [
+    unlisted = [
         end
         for end in ends
         if end not in known and end < archive.directory_offset and os.pread(fd, 4, end) == LocalHeader.SIGNATURE
     ]
-    if not strays:
+    if not unlisted:
         return
     # What was replaced or removed is still listed by the directory of that time.
-    earlier = earlier_headers(fd, archive.directory_offset)
-    for offset in strays:
+    earlier = superseded_headers(fd, archive.directory_offset)
+    for offset in unlisted:
         if offset not in earlier:
             yield Finding(Severity.FAULT, "local.signature", "a local header is not in the directory", None, offset)
 

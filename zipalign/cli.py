@@ -63,7 +63,7 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-a", "alignment", type=int, default=_ALIGNMENT, metavar="INT", help="Align data to INT bytes (65536).")
 @click.option("-j", "junk_paths", is_flag=True, help="Name members by the last part of their paths.")
 @click.option("-N", "keep_times", is_flag=True, help="Keep the times of files instead of a constant.")
-@click.option("--import", "donor", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
+@click.option("--import", "imported", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
 @click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove a member; may be repeated.")
 @click.option("--list", "listing", is_flag=True, help="List the members.")
 @click.option("--check", is_flag=True, help="Check structure, alignment and data; exit 1 on a fault.")
@@ -83,12 +83,12 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     loses nothing.
     """
     chosen = {name: given.pop(name) for name in ("removed", "listing", "check", "recover")}
-    donor = given.pop("donor")
+    imported = given.pop("imported")
     operations = [name for name, value in chosen.items() if value]
-    if len(operations) > 1 or (operations and (files or donor)):
+    if len(operations) > 1 or (operations and (files or imported)):
         raise click.UsageError("--check, --list, --remove and --recover stand alone, without FILEs or --import")
     options = Options(**given)
-    if not (operations or files or donor) and _nothing_to_do(archive, options):
+    if not (operations or files or imported) and _nothing_to_do(archive, options):
         return 0
     from pathlib import Path
 
@@ -101,20 +101,20 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
         return _check(path, options)
     if chosen["recover"]:
         return _recover(path, options)
-    return _add(path, files, Path(donor) if donor else None, options)
+    return _add(path, files, Path(imported) if imported else None, options)
 
 
 def _nothing_to_do(archive: str, options: Options) -> bool:
     """Tell whether a run without FILEs would change nothing; finding that out needs little of the library."""
-    from zipalign.eocd import has_zip64_end
+    from zipalign.eocd import has_zip64_eocd
 
-    return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_end(archive)
+    return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_eocd(archive)
 
 
-def _add(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> int:
+def _add(archive: Path, files: tuple[str, ...], imported: Path | None, options: Options) -> int:
     from zipalign.update import add_inputs, preview
 
-    items = _inputs(archive, files, donor, options)
+    items = _inputs(archive, files, imported, options)
     replaced: list[str] = []
     if options.dry_run or options.as_json:
         replaced = sorted(preview(archive, items, level=options.level, alignment=options.alignment))
@@ -132,12 +132,12 @@ def _add(archive: Path, files: tuple[str, ...], donor: Path | None, options: Opt
         )
     if options.as_json:
         names = {item.name.decode() for item in items}
-        members = [_member_facts(entry) for entry in result.entries if entry.name in names]
+        members = [_member_fields(entry) for entry in result.entries if entry.name in names]
         _print_json("add", archive, options, replaced=replaced, members=members)
     return 0
 
 
-def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: Options) -> list[Input]:
+def _inputs(archive: Path, files: tuple[str, ...], imported: Path | None, options: Options) -> list[Input]:
     from pathlib import Path
 
     from zipalign.member import Member
@@ -150,12 +150,12 @@ def _inputs(archive: Path, files: tuple[str, ...], donor: Path | None, options: 
         members.append(member)
         if options.verbose:
             click.echo(f"{file} -> {member.name}", err=True)
-    taken: list[Input] = []
-    if donor is not None:
-        from zipalign.import_archive import inputs_from
+    imported_members: list[Input] = []
+    if imported is not None:
+        from zipalign.import_archive import imported_inputs
 
-        taken = inputs_from(donor, archive, keep_times=options.keep_times)
-    return check_inputs(archive, members, taken, keep_times=options.keep_times)
+        imported_members = imported_inputs(imported, archive, keep_times=options.keep_times)
+    return check_inputs(archive, members, imported_members, keep_times=options.keep_times)
 
 
 def _report_plan(archive: Path, items: list[Input], replaced: list[str], options: Options) -> int:
@@ -188,7 +188,7 @@ def _list(archive: Path, options: Options) -> int:
 
     members = read_archive(archive).entries
     if options.as_json:
-        _print_json("list", archive, options, members=[_member_facts(entry) for entry in members])
+        _print_json("list", archive, options, members=[_member_fields(entry) for entry in members])
         return 0
     for entry in members:
         stamp = from_dos(entry.record.time, entry.record.date)
@@ -203,7 +203,7 @@ def _check(archive: Path, options: Options) -> int:
     with console.progress(total, archive.name, quiet=options.quiet or options.as_json) as progress:
         report = check_archive(archive, alignment=options.alignment, progress=progress)
     if options.as_json:
-        findings = [finding.facts() for finding in report.findings]
+        findings = [finding.as_dict() for finding in report.findings]
         _print_json("check", archive, options, ok=report.ok, findings=findings)
         return 0 if report.ok else 1
     for finding in report.findings:
@@ -213,22 +213,22 @@ def _check(archive: Path, options: Options) -> int:
 
 
 def _recover(archive: Path, options: Options) -> int:
-    from zipalign.transaction import cut_remains
+    from zipalign.transaction import recover
 
-    remains = cut_remains(archive, dry_run=options.dry_run)
+    trailing = recover(archive, dry_run=options.dry_run)
     if options.as_json:
-        facts = {"old_size": remains.size, "new_size": remains.old_size} if remains else {}
-        _print_json("recover", archive, options, found=remains is not None, **facts)
-    elif remains is not None:
-        size = remains.size - remains.old_size
-        origin = "that an interrupted run left" if remains.marked else "that do not belong to the archive"
+        fields = {"old_size": trailing.size, "new_size": trailing.old_size} if trailing else {}
+        _print_json("recover", archive, options, found=trailing is not None, **fields)
+    elif trailing is not None:
+        size = trailing.size - trailing.old_size
+        origin = "that an interrupted run left" if trailing.is_marked else "that do not belong to the archive"
         click.echo(f"{archive}: {'would cut' if options.dry_run else 'cut'} off {size} bytes {origin}")
     elif options.verbose:
         click.echo(f"{archive}: nothing to recover", err=True)
     return 0
 
 
-def _member_facts(entry: Entry) -> dict[str, Any]:
+def _member_fields(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "method": _METHODS[entry.method],
@@ -240,6 +240,6 @@ def _member_facts(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _print_json(operation: str, archive: Path, options: Options, **facts: Any) -> None:
+def _print_json(operation: str, archive: Path, options: Options, **fields: Any) -> None:
     head = {"operation": operation, "archive": os.fspath(archive), "dry_run": options.dry_run}
-    console.print_json("zipalign", {**head, **facts})
+    console.print_json("zipalign", {**head, **fields})

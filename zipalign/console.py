@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-__all__ = ["error_facts", "main", "print_json", "progress", "steps", "version_option"]
+__all__ = ["error_fields", "main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
 _PROGRESS_DELAY = 1.0  # seconds before a bar is worth looking at
 
-_FACTS = ("path", "offset", "entry", "field")  # of an error, for JSON
+_ERROR_FIELDS = ("path", "offset", "entry", "field")  # of an error, for JSON
 
 
 def main(command: click.Command, errors: tuple[type[Exception], ...]) -> NoReturn:
@@ -79,7 +79,7 @@ def _explain(error: BaseException, errors: tuple[type[Exception], ...]) -> tuple
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return 130, "interrupted"
     if isinstance(error, OSError) and not isinstance(error, errors):
-        return 1, _os_sentence(error)
+        return 1, _os_message(error)
     return 1, str(error)
 
 
@@ -87,18 +87,20 @@ def _fail(program: str, error: BaseException, status: int, message: str, *, as_j
     if isinstance(error, click.UsageError) and not as_json:
         error.show()
     elif as_json:
-        print_json(program, {"error": error_facts(error, message)})
+        print_json(program, {"error": error_fields(error, message)})
     else:
         print(f"{program}: {message}", file=sys.stderr)  # noqa: T201 -- this is the console
     return status
 
 
-def error_facts(error: BaseException, message: str) -> dict[str, int | str]:
+def error_fields(error: BaseException, message: str) -> dict[str, int | str]:
     """Return what JSON says of an error: its kind, MESSAGE, and whatever data it carries."""
-    facts = {name: getattr(error, name, None) for name in _FACTS}
+    values = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
     if isinstance(error, OSError) and error.filename is not None:
-        facts["path"] = error.filename
-    given = {name: fact if isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
+        values["path"] = error.filename
+    given = {
+        name: value if isinstance(value, int) else str(value) for name, value in values.items() if value is not None
+    }
     return {"kind": _kind(error), "message": message, **given}
 
 
@@ -108,7 +110,7 @@ def _kind(error: BaseException) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
-def _os_sentence(error: OSError) -> str:
+def _os_message(error: OSError) -> str:
     names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     reason = error.strerror or str(error)
     return f"{names}: {reason}" if names else reason

@@ -18,18 +18,18 @@ from zipalign.checksum import crc32_combiner, crc32_function
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from zipalign.output_file import Medium
+    from zipalign.output_file import OutputFile
 
     Progress = Callable[[int], None]
 
-__all__ = ["chunks_of", "copy_range", "write_chunks", "write_deflated"]
+__all__ = ["copy_range", "read_chunks", "write_chunks", "write_deflated"]
 
 _CHUNK_SIZE: Final = 1 << 18  # stays in the cache of one processor from reading to writing
 _SEGMENT_SIZE: Final = 4 << 20  # what a thread takes at a time; also often enough for a progress bar and Ctrl-C
 
 
 def copy_range(
-    medium: Medium, source_fd: int, source_offset: int, size: int, offset: int, progress: Progress
+    output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int, progress: Progress
 ) -> tuple[int, int]:
     """Copy a range of a file to `offset`.
 
@@ -38,20 +38,20 @@ def copy_range(
     """
     combine = crc32_combiner()
     if size <= _SEGMENT_SIZE or combine is None:
-        return write_chunks(medium, chunks_of(source_fd, source_offset, size), offset, progress)
-    return _SharedCopy(medium, source_fd, source_offset, size, offset).run(progress, combine)
+        return write_chunks(output_file, read_chunks(source_fd, source_offset, size), offset, progress)
+    return _ThreadedCopy(output_file, source_fd, source_offset, size, offset).run(progress, combine)
 
 
-class _SharedCopy:
+class _ThreadedCopy:
     """A copy that two threads share: a file system lets one write at a time, and meanwhile the other reads and sums."""
 
-    def __init__(self, medium: Medium, source_fd: int, source_offset: int, size: int, offset: int) -> None:
-        self._medium = medium
+    def __init__(self, output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int) -> None:
+        self._medium = output_file
         self._offset = offset
         self._size = size
-        self._cloned = medium.clone(source_fd, source_offset, offset, size)
+        self._cloned = output_file.clone(source_fd, source_offset, offset, size)
         # What is summed is what arrived, so it is read from the archive where nothing passes through here.
-        self._source = (medium.fd, offset) if self._cloned else (source_fd, source_offset)
+        self._source = (output_file.fd, offset) if self._cloned else (source_fd, source_offset)
         self._starts = iter(range(0, size, _SEGMENT_SIZE))
         self._sums: dict[int, tuple[int, int]] = {}  # start of a segment: CRC and size of what arrived
         self._failure: BaseException | None = None
@@ -115,7 +115,7 @@ class _SharedCopy:
         return crc, at - start
 
 
-def chunks_of(fd: int, offset: int, size: int) -> Iterator[bytes]:
+def read_chunks(fd: int, offset: int, size: int) -> Iterator[bytes]:
     """Yield a range of a file in pieces; ends early when the file does."""
     while size:
         chunk = os.pread(fd, min(size, _CHUNK_SIZE), offset)
@@ -126,12 +126,12 @@ def chunks_of(fd: int, offset: int, size: int) -> Iterator[bytes]:
         size -= len(chunk)
 
 
-def write_chunks(medium: Medium, chunks: Iterable[bytes], offset: int, progress: Progress) -> tuple[int, int]:
+def write_chunks(output_file: OutputFile, chunks: Iterable[bytes], offset: int, progress: Progress) -> tuple[int, int]:
     """Write pieces one behind the other at `offset`; returns their CRC-32 and total size."""
     crc32 = crc32_function()
     crc = size = 0
     for chunk in chunks:
-        medium.write(chunk, offset + size)
+        output_file.write(chunk, offset + size)
         crc = crc32(chunk, crc)
         size += len(chunk)
         progress(len(chunk))
@@ -139,7 +139,7 @@ def write_chunks(medium: Medium, chunks: Iterable[bytes], offset: int, progress:
 
 
 def write_deflated(
-    medium: Medium, chunks: Iterable[bytes], level: int, offset: int, progress: Progress
+    output_file: OutputFile, chunks: Iterable[bytes], level: int, offset: int, progress: Progress
 ) -> tuple[int, int, int]:
     """Write pieces as one raw deflate stream at `offset`.
 
@@ -153,9 +153,9 @@ def write_deflated(
         crc = crc32(chunk, crc)
         size += len(chunk)
         data = compressor.compress(chunk)
-        medium.write(data, offset + compressed_size)
+        output_file.write(data, offset + compressed_size)
         compressed_size += len(data)
         progress(len(chunk))
     data = compressor.flush()
-    medium.write(data, offset + compressed_size)
+    output_file.write(data, offset + compressed_size)
     return crc, compressed_size + len(data), size

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
 from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipalignError, ZipFormatError
-from zipalign.output_file import opened
+from zipalign.input_file import open_input
 from zipalign.records import NO_U16, NO_U32, CentralHeader, EndRecord, Zip64EndRecord, Zip64Locator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["End", "end_at", "find_end", "has_zip64_end"]
+__all__ = ["Eocd", "find_eocd", "has_zip64_eocd", "read_eocd"]
 
 _SEARCHED: Final = EndRecord.SIZE + 0xFFFF  # the farthest from the end of the file that an end record can start
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Eocd:
     """What the end records say, checked against each other and against the file."""
 
     entries: int
@@ -36,7 +36,7 @@ class End:
     zip64: bool  # a ZIP64 end record is there
 
 
-def find_end(fd: int, file_size: int, path: Path | str) -> End:
+def find_eocd(fd: int, file_size: int, path: Path | str) -> Eocd:
     """Find the archive that ends with the file; `path` is for the message when there is none.
 
     Raises:
@@ -48,44 +48,44 @@ def find_end(fd: int, file_size: int, path: Path | str) -> End:
     tail = os.pread(fd, file_size - tail_offset, tail_offset)
     candidates = list(_candidates(tail, tail_offset))
     fitting = [record for record in candidates if _comment_end(record, tail, tail_offset) == file_size]
-    real = [record for record in fitting if _is_plausible(fd, record)]
+    plausible = [record for record in fitting if _is_plausible(fd, record)]
     if not fitting:
         for record in candidates:
             if _is_plausible(fd, record):
-                raise _misfit(record, _comment_end(record, tail, tail_offset), file_size)
+                raise _comment_error(record, _comment_end(record, tail, tail_offset), file_size)
         hint = "if adding to it was interrupted, run zipalign --recover"
         reason = f"{path} is not a ZIP archive: there is no end record at its end ({hint})"
         raise NotAnArchiveError(reason, path=path)
-    if len(real) > 1:
-        reason = f"two end records claim the end of the file (the other is at offset {real[1]:#x})"
-        raise ZipFormatError(reason, offset=real[0], field="end.signature")
-    chosen = real[0] if real else fitting[0]
-    end = end_at(fd, chosen)
-    if EndRecord.SIGNATURE in end.comment:
+    if len(plausible) > 1:
+        reason = f"two end records claim the end of the file (the other is at offset {plausible[1]:#x})"
+        raise ZipFormatError(reason, offset=plausible[0], field="end.signature")
+    chosen = plausible[0] if plausible else fitting[0]
+    eocd = read_eocd(fd, chosen)
+    if EndRecord.SIGNATURE in eocd.comment:
         raise ZipFormatError("the archive's comment contains an end record", offset=chosen, field="end.comment")
-    return end
+    return eocd
 
 
-def has_zip64_end(path: Path | str) -> bool:
+def has_zip64_eocd(path: Path | str) -> bool:
     """Tell whether a file ends with an archive whose end records have ZIP64 form; False also when it is damaged."""
     try:
-        with opened(path) as fd:
-            return find_end(fd, os.fstat(fd).st_size, path).zip64
+        with open_input(path) as fd:
+            return find_eocd(fd, os.fstat(fd).st_size, path).zip64
     except (FileNotFoundError, ZipalignError):
         return False
 
 
-def end_at(fd: int, record_offset: int) -> End:
+def read_eocd(fd: int, record_offset: int) -> Eocd:
     """Read the end record at `record_offset` and the ZIP64 records before it.
 
     Raises:
         ZipFormatError: they are damaged or contradict each other or the file.
     """
     head = os.pread(fd, EndRecord.SIZE + 0xFFFF, record_offset)
-    return _check_end(fd, record_offset, EndRecord.unpack(Cursor(head, record_offset)))
+    return _read_records(fd, record_offset, EndRecord.unpack(Cursor(head, record_offset)))
 
 
-def _check_end(fd: int, record_offset: int, record: EndRecord) -> End:
+def _read_records(fd: int, record_offset: int, record: EndRecord) -> Eocd:
     locator_offset = record_offset - Zip64Locator.SIZE
     located = os.pread(fd, Zip64Locator.SIZE, locator_offset) if locator_offset >= 0 else b""
     if located.startswith(Zip64Locator.SIGNATURE):
@@ -98,11 +98,11 @@ def _check_end(fd: int, record_offset: int, record: EndRecord) -> End:
     source = wide or record
     _check_disks(source, record_offset)
     if wide is None and directory_end >= Zip64EndRecord.SIZE:
-        _check_no_orphan(fd, record, directory_end)
+        _check_no_missing_locator(fd, record, directory_end)
     _check_span(source.directory_offset, source.directory_size, directory_end)
     archive_end = record_offset + EndRecord.SIZE + len(record.comment)
     span = (source.directory_offset, source.directory_size)
-    return End(source.entries, *span, archive_end, record.comment, wide is not None)
+    return Eocd(source.entries, *span, archive_end, record.comment, wide is not None)
 
 
 def _candidates(tail: bytes, tail_offset: int) -> Iterator[int]:
@@ -123,13 +123,13 @@ def _is_plausible(fd: int, record_offset: int) -> bool:
     fixed = os.pread(fd, EndRecord.SIZE, record_offset)
     without_comment = EndRecord.unpack(Cursor(fixed[:-2] + bytes(2), record_offset))
     try:
-        end = _check_end(fd, record_offset, without_comment)
+        eocd = _read_records(fd, record_offset, without_comment)
     except ZipFormatError:
         return False
-    return end.entries == 0 or os.pread(fd, 4, end.directory_offset) == CentralHeader.SIGNATURE
+    return eocd.entries == 0 or os.pread(fd, 4, eocd.directory_offset) == CentralHeader.SIGNATURE
 
 
-def _misfit(record_offset: int, comment_end: int, file_size: int) -> ZipFormatError:
+def _comment_error(record_offset: int, comment_end: int, file_size: int) -> ZipFormatError:
     if comment_end < file_size:
         return TrailingDataError(comment_end, file_size - comment_end)
     reason = f"the archive's comment runs past the end of the file (got {comment_end}, the file has {file_size} bytes)"
@@ -177,12 +177,12 @@ def _check_disks(record: EndRecord | Zip64EndRecord, offset: int) -> None:
         raise ZipFormatError(reason, offset=offset, field="end.entries_on_disk")
 
 
-def _check_no_orphan(fd: int, record: EndRecord, directory_end: int) -> None:
+def _check_no_missing_locator(fd: int, record: EndRecord, directory_end: int) -> None:
     """Refuse a ZIP64 end record whose locator is missing: readers disagree on whether it counts."""
-    orphan = directory_end - Zip64EndRecord.SIZE
-    outside = record.directory_offset + record.directory_size <= orphan
-    if outside and os.pread(fd, 4, orphan) == Zip64EndRecord.SIGNATURE:
-        raise ZipFormatError("a ZIP64 end record has no locator", offset=orphan, field="locator.signature")
+    record_offset = directory_end - Zip64EndRecord.SIZE
+    outside = record.directory_offset + record.directory_size <= record_offset
+    if outside and os.pread(fd, 4, record_offset) == Zip64EndRecord.SIGNATURE:
+        raise ZipFormatError("a ZIP64 end record has no locator", offset=record_offset, field="locator.signature")
 
 
 def _check_span(offset: int, size: int, directory_end: int) -> None:

@@ -172,7 +172,7 @@ class NoSpaceError(ZipalignError, OSError):
 
 
 class RollbackError(ZipalignError):
-    """The append failed and so did cutting its remains off; the old bytes are all there."""
+    """The append failed and so did cutting its bytes off; the old bytes are all there."""
 
     def __init__(self, path: Path, old_size: int, cause: OSError) -> None:
         self.path = path

@@ -15,7 +15,7 @@ from zipalign.records import NO_U16, NO_U32
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UNICODE_PATH_ID", "ZIP64_ID", "Widened", "fields", "unicode_path", "widen", "zip64_field"]
+__all__ = ["UNICODE_PATH_ID", "ZIP64_ID", "Zip64Values", "apply_zip64", "fields", "unicode_path", "zip64_field"]
 
 ZIP64_ID: Final = 0x0001
 UNICODE_PATH_ID: Final = 0x7075
@@ -23,7 +23,7 @@ _HEADER: Final = struct.Struct("<HH")
 _ZIP64_WIDTHS: Final = (8, 8, 8, 4)  # size, compressed size, header offset, disk
 
 
-class Widened(NamedTuple):
+class Zip64Values(NamedTuple):
     """A header's values after the ZIP64 field had its say; the order is that of the field (4.5.3)."""
 
     size: int
@@ -32,8 +32,8 @@ class Widened(NamedTuple):
     disk: int = 0
 
 
-def fields(extra: bytes, *, place: int, header: str) -> Iterator[tuple[int, bytes]]:
-    """Yield (id, value) of each extra field of a header; `place` is where that stands.
+def fields(extra: bytes, *, offset: int, header: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (id, value) of each extra field of a header; `offset` is where that stands.
 
     Raises:
         ZipFormatError: a field runs past the end, or stray bytes follow the last one.
@@ -42,12 +42,12 @@ def fields(extra: bytes, *, place: int, header: str) -> Iterator[tuple[int, byte
     while at < len(extra):
         if len(extra) - at < _HEADER.size:
             reason = f"{len(extra) - at} stray bytes follow the last extra field"
-            raise ZipFormatError(reason, offset=place, field=f"{header}.extra")
+            raise ZipFormatError(reason, offset=offset, field=f"{header}.extra")
         field_id, size = _HEADER.unpack_from(extra, at)
         at += _HEADER.size
         if size > len(extra) - at:
             reason = f"extra field {field_id:#06x} overruns its header (got {size} bytes, {len(extra) - at} are left)"
-            raise ZipFormatError(reason, offset=place, field=f"{header}.extra")
+            raise ZipFormatError(reason, offset=offset, field=f"{header}.extra")
         yield field_id, extra[at : at + size]
         at += size
 
@@ -57,7 +57,7 @@ def zip64_field(*values: int) -> bytes:
     return struct.pack(f"<HH{len(values)}Q", ZIP64_ID, 8 * len(values), *values)
 
 
-def widen(narrow: Widened, value: bytes | None, *, place: int, header: str) -> Widened:
+def apply_zip64(narrow: Zip64Values, value: bytes | None, *, offset: int, header: str) -> Zip64Values:
     """Return the real values of a header from its 32-bit fields and its ZIP64 field.
 
     The field holds only what does not fit, in fixed order. Many writers put more into it than needed; that is accepted
@@ -75,28 +75,28 @@ def widen(narrow: Widened, value: bytes | None, *, place: int, header: str) -> W
     field = f"{header}.extra.zip64"
     if len(value) < needed or len(value) > sum(_ZIP64_WIDTHS):
         reason = f"the ZIP64 field has the wrong size (got {len(value)} bytes, expected {needed})"
-        raise ZipFormatError(reason, offset=place, field=field)
+        raise ZipFormatError(reason, offset=offset, field=field)
     if not needed:
         return narrow
     if len(value) == needed:
-        return Widened(*_pick(narrow, value, absent))
+        return Zip64Values(*_select(narrow, value, absent))
     full = [len(value) >= sum(_ZIP64_WIDTHS[: n + 1]) for n in range(len(_ZIP64_WIDTHS))]
-    wide = Widened(*_pick(narrow, value, full))
+    wide = Zip64Values(*_select(narrow, value, full))
     settled = [here if missing else w == n for w, n, missing, here in zip(wide, narrow, absent, full, strict=True)]
     if sum(w for w, here in zip(_ZIP64_WIDTHS, full, strict=True) if here) != len(value) or not all(settled):
         reason = f"the ZIP64 field contradicts the header (got {tuple(wide)}, the header says {tuple(narrow)})"
-        raise ZipFormatError(reason, offset=place, field=field)
+        raise ZipFormatError(reason, offset=offset, field=field)
     return wide
 
 
-def _pick(narrow: Widened, value: bytes, present: list[bool]) -> Iterator[int]:
+def _select(narrow: Zip64Values, value: bytes, present: list[bool]) -> Iterator[int]:
     at = 0
     for literal, width, here in zip(narrow, _ZIP64_WIDTHS, present, strict=True):
         yield int.from_bytes(value[at : at + width], "little") if here else literal
         at += width if here else 0
 
 
-def unicode_path(value: bytes, name: bytes, place: int) -> str:
+def unicode_path(value: bytes, name: bytes, offset: int) -> str:
     """Return the name in a Unicode Path field (4.6.9), which must have been made for `name`.
 
     Raises:
@@ -104,9 +104,9 @@ def unicode_path(value: bytes, name: bytes, place: int) -> str:
     """
     if len(value) < 5 or value[0] != 1 or int.from_bytes(value[1:5], "little") != zlib.crc32(name):
         reason = "the Unicode Path field does not belong to the header's name"
-        raise ZipFormatError(reason, offset=place, field="central.extra.unicode_path")
+        raise ZipFormatError(reason, offset=offset, field="central.extra.unicode_path")
     try:
         return value[5:].decode()
     except UnicodeDecodeError as e:
         reason = f"the Unicode Path field is not UTF-8 ({e.reason})"
-        raise ZipFormatError(reason, offset=place, field="central.extra.unicode_path") from e
+        raise ZipFormatError(reason, offset=offset, field="central.extra.unicode_path") from e

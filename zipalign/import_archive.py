@@ -11,9 +11,9 @@ from zipalign.copying import copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import InputFileError
 from zipalign.inflate import check_crc, entry_chunks
+from zipalign.input_file import open_input
 from zipalign.member import EXECUTABLE_MODE, PLAIN_MODE, Input
 from zipalign.names import check_name
-from zipalign.output_file import opened
 from zipalign.reader import read_archive
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zipalign.copying import Progress
-    from zipalign.output_file import Medium
+    from zipalign.output_file import OutputFile
     from zipalign.reader import Entry
 
-__all__ = ["inputs_from"]
+__all__ = ["imported_inputs"]
 
 _UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
 
@@ -41,44 +41,44 @@ class EntryContent:
         """How many bytes there are, decompressed."""
         return self.entry.size
 
-    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+    def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write all of it at `offset` and return its CRC-32.
 
         Raises:
             ZipFormatError: it is not what its own archive declares.
         """
-        with opened(self.path) as fd:
+        with open_input(self.path) as fd:
             if not self.entry.is_stored:
-                return write_chunks(medium, entry_chunks(fd, self.entry), offset, progress)[0]
-            crc, _ = copy_range(medium, fd, self.entry.data_offset, self.entry.size, offset, progress)
+                return write_chunks(output_file, entry_chunks(fd, self.entry), offset, progress)[0]
+            crc, _ = copy_range(output_file, fd, self.entry.data_offset, self.entry.size, offset, progress)
         check_crc(self.entry, crc)
         return crc
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all of it in pieces."""
-        with opened(self.path) as fd:
+        with open_input(self.path) as fd:
             yield from entry_chunks(fd, self.entry)
 
 
-def inputs_from(donor: Path, archive: Path, *, keep_times: bool = False) -> list[Input]:
-    """Return the members of `donor`, all but its directories, ready to be added to `archive`.
+def imported_inputs(source: Path, archive: Path, *, keep_times: bool = False) -> list[Input]:
+    """Return the members of `source`, all but its directories, ready to be added to `archive`.
 
     Raises:
         InputFileError: the two are the same file, or a member is a symbolic link.
-        NotAnArchiveError: `donor` has no archive.
+        NotAnArchiveError: `source` has no archive.
         ZipFormatError: it is damaged.
     """
-    if archive.exists() and os.path.samestat(donor.stat(), archive.stat()):
-        raise InputFileError(f"{donor} is the archive itself: it has these members already", path=donor)
-    entries = read_archive(donor).entries
-    return [_input_for(entry, donor, keep_times=keep_times) for entry in entries if not entry.is_directory]
+    if archive.exists() and os.path.samestat(source.stat(), archive.stat()):
+        raise InputFileError(f"{source} is the archive itself: it has these members already", path=source)
+    entries = read_archive(source).entries
+    return [_input_for(entry, source, keep_times=keep_times) for entry in entries if not entry.is_directory]
 
 
-def _input_for(entry: Entry, donor: Path, *, keep_times: bool) -> Input:
+def _input_for(entry: Entry, source: Path, *, keep_times: bool) -> Input:
     record = entry.record
     mode = record.external_attributes >> 16 if record.version_made_by >> 8 == _UNIX else 0
     if stat.S_ISLNK(mode):
-        raise InputFileError(f"{entry.name!r} in {donor} is a symbolic link, which cannot be mapped", path=donor)
+        raise InputFileError(f"{entry.name!r} in {source} is a symbolic link, which cannot be mapped", path=source)
     stamp = (record.time, record.date) if keep_times else to_dos(build_timestamp())
     kind = EXECUTABLE_MODE if mode & 0o111 else PLAIN_MODE
-    return Input(check_name(entry.name), EntryContent(donor, entry), kind, *stamp)
+    return Input(check_name(entry.name), EntryContent(source, entry), kind, *stamp)

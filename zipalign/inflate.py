@@ -9,7 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from zipalign.checksum import crc32_function
-from zipalign.copying import chunks_of
+from zipalign.copying import read_chunks
 from zipalign.errors import MissingDependencyError, ZipFormatError
 from zipalign.records import METHOD_DEFLATE, METHOD_STORED
 
@@ -37,7 +37,7 @@ def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
     if entry.size > entry.compressed_size * ratio:
         reason = f"{entry.compressed_size} bytes cannot hold the declared size (got {entry.size})"
         raise _damaged(entry, reason, "central.size")
-    chunks = chunks_of(fd, entry.data_offset, entry.compressed_size)
+    chunks = read_chunks(fd, entry.data_offset, entry.compressed_size)
     if entry.method == METHOD_STORED:
         pieces = chunks
     elif entry.method == METHOD_DEFLATE:
@@ -68,7 +68,7 @@ def check_crc(entry: Entry, crc: int) -> None:
 def _inflated(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
     decoder = zlib.decompressobj(-zlib.MAX_WBITS)
     for chunk in chunks:
-        _check_not_over(entry, over=decoder.eof)
+        _check_no_excess(entry, over=decoder.eof)
         pending = chunk
         while pending and not decoder.eof:
             try:
@@ -78,7 +78,7 @@ def _inflated(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
             pending = decoder.unconsumed_tail
             if piece:
                 yield piece
-    _check_not_over(entry, over=bool(decoder.unused_data))
+    _check_no_excess(entry, over=bool(decoder.unused_data))
     while not decoder.eof:  # output that did not fit the last piece
         piece = decoder.decompress(b"", _OUTPUT_SIZE)
         if not piece:
@@ -94,7 +94,7 @@ def _inflated64(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
     decoder: Any = deflate64.Deflate64()
     for chunk in chunks:
         for at in range(0, len(chunk), _DEFLATE64_INPUT_SIZE):
-            _check_not_over(entry, over=decoder.eof)
+            _check_no_excess(entry, over=decoder.eof)
             try:
                 yield decoder.decompress(chunk[at : at + _DEFLATE64_INPUT_SIZE])
             except (ValueError, RuntimeError, MemoryError) as e:
@@ -103,7 +103,7 @@ def _inflated64(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
         raise _damaged(entry, "the Deflate64 stream is cut short", "data")
 
 
-def _check_not_over(entry: Entry, *, over: bool) -> None:
+def _check_no_excess(entry: Entry, *, over: bool) -> None:
     if over:
         raise _damaged(entry, "bytes follow the end of the compressed data", "data")
 

@@ -26,25 +26,25 @@ from zipalign.records import (
 
 __all__ = [
     "DEFAULT_ALIGNMENT",
-    "END_SIZE",
-    "Facts",
+    "END_RECORDS_SIZE",
+    "HeaderFields",
+    "aligned_header_offset",
     "central_header",
-    "central_size",
+    "central_header_size",
     "check_alignment",
     "end_records",
-    "header_offset_for",
-    "header_size",
     "local_header",
+    "local_header_size",
     "pack_directory",
 ]
 
 DEFAULT_ALIGNMENT: Final = 65536  # Windows' allocation granularity, and a multiple of every page size in use
-END_SIZE: Final = Zip64EndRecord.SIZE + Zip64Locator.SIZE + EndRecord.SIZE
+END_RECORDS_SIZE: Final = Zip64EndRecord.SIZE + Zip64Locator.SIZE + EndRecord.SIZE
 _LOCAL_EXTRA_SIZE: Final = len(zip64_field(0, 0))
 _CENTRAL_EXTRA_SIZE: Final = len(zip64_field(0, 0, 0))
 
 
-class Facts(NamedTuple):
+class HeaderFields(NamedTuple):
     """What a member's two headers say about it."""
 
     name: bytes
@@ -63,47 +63,47 @@ def check_alignment(alignment: int) -> None:
         raise AlignmentError(f"an alignment must be a power of two (got {alignment})", alignment=alignment)
 
 
-def header_size(name: bytes) -> int:
+def local_header_size(name: bytes) -> int:
     """Return the size of a new member's local header."""
     return LocalHeader.SIZE + len(name) + _LOCAL_EXTRA_SIZE
 
 
-def central_size(name: bytes) -> int:
+def central_header_size(name: bytes) -> int:
     """Return the size of a new member's line in the directory."""
     return CentralHeader.SIZE + len(name) + _CENTRAL_EXTRA_SIZE
 
 
-def header_offset_for(start: int, name: bytes, alignment: int) -> int:
+def aligned_header_offset(start: int, name: bytes, alignment: int) -> int:
     """Return the first place from `start` on where a local header leaves its data aligned."""
-    return start + -(start + header_size(name)) % alignment
+    return start + -(start + local_header_size(name)) % alignment
 
 
-def local_header(facts: Facts) -> LocalHeader:
+def local_header(fields: HeaderFields) -> LocalHeader:
     """Return the header that stands before the data."""
-    extra = zip64_field(facts.size, facts.compressed_size)
-    stamp = (facts.time, facts.date, facts.crc)
-    return LocalHeader(VERSION_ZIP64, FLAG_UTF8, facts.method, *stamp, NO_U32, NO_U32, facts.name, extra)
+    extra = zip64_field(fields.size, fields.compressed_size)
+    stamp = (fields.time, fields.date, fields.crc)
+    return LocalHeader(VERSION_ZIP64, FLAG_UTF8, fields.method, *stamp, NO_U32, NO_U32, fields.name, extra)
 
 
-def central_header(facts: Facts, header_offset: int) -> CentralHeader:
+def central_header(fields: HeaderFields, header_offset: int) -> CentralHeader:
     """Return the directory's line for a member whose local header is at `header_offset`."""
-    extra = zip64_field(facts.size, facts.compressed_size, header_offset)
+    extra = zip64_field(fields.size, fields.compressed_size, header_offset)
     return CentralHeader(
         version_made_by=VERSION_MADE_BY,
         version_needed=VERSION_ZIP64,
         flags=FLAG_UTF8,
-        method=facts.method,
-        time=facts.time,
-        date=facts.date,
-        crc=facts.crc,
+        method=fields.method,
+        time=fields.time,
+        date=fields.date,
+        crc=fields.crc,
         compressed_size=NO_U32,
         size=NO_U32,
-        name=facts.name,
+        name=fields.name,
         extra=extra,
         comment=b"",
         disk=0,
         internal_attributes=0,
-        external_attributes=facts.mode << 16,
+        external_attributes=fields.mode << 16,
         header_offset=NO_U32,
     )
 

@@ -7,18 +7,18 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from zipalign.copying import chunks_of, copy_range, write_chunks
+from zipalign.copying import copy_range, read_chunks, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import ChangedInputError, InputFileError
+from zipalign.input_file import open_input
 from zipalign.names import check_name
-from zipalign.output_file import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from zipalign.copying import Progress
-    from zipalign.output_file import Medium
+    from zipalign.output_file import OutputFile
 
 __all__ = [
     "EXECUTABLE_MODE",
@@ -50,7 +50,7 @@ class Content(Protocol):
     def size(self) -> int:
         """How many bytes there are."""
 
-    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+    def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write all of it at `offset` and return its CRC-32."""
 
     def chunks(self) -> Iterator[bytes]:
@@ -79,9 +79,9 @@ class BytesContent:
         """How many bytes there are."""
         return len(self.data)
 
-    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+    def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write all of it at `offset` and return its CRC-32."""
-        return write_chunks(medium, self.chunks(), offset, progress)[0]
+        return write_chunks(output_file, self.chunks(), offset, progress)[0]
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all of it, in one piece."""
@@ -98,14 +98,14 @@ class FileContent:
     size: int
     file_size: int  # what it was when everything was planned
 
-    def copy_to(self, medium: Medium, offset: int, progress: Progress) -> int:
+    def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write all of it at `offset` and return its CRC-32.
 
         Raises:
             ChangedInputError: the file is not what it was when everything was planned.
         """
-        with opened(self.path) as fd:
-            crc, copied = copy_range(medium, fd, self.offset, self.size, offset, progress)
+        with open_input(self.path) as fd:
+            crc, copied = copy_range(output_file, fd, self.offset, self.size, offset, progress)
             self._check(fd, copied)
         return crc
 
@@ -116,8 +116,8 @@ class FileContent:
             ChangedInputError: the file is not what it was when everything was planned.
         """
         got = 0
-        with opened(self.path) as fd:
-            for chunk in chunks_of(fd, self.offset, self.size):
+        with open_input(self.path) as fd:
+            for chunk in read_chunks(fd, self.offset, self.size):
                 got += len(chunk)
                 yield chunk
             self._check(fd, got)
@@ -140,11 +140,11 @@ def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:
     if isinstance(member.source, bytes):
         return Input(name, BytesContent(member.source), PLAIN_MODE, *to_dos(build_timestamp()))
     path = member.source
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise InputFileError(f"{path} is not a regular file", path=path)
-    if archive.exists() and os.path.samestat(facts, archive.stat()):
+    if archive.exists() and os.path.samestat(status, archive.stat()):
         raise InputFileError(f"{path} is the archive itself: it cannot become its own member", path=path)
-    mode = EXECUTABLE_MODE if facts.st_mode & 0o111 else PLAIN_MODE
-    stamp = to_dos(build_timestamp(int(facts.st_mtime) if keep_times else None))
-    return Input(name, FileContent(path, 0, facts.st_size, facts.st_size), mode, *stamp)
+    mode = EXECUTABLE_MODE if status.st_mode & 0o111 else PLAIN_MODE
+    stamp = to_dos(build_timestamp(int(status.st_mtime) if keep_times else None))
+    return Input(name, FileContent(path, 0, status.st_size, status.st_size), mode, *stamp)

@@ -1,51 +1,27 @@
-"""Open files: one to read from, and the one being written, reduced to the operations whose order is the promise.
+"""The file being written, reduced to the operations whose order makes appends safe.
 
-Everything that changes an archive goes through `Medium`, so a test can record, tear or fail each step.
+All changes of archives go through `OutputFile`, so that tests can record, tear or fail each step.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
-import stat
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from zipalign.errors import InputFileError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["Medium", "opened"]
+__all__ = ["OutputFile"]
 
 _FALLOC_FL_KEEP_SIZE: Final = 1
 _FICLONERANGE: Final = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range)
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _BLOCK_SIZE: Final = 4096
-_WORTH_RESERVING: Final = 1 << 20  # smaller appends are covered by asking how much is free
-_NO_RESERVATION: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+_RESERVE_SIZE_MIN: Final = 1 << 20  # smaller appends are covered by asking how much is free
+_UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-@contextlib.contextmanager
-def opened(path: Path | str) -> Iterator[int]:
-    """Open a file for reading.
-
-    Raises:
-        InputFileError: it is a directory, a pipe or a device.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # not to wait for a FIFO's other end
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InputFileError(f"{path} is not a regular file", path=path)
-        yield fd
-    finally:
-        os.close(fd)
-
-
-class Medium:
+class OutputFile:
     """An open file, written at explicit offsets.
 
     Args:
@@ -89,10 +65,10 @@ class Medium:
 
         The file's size does not change, so a kill leaves no tail of zeros.
         """
-        if size < _WORTH_RESERVING:
+        if size < _RESERVE_SIZE_MIN:
             return
         number = _system_call("fallocate", self.fd, _FALLOC_FL_KEEP_SIZE, offset, size)
-        if number and number not in _NO_RESERVATION:
+        if number and number not in _UNSUPPORTED:
             raise OSError(number, os.strerror(number))
 
     def start_writing(self, offset: int, size: int) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
-from zipalign.eocd import find_end
+from zipalign.eocd import find_eocd
 from zipalign.errors import UnsupportedZipError, ZipFormatError
-from zipalign.extra import UNICODE_PATH_ID, ZIP64_ID, Widened, fields, unicode_path, widen
+from zipalign.extra import UNICODE_PATH_ID, ZIP64_ID, Zip64Values, apply_zip64, fields, unicode_path
+from zipalign.input_file import open_input
 from zipalign.names import name_fault
-from zipalign.output_file import opened
 from zipalign.records import (
     FLAG_CENTRAL_ENCRYPTED,
     FLAG_DATA_DESCRIPTOR,
@@ -35,7 +35,7 @@ from zipalign.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from zipalign.eocd import End
+    from zipalign.eocd import Eocd
 
 __all__ = ["Archive", "Entry", "read_archive", "read_directory"]
 
@@ -107,25 +107,25 @@ def read_archive(path: Path | str) -> Archive:
         OSError: the file cannot be read.
     """
     path = Path(path)
-    with opened(path) as fd:
-        return read_directory(fd, path, find_end(fd, os.fstat(fd).st_size, path))
+    with open_input(path) as fd:
+        return read_directory(fd, path, find_eocd(fd, os.fstat(fd).st_size, path))
 
 
-def read_directory(fd: int, path: Path, end: End) -> Archive:
+def read_directory(fd: int, path: Path, eocd: Eocd) -> Archive:
     """Read and check the directory that `end` leads to, and every local header.
 
     Raises:
         ZipFormatError: as for `read_archive`.
     """
-    if end.directory_size > _MAX_DIRECTORY_SIZE:
-        reason = f"the directory is too large (got {end.directory_size} bytes, at most {_MAX_DIRECTORY_SIZE})"
-        raise UnsupportedZipError(reason, offset=end.directory_offset, field="end.directory_size")
-    data = os.pread(fd, end.directory_size, end.directory_offset)
-    cursor = Cursor(data, end.directory_offset)
+    if eocd.directory_size > _MAX_DIRECTORY_SIZE:
+        reason = f"the directory is too large (got {eocd.directory_size} bytes, at most {_MAX_DIRECTORY_SIZE})"
+        raise UnsupportedZipError(reason, offset=eocd.directory_offset, field="end.directory_size")
+    data = os.pread(fd, eocd.directory_size, eocd.directory_offset)
+    cursor = Cursor(data, eocd.directory_offset)
     entries = []
     names: set[str] = set()
-    for index in range(end.entries):
-        entry = _read_entry(fd, cursor, index, end)
+    for index in range(eocd.entries):
+        entry = _read_entry(fd, cursor, index, eocd)
         if entry.name in names:
             raise ZipFormatError("two members have this name", entry=entry.name, field="central.name")
         names.add(entry.name)
@@ -134,59 +134,59 @@ def read_directory(fd: int, path: Path, end: End) -> Archive:
         reason = f"the directory goes on behind its last entry (got {cursor.remaining} more bytes)"
         raise ZipFormatError(reason, offset=cursor.offset, field="end.entries")
     _check_overlap(entries)
-    span = (end.directory_offset, end.directory_size)
-    return Archive(path, tuple(entries), *span, end.archive_end, end.comment, end.zip64)
+    span = (eocd.directory_offset, eocd.directory_size)
+    return Archive(path, tuple(entries), *span, eocd.archive_end, eocd.comment, eocd.zip64)
 
 
-def _read_entry(fd: int, cursor: Cursor, index: int, end: End) -> Entry:
-    place = cursor.offset
+def _read_entry(fd: int, cursor: Cursor, index: int, eocd: Eocd) -> Entry:
+    offset = cursor.offset
     if not cursor.remaining:
-        reason = f"the directory ends early (got {index} entries, the end record counts {end.entries})"
-        raise ZipFormatError(reason, offset=place, field="end.entries")
+        reason = f"the directory ends early (got {index} entries, the end record counts {eocd.entries})"
+        raise ZipFormatError(reason, offset=offset, field="end.entries")
     record = CentralHeader.unpack(cursor)
-    name, wide = _interpret(record, place)
-    _check_supported(record, name, place)
-    _check_extent(record, wide, name, place, end)
+    name, wide = _decode_header(record, offset)
+    _check_supported(record, name, offset)
+    _check_extent(record, wide, name, offset, eocd)
     local = _read_local(fd, wide.header_offset, name)
     _check_local(local, record, wide, name)
     data_offset = wide.header_offset + local.packed_size
-    if data_offset + wide.compressed_size > end.directory_offset:
+    if data_offset + wide.compressed_size > eocd.directory_offset:
         reason = f"the data runs into the directory (got {wide.compressed_size} bytes)"
         raise ZipFormatError(reason, offset=data_offset, entry=name, field="central.compressed_size")
     sizes = (wide.compressed_size, wide.size)
     return Entry(name, record.method, record.flags, record.crc, *sizes, wide.header_offset, data_offset, record)
 
 
-def _interpret(record: CentralHeader, place: int) -> tuple[str, Widened]:
+def _decode_header(record: CentralHeader, offset: int) -> tuple[str, Zip64Values]:
     """Decode the name and apply the extra fields of a directory line."""
-    name = _decode_name(record.name, record.flags, place)
-    narrow = Widened(record.size, record.compressed_size, record.header_offset, record.disk)
-    with _about(name):
-        found = _unique_fields(record.extra, place, "central")
-        wide = widen(narrow, found.get(ZIP64_ID), place=place, header="central")
+    name = _decode_name(record.name, record.flags, offset)
+    narrow = Zip64Values(record.size, record.compressed_size, record.header_offset, record.disk)
+    with _naming_member(name):
+        found = _unique_fields(record.extra, offset, "central")
+        wide = apply_zip64(narrow, found.get(ZIP64_ID), offset=offset, header="central")
     if UNICODE_PATH_ID in found:
-        better = unicode_path(found[UNICODE_PATH_ID], record.name, place)
+        better = unicode_path(found[UNICODE_PATH_ID], record.name, offset)
         if record.flags & FLAG_UTF8 and better != name:
             reason = f"the Unicode Path field holds another name ({better!r})"
-            raise ZipFormatError(reason, offset=place, entry=name, field="central.extra.unicode_path")
+            raise ZipFormatError(reason, offset=offset, entry=name, field="central.extra.unicode_path")
         name = better
     fault = name_fault(name)
     if fault is not None:
-        raise ZipFormatError(f"the name is not safe: {fault}", offset=place, entry=name, field="central.name")
+        raise ZipFormatError(f"the name is not safe: {fault}", offset=offset, entry=name, field="central.name")
     return name, wide
 
 
-def _decode_name(name: bytes, flags: int, place: int) -> str:
+def _decode_name(name: bytes, flags: int, offset: int) -> str:
     if not flags & FLAG_UTF8:
         return name.decode("cp437")
     try:
         return name.decode()
     except UnicodeDecodeError as e:
-        raise ZipFormatError(f"the name is not UTF-8 ({e.reason})", offset=place, field="central.name") from e
+        raise ZipFormatError(f"the name is not UTF-8 ({e.reason})", offset=offset, field="central.name") from e
 
 
 @contextlib.contextmanager
-def _about(name: str) -> Iterator[None]:
+def _naming_member(name: str) -> Iterator[None]:
     """Name the member in errors of codecs, which do not know it."""
     try:
         yield
@@ -194,35 +194,35 @@ def _about(name: str) -> Iterator[None]:
         raise ZipFormatError(e.reason, offset=e.offset, entry=name, field=e.field) from None
 
 
-def _unique_fields(extra: bytes, place: int, header: str) -> dict[int, bytes]:
+def _unique_fields(extra: bytes, offset: int, header: str) -> dict[int, bytes]:
     """Return the extra fields by id; two of those that change a meaning would mean two things."""
-    pairs = list(fields(extra, place=place, header=header))
+    pairs = list(fields(extra, offset=offset, header=header))
     ids = [field_id for field_id, _ in pairs]
     for field_id in (ZIP64_ID, UNICODE_PATH_ID):
         if ids.count(field_id) > 1:
             reason = f"extra field {field_id:#06x} occurs twice"
-            raise ZipFormatError(reason, offset=place, field=f"{header}.extra")
+            raise ZipFormatError(reason, offset=offset, field=f"{header}.extra")
     return dict(pairs)
 
 
-def _check_supported(record: CentralHeader, name: str, place: int) -> None:
+def _check_supported(record: CentralHeader, name: str, offset: int) -> None:
     if record.flags & _ENCRYPTED:
-        raise UnsupportedZipError("the member is encrypted", offset=place, entry=name, field="central.flags")
+        raise UnsupportedZipError("the member is encrypted", offset=offset, entry=name, field="central.flags")
     if record.method not in _METHODS:
         reason = f"unsupported compression method (got {record.method}, expected 0, 8 or 9)"
-        raise UnsupportedZipError(reason, offset=place, entry=name, field="central.method")
+        raise UnsupportedZipError(reason, offset=offset, entry=name, field="central.method")
     if record.disk:
         reason = f"the member is on another disk (got {record.disk}, expected 0)"
-        raise UnsupportedZipError(reason, offset=place, entry=name, field="central.disk")
+        raise UnsupportedZipError(reason, offset=offset, entry=name, field="central.disk")
 
 
-def _check_extent(record: CentralHeader, wide: Widened, name: str, place: int, end: End) -> None:
+def _check_extent(record: CentralHeader, wide: Zip64Values, name: str, offset: int, eocd: Eocd) -> None:
     if record.method == METHOD_STORED and wide.compressed_size != wide.size:
         reason = f"a stored member has two sizes (got {wide.compressed_size} and {wide.size})"
-        raise ZipFormatError(reason, offset=place, entry=name, field="central.compressed_size")
-    if wide.header_offset + LocalHeader.SIZE + wide.compressed_size > end.directory_offset:
+        raise ZipFormatError(reason, offset=offset, entry=name, field="central.compressed_size")
+    if wide.header_offset + LocalHeader.SIZE + wide.compressed_size > eocd.directory_offset:
         reason = f"the member does not end before the directory (header at {wide.header_offset:#x})"
-        raise ZipFormatError(reason, offset=place, entry=name, field="central.header_offset")
+        raise ZipFormatError(reason, offset=offset, entry=name, field="central.header_offset")
 
 
 def _read_local(fd: int, offset: int, name: str) -> LocalHeader:
@@ -232,16 +232,16 @@ def _read_local(fd: int, offset: int, name: str) -> LocalHeader:
         whole = LocalHeader.SIZE + name_size + extra_size
         if whole > len(data):
             data = os.pread(fd, whole, offset)
-    with _about(name):
+    with _naming_member(name):
         return LocalHeader.unpack(Cursor(data, offset))
 
 
-def _check_local(local: LocalHeader, record: CentralHeader, wide: Widened, name: str) -> None:
-    place = wide.header_offset
-    with _about(name):
-        found = _unique_fields(local.extra, place, "local")
-        narrow = Widened(local.size, local.compressed_size)
-        local_wide = widen(narrow, found.get(ZIP64_ID), place=place, header="local")
+def _check_local(local: LocalHeader, record: CentralHeader, wide: Zip64Values, name: str) -> None:
+    offset = wide.header_offset
+    with _naming_member(name):
+        found = _unique_fields(local.extra, offset, "local")
+        narrow = Zip64Values(local.size, local.compressed_size)
+        local_wide = apply_zip64(narrow, found.get(ZIP64_ID), offset=offset, header="local")
     deferred = bool(record.flags & FLAG_DATA_DESCRIPTOR)
     pairs: Iterable[tuple[str, object, object, bool]] = (
         ("name", local.name, record.name, False),
@@ -254,7 +254,7 @@ def _check_local(local: LocalHeader, record: CentralHeader, wide: Widened, name:
     for field, got, expected, may_be_absent in pairs:
         if got != expected and not (may_be_absent and got in {0, NO_U32}):
             reason = f"the local header disagrees with the directory on {field} (got {got!r}, expected {expected!r})"
-            raise ZipFormatError(reason, offset=place, entry=name, field=f"local.{field}")
+            raise ZipFormatError(reason, offset=offset, entry=name, field=f"local.{field}")
 
 
 def _check_overlap(entries: list[Entry]) -> None:

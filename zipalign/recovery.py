@@ -1,8 +1,8 @@
-"""What an append that was killed leaves behind the old file, and how to find where the old file ended.
+"""The marker of an append in progress, and the search for the end of the old file after an interrupted append.
 
-Before an append writes anything else it leaves a mark: 32 bytes that say where the old file ends. The mark lies at a
-multiple of its size, so no disk can write half of it. When the append is complete, it is wiped out. Hence a live mark
-with no complete archive behind it is the start of a tail that nobody needs.
+An append first writes a marker: 32 bytes that store the size of the old file. The marker lies at a multiple of its
+size, so no disk writes half of it. A completed append overwrites it with zeros. A marker without a complete archive
+behind it is therefore the start of an interrupted append.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from zipalign.eocd import end_at
+from zipalign.eocd import read_eocd
 from zipalign.errors import ZipFormatError
 from zipalign.reader import read_directory
 from zipalign.records import NO_U32, EndRecord
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from zipalign.reader import Archive
 
-__all__ = ["Mark", "Remains", "earlier_headers", "find_remains"]
+__all__ = ["AppendMarker", "TrailingData", "find_trailing_data", "superseded_headers"]
 
 _WINDOW_SIZE: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """The mark of an append in progress: `old_size` is what the file is cut back to if it never completes."""
+class AppendMarker:
+    """The marker of an append in progress: `old_size` is what the file is cut back to if it never completes."""
 
     MAGIC: ClassVar = b"zipalign.append\n"
     STRUCT: ClassVar = struct.Struct("<16sQII")
@@ -41,55 +41,55 @@ class Mark:
 
     @property
     def offset(self) -> int:
-        """Where the mark stands: the first multiple of its size behind the old file."""
+        """Where the marker stands: the first multiple of its size behind the old file."""
         return self.old_size + -self.old_size % self.SIZE
 
     @property
     def end(self) -> int:
-        """The first byte behind the mark, where the append may begin."""
+        """The first byte behind the marker, where the append may begin."""
         return self.offset + self.SIZE
 
     def pack(self) -> bytes:
-        """Return the bytes of the mark."""
+        """Return the bytes of the marker."""
         head = struct.pack("<16sQ", self.MAGIC, self.old_size)
         return head + struct.pack("<II", zlib.crc32(head), 0)
 
     @classmethod
-    def unpack(cls, data: bytes, offset: int) -> Mark | None:
-        """Return the mark in `data`, found at `offset`, or None when it is something else."""
+    def unpack(cls, data: bytes, offset: int) -> AppendMarker | None:
+        """Return the marker in `data`, found at `offset`, or None when it is something else."""
         if len(data) < cls.SIZE:
             return None
-        mark = cls(int.from_bytes(data[16:24], "little"))
-        return mark if mark.offset == offset and mark.pack() == data[: cls.SIZE] else None
+        marker = cls(int.from_bytes(data[16:24], "little"))
+        return marker if marker.offset == offset and marker.pack() == data[: cls.SIZE] else None
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class TrailingData:
     """A tail that is not part of an archive: bytes `old_size` to `size` of the file."""
 
     old_size: int
     size: int
-    marked: bool  # an interrupted append left it; otherwise it was added by something else
+    is_marked: bool  # an interrupted append left it; otherwise it was added by something else
 
 
-def find_remains(fd: int, size: int) -> Remains | None:
-    """Search backwards for a mark or for the end of a complete archive, whichever comes first.
+def find_trailing_data(fd: int, size: int) -> TrailingData | None:
+    """Search backwards for a marker or for the end of a complete archive, whichever comes first.
 
     Reads the tail at the speed of the disk, and skips holes.
     """
     for offset, head in _finds(fd, size):
-        if head.startswith(Mark.MAGIC):
-            mark = Mark.unpack(os.pread(fd, Mark.SIZE, offset), offset)
-            if mark is not None:
-                return Remains(mark.old_size, size, marked=True)
+        if head.startswith(AppendMarker.MAGIC):
+            marker = AppendMarker.unpack(os.pread(fd, AppendMarker.SIZE, offset), offset)
+            if marker is not None:
+                return TrailingData(marker.old_size, size, is_marked=True)
         else:
             archive = _complete_archive(fd, offset)
             if archive is not None and archive.file_size <= size:
-                return Remains(archive.file_size, size, marked=False) if archive.file_size < size else None
+                return TrailingData(archive.file_size, size, is_marked=False) if archive.file_size < size else None
     return None
 
 
-def earlier_headers(fd: int, size: int) -> set[int]:
+def superseded_headers(fd: int, size: int) -> set[int]:
     """Return the offsets of all local headers that earlier directories list, in the first `size` bytes."""
     offsets: set[int] = set()
     for offset, head in _finds(fd, size):
@@ -100,7 +100,7 @@ def earlier_headers(fd: int, size: int) -> set[int]:
 
 
 def _finds(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, first bytes) of everything that could be a mark or an end record, from the end backwards."""
+    """Yield (offset, first bytes) of everything that could be a marker or an end record, from the end backwards."""
     overlap = EndRecord.SIZE
     window_end = size
     while window_end > 0:
@@ -121,7 +121,7 @@ def _has_data(fd: int, offset: int, end: int) -> bool:
 
 def _signatures(data: bytes, limit: int) -> Iterator[int]:
     """Yield where either signature starts below `limit`, from the end backwards."""
-    found = {signature: _before(data, signature, limit) for signature in (EndRecord.SIGNATURE, Mark.MAGIC)}
+    found = {signature: _before(data, signature, limit) for signature in (EndRecord.SIGNATURE, AppendMarker.MAGIC)}
     while (at := max(found.values())) >= 0:
         yield at
         signature = max(found, key=lambda signature: found[signature])
@@ -142,6 +142,6 @@ def _complete_archive(fd: int, offset: int) -> Archive | None:
     if directory_offset not in {NO_U32, offset - directory_size}:
         return None
     try:
-        return read_directory(fd, Path(), end_at(fd, offset))
+        return read_directory(fd, Path(), read_eocd(fd, offset))
     except ZipFormatError:
         return None

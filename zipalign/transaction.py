@@ -1,7 +1,7 @@
 """Changing a file so that a kill or a power loss at any moment loses nothing.
 
-An append never touches a byte of the old file. It leaves a mark behind it, writes data and local headers, makes them
-durable, writes directory and end records in one piece, makes them durable, and wipes the mark out. Whatever fails
+An append never touches a byte of the old file. It leaves a marker behind it, writes data and local headers, makes them
+durable, writes directory and end records in one piece, makes them durable, and wipes the marker out. Whatever fails
 before that, the file is cut back to what it was; whatever is killed, the next append cuts back first.
 """
 
@@ -12,7 +12,7 @@ import errno
 import os
 from typing import IO, TYPE_CHECKING
 
-from zipalign.eocd import find_end
+from zipalign.eocd import find_eocd
 from zipalign.errors import (
     NoSpaceError,
     NotAnArchiveError,
@@ -21,9 +21,9 @@ from zipalign.errors import (
     ZipFormatError,
 )
 from zipalign.lock import locked
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 from zipalign.reader import read_directory
-from zipalign.recovery import Mark, Remains, find_remains
+from zipalign.recovery import AppendMarker, TrailingData, find_trailing_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from zipalign.reader import Archive
 
-__all__ = ["Append", "appending", "check_space", "cut_remains", "examine", "replacing"]
+__all__ = ["Append", "appending", "check_space", "read_for_append", "recover", "replacing"]
 
 
 class Append:
@@ -39,22 +39,22 @@ class Append:
 
     Attributes:
         path: the file.
-        medium: what to write through.
+        output_file: what to write through.
         archive: the archive that is being extended, or None when the file has none yet.
         old_size: the size of the file before, which nothing below may be written to.
         start: the first byte that may be written.
     """
 
-    def __init__(self, path: Path, medium: Medium, archive: Archive | None) -> None:
+    def __init__(self, path: Path, output_file: OutputFile, archive: Archive | None) -> None:
         self.path = path
-        self.medium = medium
+        self.output_file = output_file
         self.archive = archive
-        self.old_size = medium.size
-        self.start = Mark(self.old_size).end
+        self.old_size = output_file.size
+        self.start = AppendMarker(self.old_size).end
         self._begun = False
 
     def begin(self, end: int) -> None:
-        """Mark the start of the tail, and reserve the space up to `end` where it is scarce.
+        """Write the marker, and reserve the space up to `end` where it is scarce.
 
         Raises:
             NoSpaceError: the file system has not that much room.
@@ -62,13 +62,13 @@ class Append:
         needed = end - self.old_size
         scarce = check_space(self.path, needed)
         self._begun = True
-        mark = Mark(self.old_size)
-        self.medium.write(mark.pack(), mark.offset)
+        marker = AppendMarker(self.old_size)
+        self.output_file.write(marker.pack(), marker.offset)
         self._sync()
         if not scarce:  # room enough for twice as much: the file system may choose the place late, as it likes to
             return
         try:
-            self.medium.reserve(mark.end, end - mark.end)
+            self.output_file.reserve(marker.end, end - marker.end)
         except OSError as e:
             if e.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise NoSpaceError(self.path, needed) from e
@@ -77,13 +77,13 @@ class Append:
     def commit(self, directory: bytes, offset: int) -> None:
         """Make the append complete: `directory` holds the central directory and the end records."""
         self._sync()
-        self.medium.write(directory, offset)
+        self.output_file.write(directory, offset)
         # Space reserved for what compressed well goes back; never cuts into what was written.
-        self.medium.truncate(offset + len(directory))
+        self.output_file.truncate(offset + len(directory))
         self._sync()
-        mark = Mark(self.old_size)
-        with contextlib.suppress(OSError):  # the archive is complete; a mark before its end is harmless
-            self.medium.write(bytes(mark.SIZE), mark.offset)
+        marker = AppendMarker(self.old_size)
+        with contextlib.suppress(OSError):  # the archive is complete; a marker before its end is harmless
+            self.output_file.write(bytes(marker.SIZE), marker.offset)
         self._begun = False
 
     def rollback(self) -> None:
@@ -95,13 +95,13 @@ class Append:
         if not self._begun:
             return
         try:
-            self.medium.truncate(self.old_size)
+            self.output_file.truncate(self.old_size)
         except OSError as e:
             raise RollbackError(self.path, self.old_size, e) from e
 
     def _sync(self) -> None:
-        if self.medium.durable:
-            self.medium.sync()
+        if self.output_file.durable:
+            self.output_file.sync()
 
 
 def check_space(path: Path, needed: int) -> bool:
@@ -133,10 +133,10 @@ def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
         ZipFormatError: its archive is damaged.
     """
     with locked(path) as (fd, created):
-        medium = Medium(fd, durable=durable)
+        output_file = OutputFile(fd, durable=durable)
         append: Append | None = None
         try:
-            append = Append(path, medium, _settle(medium, path))
+            append = Append(path, output_file, _cut_interrupted_append(output_file, path))
             yield append
         except BaseException:
             if append is not None:
@@ -148,15 +148,15 @@ def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
             _sync_directory(path)
 
 
-def _settle(medium: Medium, path: Path) -> Archive | None:
+def _cut_interrupted_append(output_file: OutputFile, path: Path) -> Archive | None:
     """Read the archive that is to be extended; first cut off what an interrupted append left."""
-    archive, remains = examine(medium.fd, path)
-    if remains is not None:
-        medium.truncate(remains.old_size)
+    archive, trailing = read_for_append(output_file.fd, path)
+    if trailing is not None:
+        output_file.truncate(trailing.old_size)
     return archive
 
 
-def examine(fd: int, path: Path) -> tuple[Archive | None, Remains | None]:
+def read_for_append(fd: int, path: Path) -> tuple[Archive | None, TrailingData | None]:
     """Return the archive an append would extend, and what an interrupted one left that has to be cut off before.
 
     Raises:
@@ -167,24 +167,24 @@ def examine(fd: int, path: Path) -> tuple[Archive | None, Remains | None]:
     try:
         return _read(fd, path, size), None
     except (NotAnArchiveError, ZipFormatError) as e:
-        remains = find_remains(fd, size)
-        if remains is None and isinstance(e, ZipFormatError):
+        trailing = find_trailing_data(fd, size)
+        if trailing is None and isinstance(e, ZipFormatError):
             raise
-    if remains is None:
+    if trailing is None:
         return None, None
-    if not remains.marked:
-        raise TrailingDataError(remains.old_size, remains.size - remains.old_size)
+    if not trailing.is_marked:
+        raise TrailingDataError(trailing.old_size, trailing.size - trailing.old_size)
     try:
-        return _read(fd, path, remains.old_size), remains
+        return _read(fd, path, trailing.old_size), trailing
     except NotAnArchiveError:
-        return None, remains
+        return None, trailing
 
 
 def _read(fd: int, path: Path, size: int) -> Archive:
-    return read_directory(fd, path, find_end(fd, size, path))
+    return read_directory(fd, path, find_eocd(fd, size, path))
 
 
-def cut_remains(path: Path, *, dry_run: bool = False) -> Remains | None:
+def recover(path: Path, *, dry_run: bool = False) -> TrailingData | None:
     """Cut off what follows the archive in a file: an interrupted append, or bytes added by something else.
 
     Returns what was found, or None when the file ends as it should.
@@ -194,19 +194,19 @@ def cut_remains(path: Path, *, dry_run: bool = False) -> Remains | None:
         ZipFormatError: the archive is damaged, and no complete one lies before.
     """
     with locked(path, create=False) as (fd, _):
-        medium = Medium(fd)
+        output_file = OutputFile(fd)
         try:
-            _read(fd, path, medium.size)
+            _read(fd, path, output_file.size)
         except (NotAnArchiveError, ZipFormatError):
-            remains = find_remains(fd, medium.size)
-            if remains is None:
+            trailing = find_trailing_data(fd, output_file.size)
+            if trailing is None:
                 raise
         else:
             return None
         if not dry_run:
-            medium.truncate(remains.old_size)
-            medium.sync()
-        return remains
+            output_file.truncate(trailing.old_size)
+            output_file.sync()
+        return trailing
 
 
 @contextlib.contextmanager

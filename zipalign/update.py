@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError
-from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, check_alignment, pack_directory
+from zipalign.input_file import open_input
+from zipalign.layout import DEFAULT_ALIGNMENT, END_RECORDS_SIZE, check_alignment, pack_directory
 from zipalign.member import Member, input_for
-from zipalign.output_file import opened
 from zipalign.reader import read_archive
-from zipalign.recovery import Mark
-from zipalign.transaction import appending, check_space, examine
+from zipalign.recovery import AppendMarker
+from zipalign.transaction import appending, check_space, read_for_append
 from zipalign.writer import space_needed, write_member
 
 if TYPE_CHECKING:
@@ -65,27 +65,27 @@ def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
 
 
 def check_inputs(
-    archive: Path, members: Sequence[Member], taken: Sequence[Input] = (), *, keep_times: bool = False
+    archive: Path, members: Sequence[Member], imported: Sequence[Input] = (), *, keep_times: bool = False
 ) -> list[Input]:
     """Make every check on members that needs no look into the archive.
 
     Args:
         archive: the file they are to be added to.
         members: the members.
-        taken: members of another archive, which are checked already and come first.
+        imported: members of another archive, which are checked already and come first.
         keep_times: as for `add_files`.
 
     Raises:
         DuplicateNameError: two of them have one name.
         ZipalignError: as for `add_files`.
     """
-    sources = {item.name.decode(): "the imported archive" for item in taken}
+    sources = {item.name.decode(): "the imported archive" for item in imported}
     for member in members:
         source = "the given bytes" if isinstance(member.source, bytes) else str(member.source)
         if member.name in sources:
             raise DuplicateNameError(member.name, sources[member.name], source)
         sources[member.name] = source
-    return [*taken, *(input_for(member, archive, keep_times=keep_times) for member in members)]
+    return [*imported, *(input_for(member, archive, keep_times=keep_times) for member in members)]
 
 
 def add_inputs(
@@ -102,13 +102,13 @@ def add_inputs(
     with appending(archive, durable=durable) as append:
         if not items and append.archive is not None and append.archive.zip64:
             return append.archive
-        kept = _kept(append.archive, items)
+        kept = _kept_headers(append.archive, items)
         kept_size = _directory_size(append.archive, kept)
         append.begin(space_needed(append.start, items, kept_size, level=level, alignment=alignment))
         end = append.start
         for item in items:
             record, end = write_member(
-                append.medium, end, item, level=level, alignment=alignment, progress=progress or _ignore
+                append.output_file, end, item, level=level, alignment=alignment, progress=progress or _ignore
             )
             kept.append(record)
         append.commit(pack_directory(kept, end, _comment(append.archive)), end)
@@ -121,13 +121,13 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
     old_size = 0
     present: Archive | None = None
     if archive.exists():
-        with opened(archive) as fd:
-            present, remains = examine(fd, archive)
-            old_size = remains.old_size if remains else os.fstat(fd).st_size
+        with open_input(archive) as fd:
+            present, trailing = read_for_append(fd, archive)
+            old_size = trailing.old_size if trailing else os.fstat(fd).st_size
     elif not archive.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
-    kept_size = _directory_size(present, _kept(present, items))
-    end = space_needed(Mark(old_size).end, items, kept_size, level=level, alignment=alignment)
+    kept_size = _directory_size(present, _kept_headers(present, items))
+    end = space_needed(AppendMarker(old_size).end, items, kept_size, level=level, alignment=alignment)
     check_space(archive, end - old_size)
     names = {item.name.decode() for item in items}
     return {entry.name for entry in (present.entries if present else ()) if entry.name in names}
@@ -156,8 +156,8 @@ def remove_entries(
 
 
 def _check_present(path: Path, names: Sequence[str]) -> Archive:
-    with opened(path) as fd:
-        archive, _ = examine(fd, path)
+    with open_input(path) as fd:
+        archive, _ = read_for_append(fd, path)
     if archive is None:
         raise NotAnArchiveError(f"{path} is not a ZIP archive: there is nothing to remove", path=path)
     for name in names:
@@ -166,14 +166,14 @@ def _check_present(path: Path, names: Sequence[str]) -> Archive:
     return archive
 
 
-def _kept(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:
+def _kept_headers(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:
     """Return the directory lines that stay when `items` are added: those of other names, as they are."""
     names = {item.name.decode() for item in items}
     return [entry.record for entry in (archive.entries if archive else ()) if entry.name not in names]
 
 
 def _directory_size(archive: Archive | None, records: Sequence[CentralHeader]) -> int:
-    return sum(record.packed_size for record in records) + END_SIZE + len(_comment(archive))
+    return sum(record.packed_size for record in records) + END_RECORDS_SIZE + len(_comment(archive))
 
 
 def _comment(archive: Archive | None) -> bytes:

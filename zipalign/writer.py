@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zipalign.copying import write_deflated
-from zipalign.layout import Facts, central_header, central_size, header_offset_for, header_size, local_header
+from zipalign.layout import (
+    HeaderFields,
+    aligned_header_offset,
+    central_header,
+    central_header_size,
+    local_header,
+    local_header_size,
+)
 from zipalign.records import METHOD_DEFLATE, METHOD_STORED
 
 if TYPE_CHECKING:
@@ -13,14 +20,14 @@ if TYPE_CHECKING:
 
     from zipalign.copying import Progress
     from zipalign.member import Input
-    from zipalign.output_file import Medium
+    from zipalign.output_file import OutputFile
     from zipalign.records import CentralHeader
 
 __all__ = ["space_needed", "write_member"]
 
 
 def write_member(
-    medium: Medium, start: int, item: Input, *, level: int, alignment: int, progress: Progress
+    output_file: OutputFile, start: int, item: Input, *, level: int, alignment: int, progress: Progress
 ) -> tuple[CentralHeader, int]:
     """Write one member at the first aligned place from `start` on.
 
@@ -29,19 +36,19 @@ def write_member(
     Returns:
         The member's line for the directory, and where the next one may start.
     """
-    header_offset = header_offset_for(start, item.name, alignment)
-    data_offset = header_offset + header_size(item.name)
+    header_offset = aligned_header_offset(start, item.name, alignment)
+    data_offset = header_offset + local_header_size(item.name)
     content = item.content
     if level and content.size:  # an empty member has nothing to deflate, and no stream that all readers take
         method = METHOD_DEFLATE
-        crc, stored_size, size = write_deflated(medium, content.chunks(), level, data_offset, progress)
+        crc, stored_size, size = write_deflated(output_file, content.chunks(), level, data_offset, progress)
     else:
         method = METHOD_STORED
-        crc = content.copy_to(medium, data_offset, progress)
+        crc = content.copy_to(output_file, data_offset, progress)
         stored_size = size = content.size
-    facts = Facts(item.name, method, item.time, item.date, crc, stored_size, size, item.mode)
-    medium.write(local_header(facts).pack(), header_offset)
-    return central_header(facts, header_offset), data_offset + stored_size
+    fields = HeaderFields(item.name, method, item.time, item.date, crc, stored_size, size, item.mode)
+    output_file.write(local_header(fields).pack(), header_offset)
+    return central_header(fields, header_offset), data_offset + stored_size
 
 
 def space_needed(start: int, items: Iterable[Input], kept: int, *, level: int, alignment: int) -> int:
@@ -49,10 +56,10 @@ def space_needed(start: int, items: Iterable[Input], kept: int, *, level: int, a
     directory_size = kept
     end = start
     for item in items:
-        data_offset = header_offset_for(end, item.name, alignment) + header_size(item.name)
+        data_offset = aligned_header_offset(end, item.name, alignment) + local_header_size(item.name)
         size = item.content.size
         end = data_offset + size + (_deflate_overhead(size) if level else 0)
-        directory_size += central_size(item.name)
+        directory_size += central_header_size(item.name)
     return end + directory_size
 
 

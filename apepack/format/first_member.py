@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zipalign.dostime import build_timestamp, to_dos
-from zipalign.layout import Facts, central_header, local_header, pack_directory
+from zipalign.layout import HeaderFields, central_header, local_header, pack_directory
 from zipalign.member import PLAIN_MODE
 from zipalign.records import METHOD_DEFLATE
 
@@ -26,7 +26,7 @@ __all__ = ["FirstMember"]
 class FirstMember:
     """A deflated member whose place is known before the file is written."""
 
-    facts: Facts
+    fields: HeaderFields
     data: bytes  # deflated
 
     @classmethod
@@ -35,13 +35,15 @@ class FirstMember:
         compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         data = compressor.compress(content) + compressor.flush()
         stamp = to_dos(build_timestamp())
-        facts = Facts(name.encode(), METHOD_DEFLATE, *stamp, zlib.crc32(content), len(data), len(content), PLAIN_MODE)
-        return cls(facts, data)
+        fields = HeaderFields(
+            name.encode(), METHOD_DEFLATE, *stamp, zlib.crc32(content), len(data), len(content), PLAIN_MODE
+        )
+        return cls(fields, data)
 
     def pack(self) -> bytes:
         """Return the local header and the data."""
-        return local_header(self.facts).pack() + self.data
+        return local_header(self.fields).pack() + self.data
 
     def pack_directory(self, header_offset: int, directory_offset: int) -> bytes:
         """Return the directory and end records of an archive that has only this member."""
-        return pack_directory([central_header(self.facts, header_offset)], directory_offset, b"")
+        return pack_directory([central_header(self.fields, header_offset)], directory_offset, b"")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from apepack.errors import InputError
 from runtime.errors import GgufFormatError
 from runtime.gguf.header import MAGIC, GgufHeader
-from zipalign.mapping import map_file
-from zipalign.output_file import opened
+from zipalign.input_file import map_file, open_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +49,7 @@ def is_gguf_file(path: Path) -> bool:
         InputFileError: it is a folder, a pipe or a device.
         OSError: it cannot be read.
     """
-    with opened(path) as fd:
+    with open_input(path) as fd:
         return os.pread(fd, len(MAGIC), 0) == MAGIC
 
 

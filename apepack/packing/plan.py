@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, note, warning
 from runtime.platforms import Launch, platform_named
-from zipalign.layout import DEFAULT_ALIGNMENT, END_SIZE, central_size, header_offset_for, header_size
-from zipalign.recovery import Mark
+from zipalign.layout import (
+    DEFAULT_ALIGNMENT,
+    END_RECORDS_SIZE,
+    aligned_header_offset,
+    central_header_size,
+    local_header_size,
+)
+from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,19 +54,19 @@ class Plan:
 
 def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
     """Return where zipalign.add_files() puts MEMBERS, stored, behind RUNTIME."""
-    end = Mark(runtime.size).end
+    end = AppendMarker(runtime.size).end
     names = {member.name for member in members}
-    replaced = sum(central_size(name.encode()) for name in runtime.members if name in names)
+    replaced = sum(central_header_size(name.encode()) for name in runtime.members if name in names)
     directory_size = runtime.directory_size - replaced
     planned = []
     for member in members:
         name = member.name.encode()
         size = len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size
-        data_offset = header_offset_for(end, name, DEFAULT_ALIGNMENT) + header_size(name)
+        data_offset = aligned_header_offset(end, name, DEFAULT_ALIGNMENT) + local_header_size(name)
         planned.append(PlannedMember(member.name, size, data_offset))
         end = data_offset + size
-        directory_size += central_size(name)
-    return Plan(tuple(planned), end + directory_size + END_SIZE)
+        directory_size += central_header_size(name)
+    return Plan(tuple(planned), end + directory_size + END_RECORDS_SIZE)
 
 
 def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:

@@ -20,11 +20,10 @@ from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
 from runtime.platforms import Launch
 from zipalign import add_files, remove_entries
-from zipalign.layout import END_SIZE, central_size, header_offset_for, header_size
-from zipalign.mapping import map_file
-from zipalign.output_file import opened
-from zipalign.recovery import Mark
-from zipalign.transaction import examine
+from zipalign.input_file import map_file, open_input
+from zipalign.layout import END_RECORDS_SIZE, aligned_header_offset, central_header_size, local_header_size
+from zipalign.recovery import AppendMarker
+from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,21 +126,21 @@ def _archive_members(programs: Sequence[Path], *, portable: bool) -> list[Member
 def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> RuntimePart:
     names = (NOTICES_NAME,) if first_member else ()
     platforms = tuple(image.platform.name for image in linked.images)
-    return RuntimePart(linked.size, platforms, names, sum(central_size(name.encode()) for name in names), linked)
+    return RuntimePart(linked.size, platforms, names, sum(central_header_size(name.encode()) for name in names), linked)
 
 
 def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
     """Return PART with MEMBERS behind it, where and as long as zipalign.add_files() puts them."""
     if not members:
         return part
-    end = Mark(part.size).end
+    end = AppendMarker(part.size).end
     directory_size = part.directory_size
     for member in members:
         name = member.name.encode()
-        end = header_offset_for(end, name, 1) + header_size(name) + _deflated_size(member)
-        directory_size += central_size(name)
+        end = aligned_header_offset(end, name, 1) + local_header_size(name) + _deflated_size(member)
+        directory_size += central_header_size(name)
     names = (*part.members, *(member.name for member in members))
-    return replace(part, size=end + directory_size + END_SIZE, members=names, directory_size=directory_size)
+    return replace(part, size=end + directory_size + END_RECORDS_SIZE, members=names, directory_size=directory_size)
 
 
 def _deflated_size(member: Member) -> int:
@@ -158,9 +157,9 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
         ZipalignError: its archive is damaged.
         OSError: it cannot be read.
     """
-    with opened(path) as fd:
-        archive, recovery = examine(fd, path)
-        size = recovery.old_size if recovery else os.fstat(fd).st_size
+    with open_input(path) as fd:
+        archive, trailing = read_for_append(fd, path)
+        size = trailing.old_size if trailing else os.fstat(fd).st_size
     try:
         platforms = read_platforms(map_file(path))
     except NotAnApeError as error:
@@ -173,7 +172,7 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
     kept = [entry for entry in archive.entries if entry.name not in excluded]
     directory_size = sum(len(entry.record.pack()) for entry in kept) + len(archive.comment)
     if excluded:
-        size = Mark(size).end + directory_size + END_SIZE  # as remove_entries() leaves it
+        size = AppendMarker(size).end + directory_size + END_RECORDS_SIZE  # as remove_entries() leaves it
     return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
 
 

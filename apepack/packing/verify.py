@@ -14,9 +14,8 @@ from apepack.errors import LayoutError, NotAnApeError, VerificationError
 from apepack.format.inspect import check_programs, read_platforms
 from zipalign import ZipFormatError, read_archive
 from zipalign.inflate import entry_chunks
+from zipalign.input_file import map_file, open_input
 from zipalign.layout import DEFAULT_ALIGNMENT
-from zipalign.mapping import map_file
-from zipalign.output_file import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +77,7 @@ def _check_small_members(archive: Archive) -> None:
     Raises:
         ZipFormatError: one is not what the directory says.
     """
-    with opened(archive.path) as fd:
+    with open_input(archive.path) as fd:
         for entry in archive.entries:
             if entry.size <= _CRC_CHECKED_SIZE_MAX:
                 for _ in entry_chunks(fd, entry):

@@ -19,7 +19,7 @@ from runtime.args import parse_arguments
 from runtime.errors import ContainerError
 from runtime.gguf.header import MAGIC, GgufHeader
 from zipalign.errors import NotAnArchiveError, ZipalignError
-from zipalign.mapping import map_file
+from zipalign.input_file import map_file
 from zipalign.reader import read_archive
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apepack.format.prologue import parse_prologue
-from assimilate.check import Form, Held, check
+from assimilate.check import Form, Program, check
 from assimilate.conversion import assimilate
 from assimilate.errors import AssimilateError, MissingLiefError, VerificationError
 from assimilate.identify import Kind
 from assimilate.in_place import backup_path
-from assimilate.lief_oracle import find_lief, verify
-from assimilate.undo_record import KeptHead
+from assimilate.lief_oracle import load_lief, verify_with_lief
+from assimilate.undo_record import UndoRecord
 from runtime.image.elf import read_elf
 from runtime.platforms import PLATFORMS, ImageFormat, Launch, platform_named
 from tests.builders.ape import compiled, foreign_ape, linked, small_ape, small_program
@@ -40,7 +40,7 @@ def ape(tmp_path: Path) -> Path:
     return path
 
 
-def held(path: Path, platform: str) -> Held:
+def program(path: Path, platform: str) -> Program:
     (found,) = (program for program in check(path).programs if program.platform == platform)
     return found
 
@@ -166,7 +166,7 @@ def test_one_damaged_program_leaves_the_others(ape: Path) -> None:
 
     assert [program.platform for program in report.programs if program.fault] == ["netbsd-amd64"]
     assert not report.ok
-    assert held(ape, "netbsd-amd64").unpacked_size
+    assert program(ape, "netbsd-amd64").unpacked_size
 
 
 def test_the_archive_counts(ape: Path) -> None:
@@ -184,7 +184,7 @@ def test_the_archive_counts(ape: Path) -> None:
 
 def test_an_interrupted_file(ape: Path) -> None:
     assimilate(ape, MACOS)
-    marker = KeptHead.unpack(backup_path(ape).read_bytes()).marker
+    marker = UndoRecord.unpack(backup_path(ape).read_bytes()).marker
     ape.write_bytes(marker + ape.read_bytes()[len(marker) :])
 
     report = check(ape)
@@ -206,7 +206,7 @@ class TestLief:
         ids=["ELF", "BSD", "PE", "Mach-O", "static Mach-O"],
     )
     def test_it_agrees(self, image_format: ImageFormat, data: bytes) -> None:
-        verify(data, image_format)
+        verify_with_lief(data, image_format)
 
     @pytest.mark.needs_compiler
     def test_on_compiled_programs(self, tmp_path: Path) -> None:
@@ -233,12 +233,12 @@ class TestLief:
         ids=["entry", "size", "flags", "fewer segments"],
     )
     def test_a_difference_names_the_field(self, changed: bytes, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        lief = find_lief()
+        lief = load_lief()
         parse = lief.ELF.parse
         monkeypatch.setattr(lief.ELF, "parse", lambda _: parse(changed))
 
         with pytest.raises(VerificationError) as caught:
-            verify(exit_program(), ImageFormat.ELF)
+            verify_with_lief(exit_program(), ImageFormat.ELF)
 
         assert caught.value.field is not None
         assert field in caught.value.field
@@ -250,13 +250,13 @@ class TestLief:
             ("PE", pe_program(), ImageFormat.PE),
             ("MachO", static_macho(), ImageFormat.MACHO),
         ):
-            monkeypatch.setattr(getattr(find_lief(), name), "parse", lambda _: None)
+            monkeypatch.setattr(getattr(load_lief(), name), "parse", lambda _: None)
             with pytest.raises(VerificationError, match="got no program"):
-                verify(data, image_format)
+                verify_with_lief(data, image_format)
 
     def test_what_is_no_program_for_us(self) -> None:
         with pytest.raises(AssimilateError, match="e_phoff"):
-            verify(exit_program()[:100], ImageFormat.ELF)
+            verify_with_lief(exit_program()[:100], ImageFormat.ELF)
 
     def test_without_it(self, ape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "lief", None)

@@ -29,7 +29,7 @@ from tests.conftest import tool
 from zipalign import Member, add_files, read_archive
 from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
 from zipalign.lock import locked
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,13 +123,13 @@ class TestInPlace:
 
     def test_only_64_bytes_are_written(self, ape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         writes: list[tuple[int, int]] = []
-        write = Medium.write
+        write = OutputFile.write
 
-        def recorded(medium: Medium, data: bytes, offset: int) -> None:
+        def recorded(output_file: OutputFile, data: bytes, offset: int) -> None:
             writes.append((offset, len(data)))
-            write(medium, data, offset)
+            write(output_file, data, offset)
 
-        monkeypatch.setattr(Medium, "write", recorded)
+        monkeypatch.setattr(OutputFile, "write", recorded)
         assimilate(ape, AMD64)
         restore(ape)
 
@@ -216,7 +216,7 @@ class TestForeign:
 
     def test_the_backup_is_there_before_the_change(self, foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[bytes] = []
-        monkeypatch.setattr(Medium, "write", lambda *_: seen.append(backup_path(foreign).read_bytes()))
+        monkeypatch.setattr(OutputFile, "write", lambda *_: seen.append(backup_path(foreign).read_bytes()))
 
         assimilate(foreign, AMD64)
 

@@ -12,12 +12,12 @@ from assimilate.conversion import assimilate, restore
 from assimilate.errors import AssimilateError, InterruptedConversionError
 from assimilate.in_place import backup_path
 from assimilate.plan import Options
-from assimilate.undo_record import MARKER_SIZE, KeptHead
+from assimilate.undo_record import MARKER_SIZE, UndoRecord
 from runtime.platforms import platform_named
 from tests.builders.ape import foreign_ape, small_ape
 from tests.builders.elf import exit_program
 from tests.builders.genuine import genuine_ape
-from tests.zipalign.crash import SECTOR, FailingMedium, RecordingMedium, Step, apply
+from tests.zipalign.crash import SECTOR, FailingFile, RecordingFile, Step, apply
 from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ SCENARIOS: dict[str, Scenario] = {
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
-    monkeypatch.setattr(RecordingMedium, "steps", steps, raising=False)
-    monkeypatch.setattr("assimilate.conversion.Medium", RecordingMedium)
+    monkeypatch.setattr(RecordingFile, "steps", steps, raising=False)
+    monkeypatch.setattr("assimilate.conversion.OutputFile", RecordingFile)
     return steps
 
 
@@ -100,9 +100,9 @@ def part(step: Step, start: int, end: int) -> Step:
 
 
 def without_mark(data: bytes, old_size: int) -> bytes:
-    """The file without the mark of an append, whose wiping nobody waits for."""
-    mark = old_size + -old_size % 32
-    return data[:mark] + bytes(len(data[mark : mark + 32])) + data[mark + 32 :]
+    """The file without the marker of an append, whose wiping nobody waits for."""
+    marker = old_size + -old_size % 32
+    return data[:marker] + bytes(len(data[marker : marker + 32])) + data[marker + 32 :]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -135,9 +135,9 @@ def test_every_state_of_a_conversion(
 
 def kind_of(state: bytes, old: bytes, new: bytes, kept: bytes) -> str:
     """Say what a file is by what it begins with: never anything else than three things."""
-    if kept.startswith(KeptHead.MAGIC) and state.startswith(KeptHead.unpack(kept).marker):
+    if kept.startswith(UndoRecord.MAGIC) and state.startswith(UndoRecord.unpack(kept).marker):
         return "marker"
-    size = len(KeptHead.unpack(kept).data) if kept.startswith(KeptHead.MAGIC) else len(kept)
+    size = len(UndoRecord.unpack(kept).data) if kept.startswith(UndoRecord.MAGIC) else len(kept)
     if state[:size] == old[:size]:
         return "old"
     assert state[:size] == new[:size]
@@ -198,11 +198,11 @@ def test_failing_each_step(name: str, error: BaseException, tmp_path: Path, monk
     scenario = SCENARIOS[name]
     path = file_of(scenario, tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("assimilate.conversion.Medium", FailingMedium)
-    monkeypatch.setattr(FailingMedium, "error", error, raising=False)
+    monkeypatch.setattr("assimilate.conversion.OutputFile", FailingFile)
+    monkeypatch.setattr(FailingFile, "error", error, raising=False)
     for fail_at in range(1, 30):
-        monkeypatch.setattr(FailingMedium, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingMedium, "count", 0, raising=False)
+        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
+        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
         try:
             assimilate(path, scenario.target)
         except (OSError, KeyboardInterrupt):
@@ -225,10 +225,10 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
     for fail_at in range(1, 20):
         monkeypatch.undo()
         assimilate(path, FREEBSD)
-        monkeypatch.setattr("assimilate.conversion.Medium", FailingMedium)
-        monkeypatch.setattr(FailingMedium, "error", OSError(errno.EIO, "Input/output error"), raising=False)
-        monkeypatch.setattr(FailingMedium, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingMedium, "count", 0, raising=False)
+        monkeypatch.setattr("assimilate.conversion.OutputFile", FailingFile)
+        monkeypatch.setattr(FailingFile, "error", OSError(errno.EIO, "Input/output error"), raising=False)
+        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
+        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
         try:
             restore(path)
         except OSError:
@@ -243,7 +243,7 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_when_it_cannot_be_undone_the_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class DyingMedium(RecordingMedium):
+    class DyingFile(RecordingFile):
         """A disk that takes no more than the marker."""
 
         def write(self, data: bytes | memoryview, offset: int) -> None:
@@ -251,10 +251,10 @@ def test_when_it_cannot_be_undone_the_file_says_so(tmp_path: Path, monkeypatch: 
                 raise OSError(errno.EIO, "Input/output error")
             super().write(data, offset)
 
-    monkeypatch.setattr(RecordingMedium, "steps", [], raising=False)
+    monkeypatch.setattr(RecordingFile, "steps", [], raising=False)
     path = file_of(SCENARIOS["ours, with the licences in the way"], tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("assimilate.conversion.Medium", DyingMedium)
+    monkeypatch.setattr("assimilate.conversion.OutputFile", DyingFile)
 
     with pytest.raises(InterruptedConversionError, match="finish it with -t freebsd-amd64 or undo it"):
         assimilate(path, FREEBSD)

@@ -14,7 +14,7 @@ from assimilate.errors import ForeignFileError
 from assimilate.identify import Kind
 from assimilate.in_place import backup_path
 from assimilate.native import to_native
-from assimilate.undo_record import MARKER_SIZE, KeptHead
+from assimilate.undo_record import MARKER_SIZE, UndoRecord
 from runtime.image.elf import read_elf_header
 from runtime.platforms import platform_named
 from tests.builders.elf import AARCH64, X86_64
@@ -77,9 +77,9 @@ def test_the_elf_program_runs(ape: Path) -> None:
 
 def test_only_the_prologue_changes_and_comes_back(ape: Path) -> None:
     before = ape.read_bytes()
-    held = {program.platform for program in check(ape).programs}
-    assert held >= {"linux-amd64", "linux-arm64"}
-    for name in sorted(held):
+    program = {program.platform for program in check(ape).programs}
+    assert program >= {"linux-amd64", "linux-arm64"}
+    for name in sorted(program):
         assimilate(ape, platform_named(name))
         assert ape.read_bytes()[SCAN_SIZE:] == before[SCAN_SIZE:]
         assert [entry.name for entry in read_archive(ape).entries] == ["weights"]
@@ -97,7 +97,7 @@ def test_a_macho_header_is_kept_with_its_sectors(tmp_path: Path) -> None:
 
     assimilate(path, MACOS)
 
-    kept = KeptHead.unpack(backup_path(path).read_bytes())
+    kept = UndoRecord.unpack(backup_path(path).read_bytes())
     assert kept.data == before[: max(MARKER_SIZE, size)]
     assert path.read_bytes()[:size] == genuine_macho_header()
     assert check(path).kind == Kind.MACHO
@@ -122,7 +122,7 @@ def test_what_check_says(magic: bytes, tmp_path: Path) -> None:
 
     assert report.ok, report
     assert (report.kind, report.keeps_head, report.members) == (Kind.APE, False, None)
-    assert [(held.platform, held.form) for held in report.programs] == [
+    assert [(program.platform, program.form) for program in report.programs] == [
         ("linux-amd64", Form.MAPPED),
         ("linux-arm64", Form.MAPPED),
         ("macos-amd64", Form.HEADER),

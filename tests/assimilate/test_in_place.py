@@ -25,7 +25,8 @@ from tests.builders.ape import small_ape, small_program
 from zipalign import Member, add_files, check_archive, read_archive
 from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
-from zipalign.output_file import Medium, opened
+from zipalign.input_file import open_input
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def ape(tmp_path: Path) -> Path:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    with opened(path) as fd:
+    with open_input(path) as fd:
         return {entry.name: b"".join(entry_chunks(fd, entry)) for entry in read_archive(path).entries}
 
 
@@ -111,13 +112,13 @@ def test_i_o_does_not_depend_on_the_size_of_the_file(ape: Path, monkeypatch: pyt
         file.truncate(8 << 30)  # sparse
     add_files(ape, [Member("weights", WEIGHTS)])
     written: list[int] = []
-    write = Medium.write
+    write = OutputFile.write
 
-    def counted(medium: Medium, data: bytes | memoryview, offset: int) -> None:
+    def counted(output_file: OutputFile, data: bytes | memoryview, offset: int) -> None:
         written.append(len(data))
-        write(medium, data, offset)
+        write(output_file, data, offset)
 
-    monkeypatch.setattr(Medium, "write", counted)
+    monkeypatch.setattr(OutputFile, "write", counted)
     assimilate(ape, MACOS)
     restore(ape)
 

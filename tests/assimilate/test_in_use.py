@@ -12,7 +12,7 @@ import pytest
 from assimilate.conversion import assimilate, restore
 from assimilate.errors import InUseError
 from assimilate.in_use import check_unused
-from assimilate.view import view_of
+from assimilate.view import file_view
 from runtime.platforms import platform_named
 from tests.builders.ape import loader, small_ape
 
@@ -90,7 +90,7 @@ def test_a_copy_of_the_file_is_another_file(ape: Path, user: subprocess.Popen[st
 
 
 def test_this_process_may_look_at_it(ape: Path) -> None:
-    view = view_of(ape)
+    view = file_view(ape)
 
     check_unused(ape)
 
@@ -109,8 +109,8 @@ def test_views_of_files_larger_than_memory(tmp_path: Path) -> None:
         file.write(b"the file")
         file.truncate(size)
 
-    assert (len(view_of(path)), bytes(view_of(path)[:9])) == (size, b"the file\0")
-    assert (len(view_of(path, b"not")), bytes(view_of(path, b"not")[:9])) == (size, b"not file\0")
+    assert (len(file_view(path)), bytes(file_view(path)[:9])) == (size, b"the file\0")
+    assert (len(file_view(path, b"not")), bytes(file_view(path, b"not")[:9])) == (size, b"not file\0")
     with path.open("rb") as file:
         assert file.read(8) == b"the file"
 
@@ -118,4 +118,4 @@ def test_views_of_files_larger_than_memory(tmp_path: Path) -> None:
 def test_views_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
 
-    assert len(view_of(tmp_path / "empty")) == 0
+    assert len(file_view(tmp_path / "empty")) == 0

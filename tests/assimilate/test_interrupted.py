@@ -12,7 +12,7 @@ from assimilate.conversion import assimilate, restore
 from assimilate.errors import InterruptedConversionError
 from assimilate.in_place import backup_path
 from assimilate.plan import Options
-from assimilate.undo_record import MARKER_SIZE, KeptHead
+from assimilate.undo_record import MARKER_SIZE, UndoRecord
 from runtime.platforms import PLATFORMS, platform_named
 from tests.builders.ape import SHELLS, small_ape, small_program
 from tests.conftest import tool
@@ -38,7 +38,7 @@ def ape(tmp_path: Path) -> Path:
 @pytest.fixture
 def interrupted(ape: Path) -> Path:
     assimilate(ape, MACOS)
-    kept = KeptHead.unpack(backup_path(ape).read_bytes())
+    kept = UndoRecord.unpack(backup_path(ape).read_bytes())
     data = bytearray(ape.read_bytes())
     data[:MARKER_SIZE] = kept.marker
     data[0x1000:0x3000] = bytes(0x2000)
@@ -109,8 +109,8 @@ def test_without_what_was_kept_it_says_so(interrupted: Path, lost: bool) -> None
     if lost:
         backup_path(interrupted).unlink()
     else:
-        kept = KeptHead.unpack(backup_path(interrupted).read_bytes())
-        other = KeptHead("macos-arm64", 9, 9, 9, 9, 1, 1, kept.data + b"x")
+        kept = UndoRecord.unpack(backup_path(interrupted).read_bytes())
+        other = UndoRecord("macos-arm64", 9, 9, 9, 9, 1, 1, kept.data + b"x")
         backup_path(interrupted).write_bytes(other.pack())
     with pytest.raises(InterruptedConversionError, match=r"all\.ape-head"):
         assimilate(interrupted, MACOS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MACOS = platform_named("macos-arm64")
-# All calls that change the file, in their order: mark, member, directory and the end of the mark; marker, program,
+# All calls that change the file, in their order: marker, member, directory and the end of the marker; marker, program,
 # and its first sector. The barriers between them; the cut that frees what was reserved.
 CALLS = [
     *(("pwrite64", when) for when in range(1, 8)),
@@ -96,7 +96,7 @@ def test_a_call_that_fails(ape: Path, call: Sequence[object]) -> None:
 
     failed = run(ape, f"{name}:error=EIO:when={when}", "-t", "macos-arm64")
 
-    if (name, when) == ("pwrite64", 4):  # only the end of the mark, which is harmless
+    if (name, when) == ("pwrite64", 4):  # only the end of the marker, which is harmless
         assert failed.returncode == 0
         restore(ape)
     else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue
 from assimilate.errors import AlreadyError, AssimilateError, ForeignFileError, NoBackupError
-from assimilate.identify import Kind, Subject, examine
+from assimilate.identify import Identity, Kind, identify
 from assimilate.native import Patch, to_ape, to_native
 from runtime.image.elf import read_elf, read_elf_header
 from runtime.platforms import PLATFORMS, Launch, Platform, platform_named
@@ -73,7 +73,7 @@ def test_a_complete_program_is_copied_as_it_is(target: Platform) -> None:
     patch = patch_of(data, target)
 
     assert patch == Patch(data[: len(program)], program)
-    assert examine(patch.new + data[len(program) :]) == Subject(
+    assert identify(patch.new + data[len(program) :]) == Identity(
         Kind(target.image_format.value), (target.name,), keeps_head=False
     )
     with pytest.raises(AlreadyError, match=f"already an? .* program for {target.name}"):
@@ -82,39 +82,39 @@ def test_a_complete_program_is_copied_as_it_is(target: Platform) -> None:
         patch_of(linked(), target)
 
 
-EXAMINED: dict[str, tuple[Callable[[], bytes], Subject]] = {
-    "ours": (linked, Subject(Kind.APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
+EXAMINED: dict[str, tuple[Callable[[], bytes], Identity]] = {
+    "ours": (linked, Identity(Kind.APE, ("linux-amd64", "linux-arm64"), keeps_head=True)),
     "ours made native": (
         lambda: patch_of(linked()).new + linked()[64:],
-        Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
+        Identity(Kind.ELF, ("linux-amd64",), keeps_head=True),
     ),
     "with -b": (
         lambda: patch_of(linked(), keep_osabi=True).new + linked()[64:],
-        Subject(Kind.ELF, ("linux-amd64",), keeps_head=True),
+        Identity(Kind.ELF, ("linux-amd64",), keeps_head=True),
     ),
     "another maker's": (
         lambda: foreign_ape(exit_program(AARCH64)),
-        Subject(Kind.APE, ("linux-arm64",), keeps_head=False),
+        Identity(Kind.APE, ("linux-arm64",), keeps_head=False),
     ),
-    "native": (exit_program, Subject(Kind.ELF, ("linux-amd64",), keeps_head=False)),
+    "native": (exit_program, Identity(Kind.ELF, ("linux-amd64",), keeps_head=False)),
     "another maker's made native": (
         lambda: with_notes(exit_program(), note("NetBSD") + note("OpenBSD")),
-        Subject(Kind.ELF, ("linux-amd64",), keeps_head=False),
+        Identity(Kind.ELF, ("linux-amd64",), keeps_head=False),
     ),
     "another machine": (
         lambda: with_field(exit_program(), "e_machine", 243),
-        Subject(Kind.ELF, (), keeps_head=False),
+        Identity(Kind.ELF, (), keeps_head=False),
     ),
-    "Mach-O": (static_macho, Subject(Kind.MACHO, ("macos-amd64",), keeps_head=False)),
-    "PE": (pe_program, Subject(Kind.PE, ("windows-amd64",), keeps_head=False)),
-    "no program": (lambda: b"MZqFpD='\n", Subject(Kind.APE, (), keeps_head=False)),
+    "Mach-O": (static_macho, Identity(Kind.MACHO, ("macos-amd64",), keeps_head=False)),
+    "PE": (pe_program, Identity(Kind.PE, ("windows-amd64",), keeps_head=False)),
+    "no program": (lambda: b"MZqFpD='\n", Identity(Kind.APE, (), keeps_head=False)),
 }
 
 
 @pytest.mark.needs_compiler
-@pytest.mark.parametrize(("make", "subject"), EXAMINED.values(), ids=EXAMINED)
-def test_examine(make: Callable[[], bytes], subject: Subject) -> None:
-    assert examine(make()) == subject
+@pytest.mark.parametrize(("make", "identity"), EXAMINED.values(), ids=EXAMINED)
+def test_identify(make: Callable[[], bytes], identity: Identity) -> None:
+    assert identify(make()) == identity
 
 
 def with_header(data: bytes, name: str, value: int) -> bytes:
@@ -218,7 +218,7 @@ def with_windows() -> bytes:
 
 class TestWindows:
     def test_an_ape_is_a_windows_program_as_it_is(self, with_windows: bytes) -> None:
-        assert examine(with_windows) == Subject(Kind.APE, ("linux-amd64", "windows-amd64"), keeps_head=True)
+        assert identify(with_windows) == Identity(Kind.APE, ("linux-amd64", "windows-amd64"), keeps_head=True)
         with pytest.raises(AlreadyError, match="PE program for windows-amd64"):
             patch_of(with_windows, WINDOWS)
 

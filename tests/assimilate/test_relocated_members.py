@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assimilate.errors import ForeignFileError
-from assimilate.relocated_members import tail_for
+from assimilate.relocated_members import relocate_members
 from tests.builders.zip import Item, build, deflated
 from zipalign import Member, add_files, check_archive, read_archive
 
@@ -22,12 +22,12 @@ DATA = b"the data of a member " * 50
 def append(path: Path, size: int) -> bytes:
     """Append what has to be before the first SIZE bytes are overwritten, overwrite them, and return the file."""
     data = path.read_bytes()
-    tail = tail_for(read_archive(path), data, size, len(data) + 32)
-    assert tail is not None
-    assert tail.offset == len(data) + 32
-    assert tail.end == tail.offset + len(tail.members) + len(tail.directory)
-    data = b"#" * size + data[size:] + bytes(32) + tail.members + tail.directory
-    assert len(data) == tail.end
+    relocated = relocate_members(read_archive(path), data, size, len(data) + 32)
+    assert relocated is not None
+    assert relocated.offset == len(data) + 32
+    assert relocated.end == relocated.offset + len(relocated.members) + len(relocated.directory)
+    data = b"#" * size + data[size:] + bytes(32) + relocated.members + relocated.directory
+    assert len(data) == relocated.end
     path.write_bytes(data)
     return data
 
@@ -95,8 +95,8 @@ def test_nothing_in_the_way(tmp_path: Path) -> None:
     archive = read_archive(path)
     offset = archive.entries[0].header_offset
 
-    assert tail_for(archive, path.read_bytes(), offset, archive.file_size) is None
-    assert tail_for(archive, path.read_bytes(), offset + 1, archive.file_size) is not None
+    assert relocate_members(archive, path.read_bytes(), offset, archive.file_size) is None
+    assert relocate_members(archive, path.read_bytes(), offset + 1, archive.file_size) is not None
 
 
 def test_too_much_in_the_way(tmp_path: Path) -> None:
@@ -108,6 +108,6 @@ def test_too_much_in_the_way(tmp_path: Path) -> None:
     archive = read_archive(path)
 
     with pytest.raises(ForeignFileError, match="'weights' begins at"):
-        tail_for(archive, b"", archive.entries[0].data_offset, archive.file_size)
+        relocate_members(archive, b"", archive.entries[0].data_offset, archive.file_size)
     with pytest.raises(ForeignFileError, match="directory begins at"):
-        tail_for(archive, b"", archive.directory_offset + 1, archive.file_size)
+        relocate_members(archive, b"", archive.directory_offset + 1, archive.file_size)

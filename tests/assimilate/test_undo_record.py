@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assimilate.errors import BackupError
-from assimilate.undo_record import MARKER_SIZE, KeptHead, Place, interrupted_platform
+from assimilate.undo_record import MARKER_SIZE, State, UndoRecord, interrupted_platform
 
 DATA = b"MZqFpD='\n" + bytes(range(256)) * 9
 IMAGE = b"\x7fELF" + bytes(3000)
-KEPT = KeptHead("openbsd-amd64", 5000, 6000, 5024, len(IMAGE), zlib.crc32(IMAGE), zlib.crc32(b"t" * 976), DATA)
+KEPT = UndoRecord("openbsd-amd64", 5000, 6000, 5024, len(IMAGE), zlib.crc32(IMAGE), zlib.crc32(b"t" * 976), DATA)
 
 
 def file_with(first: bytes, tail: bytes = b"") -> bytes:
@@ -28,16 +28,16 @@ def file_with(first: bytes, tail: bytes = b"") -> bytes:
     st.binary(max_size=300),
 )
 def test_round_trip(platform: str, sizes: tuple[int, int, int, int], checksums: tuple[int, int], data: bytes) -> None:
-    kept = KeptHead(platform, *sizes, *checksums, data)
+    kept = UndoRecord(platform, *sizes, *checksums, data)
 
-    assert KeptHead.unpack(kept.pack()) == kept
-    assert len(kept.pack()) == KeptHead.SIZE + len(data)
+    assert UndoRecord.unpack(kept.pack()) == kept
+    assert len(kept.pack()) == UndoRecord.SIZE + len(data)
 
 
 def test_the_layout_is_that_of_the_manual() -> None:
     packed = KEPT.pack()
 
-    assert KeptHead.SIZE == 96
+    assert UndoRecord.SIZE == 96
     assert packed[:20] == b"assimilate.head\n\x01\0\0\0"
     assert packed[20:40] == b"openbsd-amd64".ljust(20, b"\0")
     assert packed[96:] == DATA
@@ -62,7 +62,7 @@ def test_the_layout_is_that_of_the_manual() -> None:
 def test_damage(change: object, field: str) -> None:
     assert callable(change)
     with pytest.raises(BackupError) as caught:
-        KeptHead.unpack(change(KEPT.pack()))
+        UndoRecord.unpack(change(KEPT.pack()))
 
     assert caught.value.field == field
     assert caught.value.offset is not None
@@ -74,39 +74,39 @@ def test_every_bit_counts() -> None:
         changed = bytearray(packed)
         changed[at] ^= 1 << at % 8
         with pytest.raises(BackupError):
-            KeptHead.unpack(bytes(changed))
+            UndoRecord.unpack(bytes(changed))
 
 
 @pytest.mark.parametrize(
     ("data", "place"),
     [
-        (file_with(DATA), Place.BEFORE),
-        (file_with(KEPT.marker), Place.BETWEEN),
-        (file_with(KEPT.marker[:256] + DATA[256:]), Place.BETWEEN),
-        (file_with(IMAGE), Place.AFTER),
-        (file_with(DATA[:-1] + b"x"), Place.ELSEWHERE),
-        (file_with(IMAGE[:-1] + b"x"), Place.ELSEWHERE),
-        (file_with(dataclasses.replace(KEPT, data=DATA[:-1]).marker), Place.ELSEWHERE),
-        (file_with(dataclasses.replace(KEPT, platform="macos-arm64").marker), Place.ELSEWHERE),
-        (DATA[:-1], Place.ELSEWHERE),
-        (IMAGE[:-1], Place.ELSEWHERE),
-        (b"", Place.ELSEWHERE),
+        (file_with(DATA), State.ORIGINAL),
+        (file_with(KEPT.marker), State.INTERRUPTED),
+        (file_with(KEPT.marker[:256] + DATA[256:]), State.INTERRUPTED),
+        (file_with(IMAGE), State.CONVERTED),
+        (file_with(DATA[:-1] + b"x"), State.UNRELATED),
+        (file_with(IMAGE[:-1] + b"x"), State.UNRELATED),
+        (file_with(dataclasses.replace(KEPT, data=DATA[:-1]).marker), State.UNRELATED),
+        (file_with(dataclasses.replace(KEPT, platform="macos-arm64").marker), State.UNRELATED),
+        (DATA[:-1], State.UNRELATED),
+        (IMAGE[:-1], State.UNRELATED),
+        (b"", State.UNRELATED),
     ],
     ids=[
         "before", "between", "half a marker", "after", "other bytes", "another program", "another marker",
         "a marker for another platform", "cut off before", "cut off after", "empty",
     ],
 )  # fmt: skip  # one row, one case
-def test_places(data: bytes, place: Place) -> None:
-    assert KEPT.place_of(data) is place
-    assert KEPT.place_of(memoryview(data)) is place
+def test_places(data: bytes, place: State) -> None:
+    assert KEPT.state_of(data) is place
+    assert KEPT.state_of(memoryview(data)) is place
 
 
 def test_what_may_be_cut_off() -> None:
-    assert KEPT.has_only_our_tail(file_with(IMAGE, b"t" * 976))
-    assert not KEPT.has_only_our_tail(file_with(IMAGE, b"t" * 975 + b"u"))
-    assert not KEPT.has_only_our_tail(file_with(IMAGE, b"t" * 977))
-    assert not KEPT.has_only_our_tail(file_with(IMAGE, b"t" * 900))
+    assert KEPT.appended_is_unchanged(file_with(IMAGE, b"t" * 976))
+    assert not KEPT.appended_is_unchanged(file_with(IMAGE, b"t" * 975 + b"u"))
+    assert not KEPT.appended_is_unchanged(file_with(IMAGE, b"t" * 977))
+    assert not KEPT.appended_is_unchanged(file_with(IMAGE, b"t" * 900))
 
 
 @pytest.mark.parametrize("platform", ["linux-amd64", "windows-amd64", "openbsd-amd64", "freebsd-arm64"])
@@ -122,6 +122,6 @@ def test_markers_are_a_sector_of_text(platform: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_escape_our_errors(noise: bytes) -> None:
-    for contents in (noise, KeptHead.MAGIC + noise, KEPT.pack()[:40] + noise):
+    for contents in (noise, UndoRecord.MAGIC + noise, KEPT.pack()[:40] + noise):
         with pytest.raises(BackupError):
-            KeptHead.unpack(contents)
+            UndoRecord.unpack(contents)

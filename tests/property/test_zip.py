@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders.zip import Item, build
-from zipalign import Member, ZipalignError, add_files, check_archive, cut_remains, read_archive, remove_entries
+from zipalign import Member, ZipalignError, add_files, check_archive, read_archive, recover, remove_entries
 from zipalign.cursor import Cursor
 from zipalign.dostime import from_dos, to_dos
 from zipalign.errors import EntryNameError, ZipFormatError
-from zipalign.extra import Widened, fields, widen, zip64_field
+from zipalign.extra import Zip64Values, apply_zip64, fields, zip64_field
 from zipalign.names import check_name, name_fault, name_for
 from zipalign.records import CentralHeader, EndRecord, LocalHeader, Zip64EndRecord, Zip64Locator
-from zipalign.recovery import Mark
+from zipalign.recovery import AppendMarker
 
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -104,12 +104,12 @@ def test_appending_keeps_every_old_byte(rounds: list[dict[str, bytes]], alignmen
 @SETTINGS
 @given(old=st.one_of(short, st.just(build()), st.just(build(comment=b"c"))), tail=st.binary(max_size=3000))
 def test_whatever_follows_a_mark_is_cut_off(old: bytes, tail: bytes) -> None:
-    mark = Mark(len(old))
+    marker = AppendMarker(len(old))
     with tempfile.TemporaryDirectory() as directory:
-        path = _write(directory, old + bytes(mark.offset - len(old)) + mark.pack() + tail)
-        remains = cut_remains(path)
-        assert remains is not None
-        assert remains.marked
+        path = _write(directory, old + bytes(marker.offset - len(old)) + marker.pack() + tail)
+        trailing = recover(path)
+        assert trailing is not None
+        assert trailing.is_marked
         assert path.read_bytes() == old
 
 
@@ -123,7 +123,7 @@ def _survives(data: bytes) -> None:
         else:
             return
         try:
-            cut_remains(path)
+            recover(path)
         except ZipalignError:
             assert path.read_bytes() == data
 
@@ -152,10 +152,10 @@ def test_mutated_archives(changes: list[tuple[int, int]]) -> None:
 
 
 @SETTINGS
-@given(narrow=st.builds(Widened, u32, u32, u32, u16), value=st.one_of(st.none(), st.binary(max_size=40)))
-def test_widening_never_shrinks_and_never_guesses(narrow: Widened, value: bytes | None) -> None:
+@given(narrow=st.builds(Zip64Values, u32, u32, u32, u16), value=st.one_of(st.none(), st.binary(max_size=40)))
+def test_widening_never_shrinks_and_never_guesses(narrow: Zip64Values, value: bytes | None) -> None:
     try:
-        wide = widen(narrow, value, place=0, header="central")
+        wide = apply_zip64(narrow, value, offset=0, header="central")
     except ZipFormatError:
         return
     for before, after, ones in zip(narrow, wide, (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF), strict=True):
@@ -165,10 +165,10 @@ def test_widening_never_shrinks_and_never_guesses(narrow: Widened, value: bytes 
 @SETTINGS
 @given(u64, u64, u64)
 def test_zip64_fields_round_trip(size: int, compressed_size: int, offset: int) -> None:
-    ((field_id, value),) = fields(zip64_field(size, compressed_size, offset), place=0, header="central")
+    ((field_id, value),) = fields(zip64_field(size, compressed_size, offset), offset=0, header="central")
     assert field_id == 1
-    ones = Widened(0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-    assert widen(ones, value, place=0, header="central") == (size, compressed_size, offset, 0)
+    ones = Zip64Values(0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    assert apply_zip64(ones, value, offset=0, header="central") == (size, compressed_size, offset, 0)
 
 
 @SETTINGS
@@ -197,7 +197,7 @@ def test_names_are_good_or_refused(path: str, junk: bool) -> None:  # noqa: FBT0
 @given(st.binary(max_size=300), st.integers(0, 100))
 def test_extra_fields_cover_their_bytes(extra: bytes, place: int) -> None:
     try:
-        found = list(fields(extra, place=place, header="local"))
+        found = list(fields(extra, offset=place, header="local"))
     except ZipFormatError:
         return
     assert b"".join(struct.pack("<HH", field_id, len(value)) + value for field_id, value in found) == extra

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FailingMedium", "RecordingMedium", "Step", "apply", "states"]
+__all__ = ["FailingFile", "RecordingFile", "Step", "apply", "states"]
 
 SECTOR = 512
 
@@ -24,7 +24,7 @@ class Step:
     data: bytes = field(default=b"", repr=False)
 
 
-class RecordingMedium(Medium):
+class RecordingFile(OutputFile):
     """Does everything and remembers it."""
 
     steps: ClassVar[list[Step]]
@@ -46,7 +46,7 @@ class RecordingMedium(Medium):
         self.steps.append(Step("sync"))
 
 
-class FailingMedium(Medium):
+class FailingFile(OutputFile):
     """Fails at the k-th change, a write after having done half of it; from then on only cutting works."""
 
     fail_at: ClassVar[int]

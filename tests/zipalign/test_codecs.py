@@ -1,4 +1,4 @@
-"""The small parts: cursor, records, extra fields, times, names, marks and layout."""
+"""The small parts: cursor, records, extra fields, times, names, markers and layout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zipalign.records import (
     Zip64EndRecord,
     Zip64Locator,
 )
-from zipalign.recovery import Mark
+from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,12 +94,12 @@ def test_descriptor_forms() -> None:
 
 def test_extra_fields() -> None:
     extra = zip64_field(1, 2) + struct.pack("<HH", 0x5455, 1) + b"x"
-    assert list(fields(extra, place=0, header="local")) == [(1, struct.pack("<QQ", 1, 2)), (0x5455, b"x")]
+    assert list(fields(extra, offset=0, header="local")) == [(1, struct.pack("<QQ", 1, 2)), (0x5455, b"x")]
     for size in range(1, len(extra)):
         if size == len(zip64_field(1, 2)):
             continue
         with pytest.raises(ZipFormatError) as caught:
-            list(fields(extra[:size], place=9, header="local"))
+            list(fields(extra[:size], offset=9, header="local"))
         assert (caught.value.offset, caught.value.field) == (9, "local.extra")
 
 
@@ -160,22 +160,22 @@ def test_good_names() -> None:
 
 @pytest.mark.parametrize("old_size", [0, 1, 31, 32, 33, 511, 512, 5 << 40])
 def test_marks(old_size: int) -> None:
-    mark = Mark(old_size)
-    assert mark.offset >= old_size
-    assert mark.end - old_size < 2 * Mark.SIZE
+    marker = AppendMarker(old_size)
+    assert marker.offset >= old_size
+    assert marker.end - old_size < 2 * AppendMarker.SIZE
     # No sector boundary inside, so no disk can write half of it.
-    assert mark.offset // 512 == (mark.end - 1) // 512
-    data = mark.pack()
-    assert Mark.unpack(data, mark.offset) == mark
-    assert Mark.unpack(data, mark.offset + 32) is None
-    assert Mark.unpack(data[:-1], mark.offset) is None
+    assert marker.offset // 512 == (marker.end - 1) // 512
+    data = marker.pack()
+    assert AppendMarker.unpack(data, marker.offset) == marker
+    assert AppendMarker.unpack(data, marker.offset + 32) is None
+    assert AppendMarker.unpack(data[:-1], marker.offset) is None
     for at in range(len(data)):
-        assert Mark.unpack(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], mark.offset) is None
+        assert AppendMarker.unpack(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], marker.offset) is None
 
 
-@pytest.mark.parametrize("make", [lambda n: layout.header_offset_for(n, b"name", 4096)])
+@pytest.mark.parametrize("make", [lambda n: layout.aligned_header_offset(n, b"name", 4096)])
 def test_header_offsets(make: Callable[[int], int]) -> None:
-    size = layout.header_size(b"name")
+    size = layout.local_header_size(b"name")
     for start in (0, 1, 4096 - size - 1, 4096 - size, 4096 - size + 1, 4096, (1 << 40) + 7):
         offset = make(start)
         assert offset >= start

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders.zip import Item, build
-from tests.zipalign.crash import FailingMedium, RecordingMedium, Step, states
-from zipalign import Member, add_files, cut_remains, read_archive, remove_entries
+from tests.zipalign.crash import FailingFile, RecordingFile, Step, states
+from zipalign import Member, add_files, read_archive, recover, remove_entries
 from zipalign.errors import NotAnArchiveError, RollbackError, TrailingDataError
-from zipalign.recovery import Mark
+from zipalign.recovery import AppendMarker
 from zipalign.update import add_inputs
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def _python_made() -> bytes:
 def _operations(tmp: Path) -> dict[str, Operation]:
     model = tmp / "model.bin"
     model.write_bytes(MODEL)
-    donor = tmp / "donor.zip"
-    donor.write_bytes(build([Item(b"d.txt", b"donated" * 90, method=8), Item(b"e.txt", b"stored" * 90)]))
+    source = tmp / "imported.zip"
+    source.write_bytes(build([Item(b"d.txt", b"donated" * 90, method=8), Item(b"e.txt", b"stored" * 90)]))
     files = [Member("model.gguf", model), Member(".args", b"-m\nmodel.gguf\n")]
 
-    def imported(path: Path) -> object:
-        from zipalign.import_archive import inputs_from
+    def add_imported(path: Path) -> object:
+        from zipalign.import_archive import imported_inputs
 
-        return add_inputs(path, inputs_from(donor, path), alignment=512)
+        return add_inputs(path, imported_inputs(source, path), alignment=512)
 
     return {
         "first archive in a program": (b"\x7fELF" * 100, lambda p: add_files(p, files, alignment=4096)),
@@ -59,7 +59,7 @@ def _operations(tmp: Path) -> dict[str, Operation]:
         "zip as a member": (_ours(tmp), lambda p: add_files(p, [Member("n.zip", NESTED)], alignment=1)),
         "deflate into another tool's": (_python_made(), lambda p: add_files(p, files, level=9, alignment=64)),
         "remove": (_ours(tmp), lambda p: remove_entries(p, ["old.txt"])),
-        "import": (_ours(tmp), imported),
+        "import": (_ours(tmp), add_imported),
         "new file": (None, lambda p: add_files(p, files, alignment=4096)),
         "many members": (b"", lambda p: add_files(p, [Member(f"{n}", b"x" * n) for n in range(30)], alignment=16)),
     }
@@ -80,8 +80,8 @@ NAMES = (
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
-    monkeypatch.setattr(RecordingMedium, "steps", steps, raising=False)
-    monkeypatch.setattr("zipalign.transaction.Medium", RecordingMedium)
+    monkeypatch.setattr(RecordingFile, "steps", steps, raising=False)
+    monkeypatch.setattr("zipalign.transaction.OutputFile", RecordingFile)
     # Small enough for two threads to share the model, and for several writes of each.
     monkeypatch.setattr("zipalign.copying._SEGMENT_SIZE", 600)
     monkeypatch.setattr("zipalign.copying._CHUNK_SIZE", 250)
@@ -105,21 +105,21 @@ def test_every_state_is_old_or_new(
     operate(path)
     new = path.read_bytes()
     monkeypatch.undo()
-    mark = Mark(len(old))
+    marker = AppendMarker(len(old))
     seen = 0
     for what, state in states(old, list(recorded)):
         seen += 1
         assert state[: len(old)] == old, what
         path.write_bytes(state)
         try:
-            cut_remains(path)
+            recover(path)
         except NotAnArchiveError:
             # Without any archive there is nothing to recover; then nothing may have been added either.
             assert not state[len(old) :].strip(b"\0"), what
             continue
         left = bytearray(path.read_bytes())
         if len(left) > len(old):
-            left[mark.offset : mark.end] = bytes(mark.SIZE)
+            left[marker.offset : marker.end] = bytes(marker.SIZE)
         assert bytes(left) in {old, new}, what
     assert seen >= 10
     assert new.startswith(old)
@@ -157,7 +157,7 @@ def test_order_of_barriers(tmp_path: Path, recorded: list[Step]) -> None:
     recorded.clear()
     operate(path)
     kinds = [step.kind for step in recorded]
-    # mark | data and headers | directory and end records | wiping the mark
+    # marker | data and headers | directory and end records | wiping the marker
     assert kinds.count("sync") == 3
     first, second, third = (n for n, kind in enumerate(kinds) if kind == "sync")
     assert kinds[:first] == ["write"]
@@ -187,20 +187,20 @@ ERRORS = {
 def test_failing_each_step(name: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, old, operate = _prepare(tmp_path, name)
     created = not path.exists()
-    monkeypatch.setattr("zipalign.transaction.Medium", FailingMedium)
+    monkeypatch.setattr("zipalign.transaction.OutputFile", FailingFile)
     monkeypatch.setattr("zipalign.copying._SEGMENT_SIZE", 600)
     monkeypatch.setattr("zipalign.copying._CHUNK_SIZE", 250)
-    monkeypatch.setattr(FailingMedium, "error", ERRORS[error], raising=False)
+    monkeypatch.setattr(FailingFile, "error", ERRORS[error], raising=False)
     for fail_at in range(1, 200):
-        monkeypatch.setattr(FailingMedium, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingMedium, "count", 0, raising=False)
+        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
+        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
         try:
             operate(path)
         except (OSError, KeyboardInterrupt, SystemExit):
             assert not path.exists() if created else path.read_bytes() == old, fail_at
         else:
-            # Only wiping out the mark may fail without a word: the archive is complete by then.
-            assert FailingMedium.count <= fail_at
+            # Only wiping out the marker may fail without a word: the archive is complete by then.
+            assert FailingFile.count <= fail_at
             break
     else:
         pytest.fail("never ran through")
@@ -209,18 +209,18 @@ def test_failing_each_step(name: str, error: str, tmp_path: Path, monkeypatch: p
 
 def test_failing_rollback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, old, operate = _prepare(tmp_path, "replace in our archive")
-    monkeypatch.setattr("zipalign.transaction.Medium", FailingMedium)
-    monkeypatch.setattr(FailingMedium, "error", ERRORS["EIO"], raising=False)
-    monkeypatch.setattr(FailingMedium, "cutting_fails", True)
-    monkeypatch.setattr(FailingMedium, "fail_at", 5, raising=False)
-    monkeypatch.setattr(FailingMedium, "count", 0, raising=False)
+    monkeypatch.setattr("zipalign.transaction.OutputFile", FailingFile)
+    monkeypatch.setattr(FailingFile, "error", ERRORS["EIO"], raising=False)
+    monkeypatch.setattr(FailingFile, "cutting_fails", True)
+    monkeypatch.setattr(FailingFile, "fail_at", 5, raising=False)
+    monkeypatch.setattr(FailingFile, "count", 0, raising=False)
     with pytest.raises(RollbackError) as caught:
         operate(path)
     monkeypatch.undo()
     assert caught.value.old_size == len(old)
     assert path.read_bytes() != old
-    remains = cut_remains(path)
-    assert remains is not None
-    assert remains.marked
+    trailing = recover(path)
+    assert trailing is not None
+    assert trailing.is_marked
     assert path.read_bytes() == old
     assert read_archive(path).entry("old.txt")

@@ -14,7 +14,7 @@ from tests.conftest import tool
 from tests.zipalign.command import run
 from zipalign import Member, add_files, check_archive, read_archive
 from zipalign.errors import DuplicateNameError, InputFileError, MissingDependencyError, ZipFormatError
-from zipalign.import_archive import inputs_from
+from zipalign.import_archive import imported_inputs
 from zipalign.update import add_inputs, check_inputs
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ CONTENTS = {"model.gguf": b"GGUF" * 100000, "notes.txt": b"words " * 1000, "empt
 
 
 @pytest.fixture
-def donor(tmp_path: Path) -> Path:
-    path = tmp_path / "donor.zip"
+def imported(tmp_path: Path) -> Path:
+    path = tmp_path / "imported.zip"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("model.gguf", CONTENTS["model.gguf"], zipfile.ZIP_STORED)
         file.writestr("notes.txt", CONTENTS["notes.txt"], zipfile.ZIP_DEFLATED)
@@ -34,10 +34,10 @@ def donor(tmp_path: Path) -> Path:
     return path
 
 
-def test_everything_is_stored_and_aligned(donor: Path, tmp_path: Path) -> None:
+def test_everything_is_stored_and_aligned(imported: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.llamafile"
     (tmp_path / "extra").write_bytes(b"extra")
-    done = run("x.llamafile", "--import", "donor.zip", "extra", cwd=tmp_path)
+    done = run("x.llamafile", "--import", "imported.zip", "extra", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     archive = read_archive(path)
     assert [entry.name for entry in archive.entries] == [*CONTENTS, "extra"]
@@ -49,45 +49,45 @@ def test_everything_is_stored_and_aligned(donor: Path, tmp_path: Path) -> None:
 
 def test_large_stored_member_goes_through_the_kernel(tmp_path: Path) -> None:
     data = os.urandom(5 << 20)
-    add_files(tmp_path / "donor.zip", [Member("model.gguf", data)], alignment=1)
+    add_files(tmp_path / "imported.zip", [Member("model.gguf", data)], alignment=1)
     path = tmp_path / "x.zip"
-    archive = add_inputs(path, inputs_from(tmp_path / "donor.zip", path))
+    archive = add_inputs(path, imported_inputs(tmp_path / "imported.zip", path))
     entry = archive.entries[0]
     assert path.read_bytes()[entry.data_offset : entry.data_end] == data
     assert entry.data_offset % 65536 == 0
 
 
-def test_deflating_what_is_imported(donor: Path, tmp_path: Path) -> None:
+def test_deflating_what_is_imported(imported: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
-    archive = add_inputs(path, inputs_from(donor, path), level=9)
+    archive = add_inputs(path, imported_inputs(imported, path), level=9)
     assert [entry.method for entry in archive.entries] == [8, 8, 0]
     assert check_archive(path, alignment=1).ok
 
 
 def test_times_and_modes(tmp_path: Path) -> None:
-    donor, path = tmp_path / "donor.zip", tmp_path / "x.zip"
+    imported, path = tmp_path / "imported.zip", tmp_path / "x.zip"
     script = Item(b"run.sh", b"#!", central={"external": 0o100700 << 16, "date": 1 << 5 | 1, "time": 0})
     windows = Item(b"win.txt", central={"made_by": 20, "external": 0o100755 << 16})
-    donor.write_bytes(build([script, windows]))
-    plain = add_inputs(path, inputs_from(donor, path)).entries
+    imported.write_bytes(build([script, windows]))
+    plain = add_inputs(path, imported_inputs(imported, path)).entries
     assert [entry.record.external_attributes >> 16 for entry in plain] == [0o100755, 0o100644]
     assert {entry.record.date for entry in plain} == {0x576E}
-    kept = add_inputs(path, inputs_from(donor, path, keep_times=True)).entries
+    kept = add_inputs(path, imported_inputs(imported, path, keep_times=True)).entries
     assert kept[0].record.date == 1 << 5 | 1
 
 
-def test_refused(donor: Path, tmp_path: Path) -> None:
+def test_refused(imported: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(build())
     old = path.read_bytes()
     with pytest.raises(InputFileError):
-        inputs_from(path, path)
+        imported_inputs(path, path)
     link = Item(b"link", b"target", central={"external": 0o120777 << 16})
     (tmp_path / "link.zip").write_bytes(build([link]))
     with pytest.raises(InputFileError):
-        inputs_from(tmp_path / "link.zip", path)
+        imported_inputs(tmp_path / "link.zip", path)
     with pytest.raises(DuplicateNameError) as caught:
-        check_inputs(path, [Member("empty", b"")], inputs_from(donor, path))
+        check_inputs(path, [Member("empty", b"")], imported_inputs(imported, path))
     assert caught.value.name == "empty"
     assert path.read_bytes() == old
 
@@ -95,37 +95,37 @@ def test_refused(donor: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [0, 6])
 @pytest.mark.parametrize("method", [0, 8])
 def test_damaged_data_is_not_taken(method: int, level: int, tmp_path: Path) -> None:
-    donor, path = tmp_path / "donor.zip", tmp_path / "x.zip"
+    imported, path = tmp_path / "imported.zip", tmp_path / "x.zip"
     wrong = {"crc": 7}
-    donor.write_bytes(build([Item(method=method, data=b"words " * 9, local=wrong, central=wrong)]))
+    imported.write_bytes(build([Item(method=method, data=b"words " * 9, local=wrong, central=wrong)]))
     path.write_bytes(build())
     old = path.read_bytes()
     with pytest.raises(ZipFormatError) as caught:
-        add_inputs(path, inputs_from(donor, path), level=level)
+        add_inputs(path, imported_inputs(imported, path), level=level)
     assert (caught.value.entry, caught.value.field) == ("a.txt", "data.crc")
     assert path.read_bytes() == old
 
 
 def _deflate64(tmp_path: Path) -> Path:
     (tmp_path / "big").write_bytes(b"deflate64 " * 50000)
-    run7 = [tool("7z"), "a", "-bso0", "-bsp0", "-tzip", "-mm=Deflate64", "donor.zip", "big"]
+    run7 = [tool("7z"), "a", "-bso0", "-bsp0", "-tzip", "-mm=Deflate64", "imported.zip", "big"]
     import subprocess
 
     subprocess.run(run7, cwd=tmp_path, check=True)
-    return tmp_path / "donor.zip"
+    return tmp_path / "imported.zip"
 
 
 def test_deflate64_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    donor, path = _deflate64(tmp_path), tmp_path / "x.zip"
+    imported, path = _deflate64(tmp_path), tmp_path / "x.zip"
     monkeypatch.setitem(sys.modules, "zipfile_deflate64", None)
-    assert read_archive(donor).entries[0].method == 9
+    assert read_archive(imported).entries[0].method == 9
     with pytest.raises(MissingDependencyError) as caught:
-        add_inputs(path, inputs_from(donor, path))
+        add_inputs(path, imported_inputs(imported, path))
     assert caught.value.package == "zipfile-deflate64"
     assert not path.exists()
     # What cannot be checked has not passed the check either.
     with pytest.raises(MissingDependencyError, match="pip install zipfile-deflate64"):
-        check_archive(donor, alignment=1)
+        check_archive(imported, alignment=1)
 
 
 def test_deflate64(tmp_path: Path) -> None:
@@ -133,13 +133,13 @@ def test_deflate64(tmp_path: Path) -> None:
         import zipfile_deflate64  # noqa: F401 -- whether it is there is the question
     except ImportError:
         pytest.skip("needs zipfile-deflate64 (the extra deflate64, which is built from source)")
-    donor, path = _deflate64(tmp_path), tmp_path / "x.zip"
-    entry = add_inputs(path, inputs_from(donor, path)).entries[0]
+    imported, path = _deflate64(tmp_path), tmp_path / "x.zip"
+    entry = add_inputs(path, imported_inputs(imported, path)).entries[0]
     assert entry.is_stored
     assert path.read_bytes()[entry.data_offset : entry.data_end] == b"deflate64 " * 50000
-    assert check_archive(donor, alignment=1).ok
-    good = read_archive(donor).entries[0]
-    data = bytearray(donor.read_bytes())
+    assert check_archive(imported, alignment=1).ok
+    good = read_archive(imported).entries[0]
+    data = bytearray(imported.read_bytes())
     data[good.data_offset + 20] ^= 0xFF
-    donor.write_bytes(data)
-    assert not check_archive(donor, alignment=1).ok
+    imported.write_bytes(data)
+    assert not check_archive(imported, alignment=1).ok

@@ -13,9 +13,9 @@ import pytest
 
 from tests.conftest import tool
 from tests.zipalign.command import COMMAND, environment, run
-from zipalign import Member, add_files, check_archive, cut_remains, read_archive
+from zipalign import Member, add_files, check_archive, read_archive, recover
 from zipalign.lock import locked
-from zipalign.recovery import Mark
+from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 # (system call, which call of it in one thread, error, file): every call that changes the archive, in its order.
-# For the small file they write mark, data, local header and directory; the large one is written by two threads.
+# For the small file they write marker, data, local header and directory; the large one is written by two threads.
 INJECTED = [
     ("openat", 1, "ETXTBSY", "small"),
     ("flock", 1, "ENOLCK", "small"),
@@ -98,7 +98,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
     subprocess.run(line, cwd=tmp_path, env=environment(), check=True)
     whole = time.perf_counter() - start
     new = path.read_bytes()
-    mark = Mark(len(old))
+    marker = AppendMarker(len(old))
     random_times = random.Random(50)
     interrupted = 0
     for _ in range(50):
@@ -108,10 +108,10 @@ def test_fifty_kills(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert path.read_bytes()[: len(old)] == old
-        interrupted += cut_remains(path) is not None
+        interrupted += recover(path) is not None
         left = bytearray(path.read_bytes())
-        if len(left) > len(old):  # complete, but for wiping out the mark
-            left[mark.offset : mark.end] = bytes(mark.SIZE)
+        if len(left) > len(old):  # complete, but for wiping out the marker
+            left[marker.offset : marker.end] = bytes(marker.SIZE)
         assert bytes(left) in {old, new}
     # Otherwise this test would have shown nothing.
     assert interrupted

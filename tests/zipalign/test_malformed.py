@@ -77,8 +77,8 @@ def _old_directory() -> bytes:
 def _llamafile_made() -> bytes:
     """Return what llamafile's own zipalign writes: gaps before headers, and ZIP64 throughout."""
     data = b"GGUF" * 100
-    header_size = 30 + len(b"model.gguf") + 20
-    gap = bytes(-(len(b"MZqFpD") + header_size) % 65536)
+    local_header_size = 30 + len(b"model.gguf") + 20
+    gap = bytes(-(len(b"MZqFpD") + local_header_size) % 65536)
     ones = {"csize": ALL_ONES, "size": ALL_ONES, "version": 45}
     sizes = (len(data), len(data))
     offset = len(b"MZqFpD") + len(gap)

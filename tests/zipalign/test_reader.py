@@ -14,7 +14,7 @@ from tests.builders.zip import Item, build, extra, zip64_extra
 from tests.zipalign.command import environment
 from zipalign import Member, ZipalignError, add_files, check_archive, read_archive
 from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipFormatError
-from zipalign.recovery import find_remains
+from zipalign.recovery import find_trailing_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_prefix(small: bytes, tmp_path: Path) -> None:
             assert names == ["classic.txt"]
             outcomes.add("complete")
         with path.open("rb") as file:
-            find_remains(file.fileno(), size)
+            find_trailing_data(file.fileno(), size)
     assert outcomes == {"NotAnArchiveError", "TrailingDataError", "ZipFormatError", "complete"}
 
 
@@ -75,7 +75,7 @@ def test_flips_in_data_are_always_noticed(tmp_path: Path) -> None:
 
 HOSTILE = {
     "end records everywhere": b"PK\x05\x06" + b"\0" * 18,
-    "marks everywhere": b"zipalign.append\n" + b"\0" * 16,
+    "markers everywhere": b"zipalign.append\n" + b"\0" * 16,
     "locators everywhere": b"PK\x06\x07" + b"\0" * 16 + b"PK\x05\x06" + b"\0" * 8 + b"\xff" * 8 + b"\0\0",
     "signatures only": b"PK\x05\x06",
 }
@@ -88,7 +88,7 @@ def test_hostile_file_takes_bounded_time_and_memory(name: str, tmp_path: Path) -
     code = (
         "import sys, pathlib, zipalign\n"
         "path = pathlib.Path(sys.argv[1])\n"
-        "for attempt in (zipalign.read_archive, zipalign.check_archive, zipalign.cut_remains):\n"
+        "for attempt in (zipalign.read_archive, zipalign.check_archive, zipalign.recover):\n"
         "    try: attempt(path)\n"
         "    except zipalign.ZipalignError: pass\n"
     )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders.zip import Item, build
-from zipalign import Member, add_files, cut_remains, errors, read_archive
+from zipalign import Member, add_files, errors, read_archive, recover
 from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, ZipFormatError
 from zipalign.lock import locked
-from zipalign.output_file import Medium
-from zipalign.recovery import Mark, find_remains
+from zipalign.output_file import OutputFile
+from zipalign.recovery import AppendMarker, find_trailing_data
 from zipalign.transaction import check_space, replacing
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ def test_reservation_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(build())
     old = path.read_bytes()
 
-    def reserve(_self: Medium, _offset: int, _size: int) -> None:
+    def reserve(_self: OutputFile, _offset: int, _size: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(Medium, "reserve", reserve)
+    monkeypatch.setattr(OutputFile, "reserve", reserve)
     add_files(tmp_path / "plenty.zip", [Member("a", b"a")])  # nothing is reserved where there is plenty
     monkeypatch.setattr("zipalign.transaction.check_space", lambda path, needed: True)
     with pytest.raises(NoSpaceError) as caught:
@@ -161,11 +161,11 @@ def test_reserving_takes_space_but_no_size(tmp_path: Path) -> None:
     with (tmp_path / "x").open("w+b") as file:
         file.write(b"old")
         file.flush()
-        medium = Medium(file.fileno())
-        medium.reserve(3, 8 << 20)
-        assert medium.size == 3
+        output_file = OutputFile(file.fileno())
+        output_file.reserve(3, 8 << 20)
+        assert output_file.size == 3
         assert os.fstat(file.fileno()).st_blocks * 512 >= 8 << 20
-        medium.truncate(3)
+        output_file.truncate(3)
         assert os.fstat(file.fileno()).st_blocks * 512 < 1 << 20
 
 
@@ -173,18 +173,18 @@ def test_remains_far_behind_are_found(tmp_path: Path) -> None:
     path = tmp_path / "x"
     old = b"\x7fELF" * 100
     window = 4 << 20
-    mark = Mark(len(old))
+    marker = AppendMarker(len(old))
     # At, around and far from the border between two windows of the search; the last one is a hole.
     for size in (window - 40, window - 8, window, window + 8, 3 * window, 20 << 30):
         with path.open("wb") as file:
             file.write(old)
-            file.seek(mark.offset)
-            file.write(mark.pack())
-            file.truncate(mark.offset + size)
+            file.seek(marker.offset)
+            file.write(marker.pack())
+            file.truncate(marker.offset + size)
         with path.open("rb") as file:
-            remains = find_remains(file.fileno(), mark.offset + size)
-        assert remains is not None
-        assert (remains.old_size, remains.size, remains.marked) == (len(old), mark.offset + size, True)
+            trailing = find_trailing_data(file.fileno(), marker.offset + size)
+        assert trailing is not None
+        assert (trailing.old_size, trailing.size, trailing.is_marked) == (len(old), marker.offset + size, True)
 
 
 def test_end_records_at_borders_are_found(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def test_end_records_at_borders_are_found(tmp_path: Path) -> None:
     old = build()
     for size in ((4 << 20) - 30, (4 << 20) - 22, (4 << 20) - 10, 4 << 20, (4 << 20) + 1):
         path.write_bytes(old + b"\x01" * size)
-        remains = cut_remains(path, dry_run=True)
-        assert remains is not None
-        assert (remains.old_size, remains.marked) == (len(old), False)
+        trailing = recover(path, dry_run=True)
+        assert trailing is not None
+        assert (trailing.old_size, trailing.is_marked) == (len(old), False)
 
 
 def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:
@@ -204,35 +204,35 @@ def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[archive.directory_offset + 16] ^= 1
     path.write_bytes(data)
-    for change in (lambda: add_files(path, [Member("a", b"a")]), lambda: cut_remains(path)):
+    for change in (lambda: add_files(path, [Member("a", b"a")]), lambda: recover(path)):
         with pytest.raises(ZipFormatError):
             change()
         assert path.read_bytes() == data
 
 
 def test_marks_of_members_do_not_count(tmp_path: Path) -> None:
-    """A member may hold a mark, or a whole interrupted file, made for another place."""
+    """A member may hold a marker, or a whole interrupted file, made for another place."""
     path = tmp_path / "x.zip"
-    add_files(path, [Member("torn", Mark(0).pack() + bytes(100000))])
+    add_files(path, [Member("torn", AppendMarker(0).pack() + bytes(100000))])
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(bytes(100000))
-    remains = cut_remains(path)
-    assert remains is not None
-    assert not remains.marked
+    trailing = recover(path)
+    assert trailing is not None
+    assert not trailing.is_marked
     assert path.stat().st_size == size
 
 
 def test_nothing_to_recover(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(build())
-    assert cut_remains(path) is None
+    assert recover(path) is None
     path.write_bytes(b"no archive at all")
     with pytest.raises(NotAnArchiveError):
-        cut_remains(path)
+        recover(path)
     path.write_bytes(build([Item(local={"crc": 1})]))
     with pytest.raises(ZipFormatError):
-        cut_remains(path)
+        recover(path)
 
 
 def test_every_error_has_one_root() -> None:

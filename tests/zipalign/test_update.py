@@ -25,7 +25,7 @@ from zipalign.errors import (
     TrailingDataError,
     ZipFormatError,
 )
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,20 +195,20 @@ def test_sharing_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     data = os.urandom(9 << 20)
     (tmp_path / "model.gguf").write_bytes(data)
 
-    def clone(medium: Medium, source_fd: int, source_offset: int, offset: int, size: int) -> bool:
+    def clone(output_file: OutputFile, source_fd: int, source_offset: int, offset: int, size: int) -> bool:
         assert source_offset % 4096 == offset % 4096 == 0
-        os.pwrite(medium.fd, os.pread(source_fd, size, source_offset), offset)
+        os.pwrite(output_file.fd, os.pread(source_fd, size, source_offset), offset)
         return True
 
     written: list[int] = []
-    write = Medium.write
+    write = OutputFile.write
 
-    def counted(medium: Medium, data: bytes | memoryview, offset: int) -> None:
+    def counted(output_file: OutputFile, data: bytes | memoryview, offset: int) -> None:
         written.append(len(data))
-        write(medium, data, offset)
+        write(output_file, data, offset)
 
-    monkeypatch.setattr(Medium, "clone", clone)
-    monkeypatch.setattr(Medium, "write", counted)
+    monkeypatch.setattr(OutputFile, "clone", clone)
+    monkeypatch.setattr(OutputFile, "write", counted)
     path = tmp_path / "x.zip"
     archive = add_files(path, [Member("m", tmp_path / "model.gguf")])
     assert _entry(archive, "m").crc == zlib.crc32(data)
@@ -300,12 +300,12 @@ def test_input_that_changes(change: int, level: int, tmp_path: Path, monkeypatch
     old = path.read_bytes()
     file.write_bytes(bytes(100))
 
-    class Racing(Medium):
+    class Racing(OutputFile):
         def __init__(self, fd: int, *, durable: bool = True) -> None:
             os.truncate(file, 100 + change)
             super().__init__(fd, durable=durable)
 
-    monkeypatch.setattr("zipalign.transaction.Medium", Racing)
+    monkeypatch.setattr("zipalign.transaction.OutputFile", Racing)
     with pytest.raises(ChangedInputError) as caught:
         add_files(path, [Member("f", file)], level=level)
     assert (caught.value.expected, caught.value.got) == (100, 100 + change)
@@ -332,7 +332,7 @@ def test_hundred_appends_grow_as_documented(tmp_path: Path) -> None:
         before = path.stat().st_size
         add_files(path, [Member(f"{number % 2}", b"data")], alignment=64, durable=False)
         grown = path.stat().st_size - before
-        # mark and its alignment, gap, header, data, directory of at most two, end records
+        # marker and its alignment, gap, header, data, directory of at most two, end records
         assert grown <= 63 + 63 + 51 + 4 + 2 * 75 + 98
     assert {entry.name for entry in read_archive(path).entries} == {"0", "1"}
     assert check_archive(path, alignment=64).ok

@@ -11,7 +11,7 @@ import pytest
 
 from zipalign import Member, add_files, check_archive, read_archive, remove_entries
 from zipalign.member import FileContent
-from zipalign.output_file import Medium
+from zipalign.output_file import OutputFile
 from zipalign.writer import space_needed
 
 GOLDENS = sorted((Path(__file__).parents[1] / "golden" / "zip").glob("*.json"))
@@ -60,14 +60,14 @@ def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let members be holes, with a CRC that nobody sums up."""
 
     def copy_range(
-        medium: Medium, _fd: int, _source: int, size: int, offset: int, _progress: object
+        output_file: OutputFile, _fd: int, _source: int, size: int, offset: int, _progress: object
     ) -> tuple[int, int]:
-        medium.truncate(offset + size)
+        output_file.truncate(offset + size)
         return 0x12345678, size
 
     monkeypatch.setattr("zipalign.member.copy_range", copy_range)
     monkeypatch.setattr("zipalign.transaction.check_space", lambda path, needed: None)
-    monkeypatch.setattr(Medium, "reserve", lambda medium, offset, size: None)
+    monkeypatch.setattr(OutputFile, "reserve", lambda output_file, offset, size: None)
 
 
 @pytest.mark.usefixtures("sparse")
@@ -118,12 +118,12 @@ def test_small_counts(count: int, tmp_path: Path) -> None:
 def test_space_is_counted_to_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     members = [Member("a", b"a" * 1000), Member("b" * 50, b"")]
-    from zipalign.layout import END_SIZE
-    from zipalign.recovery import Mark
+    from zipalign.layout import END_RECORDS_SIZE
+    from zipalign.recovery import AppendMarker
     from zipalign.update import check_inputs
 
     items = check_inputs(path, members)
     assert not isinstance(items[0].content, FileContent)
-    planned = space_needed(Mark(0).end, items, END_SIZE, level=0, alignment=64)
+    planned = space_needed(AppendMarker(0).end, items, END_RECORDS_SIZE, level=0, alignment=64)
     assert add_files(path, members, alignment=64).file_size == planned
     assert path.stat().st_size == planned

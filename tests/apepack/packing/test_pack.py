@@ -24,7 +24,7 @@ from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import TinyModel
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
 from zipalign.errors import DuplicateNameError, NoSpaceError
-from zipalign.recovery import Mark
+from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,7 +179,7 @@ def test_a_runtime_with_an_archive(model: Path, front: Path, tmp_path: Path) -> 
 def test_a_runtime_that_an_interrupted_append_left(model: Path, front: Path, tmp_path: Path) -> None:
     size = front.stat().st_size
     with front.open("ab") as file:
-        file.write(bytes(-size % Mark.SIZE) + Mark(size).pack() + b"unfinished")
+        file.write(bytes(-size % AppendMarker.SIZE) + AppendMarker(size).pack() + b"unfinished")
     packed = pack(PackInputs(model), tmp_path / "out", runtime=front)
     assert packed.runtime.size == size
     assert content(tmp_path / "out", "tiny.gguf") == model.read_bytes()

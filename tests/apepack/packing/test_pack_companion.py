@@ -19,7 +19,7 @@ from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import Gguf, Info, TinyModel
 from tests.builders.pe import pe_program
-from zipalign.mapping import map_file
+from zipalign.input_file import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

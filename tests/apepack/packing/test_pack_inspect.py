@@ -18,7 +18,7 @@ from tests.builders.gguf import TinyModel
 from tests.builders.macho import macho_program
 from tests.builders.pe import pe_program
 from zipalign.errors import InputFileError
-from zipalign.mapping import map_file
+from zipalign.input_file import map_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from tests.builders.elf import X86_64, exit_program
 from tests.builders.foreign import without_ours
 from tests.builders.gguf import TinyModel
 from zipalign import Member, add_files, check_archive, read_archive
-from zipalign.layout import END_SIZE
+from zipalign.layout import END_RECORDS_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,4 +171,4 @@ def test_without_it_nothing_but_the_directory_is_added(program: Path, tmp_path: 
     whole = read_runtime(tmp_path / "llamafile")
     less = read_runtime(tmp_path / "llamafile", portable=False)
     assert less.members == ("NOTICES",)
-    assert 0 < less.size - whole.size < less.directory_size + END_SIZE + 64
+    assert 0 < less.size - whole.size < less.directory_size + END_RECORDS_SIZE + 64
