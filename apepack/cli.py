@@ -203,7 +203,7 @@ def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
 
     from runtime.builder.loaders import loader_bytes  # noqa: PLC0415  # the same
     from runtime.platforms import platform_named  # noqa: PLC0415  # the same
-    from zipalign.transaction import replacing  # noqa: PLC0415  # the same
+    from zipalign.replacement import replacing  # noqa: PLC0415  # the same
 
     path = Path(output or "ape")
     platform = platform_named(name)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assimilate.copying import copy_file
 from assimilate.errors import (
     AlreadyError,
     AssimilateError,
@@ -19,8 +18,9 @@ from assimilate.native import to_ape
 from assimilate.plan import Outcome, backup_for, interrupted_target, native_patch, relocation_for
 from assimilate.undo_record import UndoRecord
 from assimilate.view import file_view
+from zipalign.copying import copy_file
 from zipalign.output_file import OutputFile
-from zipalign.transaction import replacing
+from zipalign.replacement import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,10 +88,11 @@ def _copy(path: Path, source: OutputFile, output: Path, change: _Change | None, 
     if not options.dry_run:
         with replacing(output, path.stat().st_mode & 0o777) as file:
             size = source.size
-            done = copy_file(source.fd, file.fileno(), size, options.progress)
+            target = OutputFile(file.fileno())
+            done = copy_file(source.fd, target, size, options.progress)
             if done != size:
                 raise AssimilateError(f"became shorter while it was copied (got {done} bytes, expected {size})")
-            _apply(OutputFile(file.fileno()), change or _Change())
+            _apply(target, change or _Change())
     return Outcome(path, output, changed=change is not None)
 
 

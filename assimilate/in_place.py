@@ -16,7 +16,8 @@ from assimilate.errors import AssimilateError, BackupError, InterruptedConversio
 from assimilate.undo_record import MARKER_SIZE, State, UndoRecord
 from assimilate.view import file_view
 from zipalign.recovery import find_trailing_data
-from zipalign.transaction import Append, replacing
+from zipalign.replacement import replacing
+from zipalign.transaction import Append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,6 @@ from assimilate.native import Patch, to_native
 from assimilate.relocated_members import RelocatedMembers, relocate_members
 from assimilate.undo_record import MARKER_SIZE, State, UndoRecord, interrupted_platform
 from assimilate.view import file_view
-from zipalign.recovery import AppendMarker
 from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def relocation_for(
         raise ForeignFileError("an append to its archive was interrupted: run zipalign --recover first")
     if archive is None:
         return None, None
-    return archive, relocate_members(archive, data, len(patch.new), AppendMarker(len(data)).end)
+    return archive, relocate_members(archive, data, len(patch.new))
 
 
 def interrupted_target(data: memoryview) -> str | None:

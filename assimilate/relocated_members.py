@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assimilate.errors import ForeignFileError
+from zipalign.append_marker import AppendMarker
 from zipalign.layout import (
     DEFAULT_ALIGNMENT,
     HeaderFields,
-    aligned_header_offset,
+    NewMember,
     central_header,
     local_header,
     pack_directory,
+    plan_append,
 )
 from zipalign.member import PLAIN_MODE
 
@@ -54,8 +56,8 @@ class RelocatedMembers:
         return zlib.crc32(self.directory, zlib.crc32(self.members))
 
 
-def relocate_members(archive: Archive, data: bytes | memoryview, size: int, offset: int) -> RelocatedMembers | None:
-    """Return what has to be appended at OFFSET before the first SIZE bytes of the file DATA are overwritten.
+def relocate_members(archive: Archive, data: bytes | memoryview, size: int) -> RelocatedMembers | None:
+    """Return what has to be appended to the file DATA before its first SIZE bytes are overwritten.
 
     Returns:
         None where the archive loses nothing.
@@ -70,16 +72,22 @@ def relocate_members(archive: Archive, data: bytes | memoryview, size: int, offs
         return None
     if sum(entry.compressed_size for entry in displaced) > _SIZE_MAX:
         raise _in_the_way(f"{displaced[0].name!r} begins at {displaced[0].header_offset:#x}", size)
+    headers = [entry.record for entry in archive.entries if entry.header_offset >= size]
+    plan = plan_append(len(data), [_new_member(entry) for entry in displaced])
+    offset = AppendMarker(len(data)).end
     members = bytearray()
-    records = [entry.record for entry in archive.entries if entry.header_offset >= size]
-    for entry in displaced:
+    for entry, planned in zip(displaced, plan.members, strict=True):
         fields = _header_fields(entry)
-        alignment = DEFAULT_ALIGNMENT if entry.is_stored and entry.size else 1
-        header_offset = aligned_header_offset(offset + len(members), fields.name, alignment)
-        members += bytes(header_offset - offset - len(members)) + local_header(fields).pack()
+        members += bytes(planned.header_offset - offset - len(members)) + local_header(fields).pack()
         members += data[entry.data_offset : entry.data_end]
-        records.append(central_header(fields, header_offset))
-    return RelocatedMembers(offset, bytes(members), pack_directory(records, offset + len(members), archive.comment))
+        headers.append(central_header(fields, planned.header_offset))
+    directory = pack_directory(headers, plan.directory_offset, archive.comment)
+    return RelocatedMembers(offset, bytes(members), directory)
+
+
+def _new_member(entry: Entry) -> NewMember:
+    alignment = DEFAULT_ALIGNMENT if entry.is_stored and entry.size else 1
+    return NewMember(entry.name.encode(), entry.compressed_size, alignment)
 
 
 def _header_fields(entry: Entry) -> HeaderFields:

@@ -7,8 +7,9 @@ that no reader has to guess about.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from zipalign.append_marker import AppendMarker
 from zipalign.errors import AlignmentError
 from zipalign.extra import zip64_field
 from zipalign.records import (
@@ -24,10 +25,16 @@ from zipalign.records import (
     Zip64Locator,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
     "DEFAULT_ALIGNMENT",
     "END_RECORDS_SIZE",
+    "AppendPlan",
     "HeaderFields",
+    "NewMember",
+    "PlannedMember",
     "aligned_header_offset",
     "central_header",
     "central_header_size",
@@ -36,6 +43,7 @@ __all__ = [
     "local_header",
     "local_header_size",
     "pack_directory",
+    "plan_append",
 ]
 
 DEFAULT_ALIGNMENT: Final = 65536  # Windows' allocation granularity, and a multiple of every page size in use
@@ -76,6 +84,54 @@ def central_header_size(name: bytes) -> int:
 def aligned_header_offset(start: int, name: bytes, alignment: int) -> int:
     """Return the first place from `start` on where a local header leaves its data aligned."""
     return start + -(start + local_header_size(name)) % alignment
+
+
+class NewMember(NamedTuple):
+    """A member to append. Sizes are in bytes."""
+
+    name: bytes
+    size: int  # as stored: after compression
+    alignment: int  # of the data
+
+
+class PlannedMember(NamedTuple):
+    """The place of a member in a file, in bytes."""
+
+    header_offset: int
+    data_offset: int
+    data_end: int
+
+
+class AppendPlan(NamedTuple):
+    """The places of all parts of an append, in bytes."""
+
+    members: tuple[PlannedMember, ...]
+    directory_offset: int
+    directory_size: int
+    end: int
+
+
+def plan_append(
+    old_size: int, members: Iterable[NewMember], *, kept_size: int = 0, comment_size: int = 0
+) -> AppendPlan:
+    """Plan an append to a file of `old_size` bytes.
+
+    Args:
+        old_size: the size of the file before.
+        members: the members to append, in their order.
+        kept_size: the size of the headers that stay in the directory.
+        comment_size: the size of the archive's comment.
+    """
+    planned = []
+    end = AppendMarker(old_size).end
+    directory_size = kept_size
+    for member in members:
+        header_offset = aligned_header_offset(end, member.name, member.alignment)
+        data_offset = header_offset + local_header_size(member.name)
+        end = data_offset + member.size
+        planned.append(PlannedMember(header_offset, data_offset, end))
+        directory_size += central_header_size(member.name)
+    return AppendPlan(tuple(planned), end, directory_size, end + directory_size + END_RECORDS_SIZE + comment_size)
 
 
 def local_header(fields: HeaderFields) -> LocalHeader:

@@ -1,4 +1,4 @@
-"""The marker of an append in progress, and the search for the end of the old file after an interrupted append.
+"""The search for the end of the old file after an interrupted append.
 
 An append first writes a marker: 32 bytes that store the size of the old file. The marker lies at a multiple of its
 size, so no disk writes half of it. A completed append overwrites it with zeros. A marker without a complete archive
@@ -8,12 +8,11 @@ behind it is therefore the start of an interrupted append.
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
+from zipalign.append_marker import AppendMarker
 from zipalign.eocd import read_eocd
 from zipalign.errors import ZipFormatError
 from zipalign.reader import read_directory
@@ -24,43 +23,9 @@ if TYPE_CHECKING:
 
     from zipalign.reader import Archive
 
-__all__ = ["AppendMarker", "TrailingData", "find_trailing_data", "superseded_headers"]
+__all__ = ["TrailingData", "find_trailing_data", "superseded_headers"]
 
 _WINDOW_SIZE: Final = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class AppendMarker:
-    """The marker of an append in progress: `old_size` is what the file is cut back to if it never completes."""
-
-    MAGIC: ClassVar = b"zipalign.append\n"
-    STRUCT: ClassVar = struct.Struct("<16sQII")
-    SIZE: ClassVar = 32
-
-    old_size: int
-
-    @property
-    def offset(self) -> int:
-        """Where the marker stands: the first multiple of its size behind the old file."""
-        return self.old_size + -self.old_size % self.SIZE
-
-    @property
-    def end(self) -> int:
-        """The first byte behind the marker, where the append may begin."""
-        return self.offset + self.SIZE
-
-    def pack(self) -> bytes:
-        """Return the bytes of the marker."""
-        head = struct.pack("<16sQ", self.MAGIC, self.old_size)
-        return head + struct.pack("<II", zlib.crc32(head), 0)
-
-    @classmethod
-    def unpack(cls, data: bytes, offset: int) -> AppendMarker | None:
-        """Return the marker in `data`, found at `offset`, or None when it is something else."""
-        if len(data) < cls.SIZE:
-            return None
-        marker = cls(int.from_bytes(data[16:24], "little"))
-        return marker if marker.offset == offset and marker.pack() == data[: cls.SIZE] else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from zipalign.append_marker import AppendMarker
 from zipalign.eocd import find_eocd
 from zipalign.errors import (
     NoSpaceError,
@@ -23,7 +24,8 @@ from zipalign.errors import (
 from zipalign.lock import locked
 from zipalign.output_file import OutputFile
 from zipalign.reader import read_directory
-from zipalign.recovery import AppendMarker, TrailingData, find_trailing_data
+from zipalign.recovery import TrailingData, find_trailing_data
+from zipalign.replacement import sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from zipalign.reader import Archive
 
-__all__ = ["Append", "appending", "check_space", "read_for_append", "recover", "replacing"]
+__all__ = ["Append", "appending", "check_space", "read_for_append", "recover"]
 
 
 class Append:
@@ -145,7 +147,7 @@ def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
                 path.unlink()
             raise
         if created and durable:
-            _sync_directory(path)
+            sync_path(path.parent)
 
 
 def _cut_interrupted_append(output_file: OutputFile, path: Path) -> Archive | None:
@@ -207,38 +209,3 @@ def recover(path: Path, *, dry_run: bool = False) -> TrailingData | None:
             output_file.truncate(trailing.old_size)
             output_file.sync()
         return trailing
-
-
-@contextlib.contextmanager
-def replacing(path: Path, mode: int) -> Iterator[IO[bytes]]:
-    """Write a whole new file that takes the name `path` only when it is complete and on the disk.
-
-    The new file is made in the same directory and renamed; on any exception it is removed. When `path` is a symbolic
-    link, the file it leads to is replaced and the link stays.
-
-    Args:
-        path: the name of the file to make or replace.
-        mode: its permissions, whatever the umask.
-    """
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
-    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w+b") as file:
-            yield file
-            file.flush()
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(target)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

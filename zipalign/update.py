@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError
 from zipalign.input_file import open_input
-from zipalign.layout import DEFAULT_ALIGNMENT, END_RECORDS_SIZE, check_alignment, pack_directory
+from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, check_alignment, pack_directory, plan_append
 from zipalign.member import Member, input_for
 from zipalign.reader import read_archive
-from zipalign.recovery import AppendMarker
 from zipalign.transaction import appending, check_space, read_for_append
-from zipalign.writer import space_needed, write_member
+from zipalign.writer import stored_size_max, write_member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zipalign.copying import Progress
+    from zipalign.layout import AppendPlan
     from zipalign.member import Input
     from zipalign.reader import Archive
     from zipalign.records import CentralHeader
@@ -102,9 +102,8 @@ def add_inputs(
     with appending(archive, durable=durable) as append:
         if not items and append.archive is not None and append.archive.zip64:
             return append.archive
+        append.begin(_plan(append.old_size, append.archive, items, level=level, alignment=alignment).end)
         kept = _kept_headers(append.archive, items)
-        kept_size = _directory_size(append.archive, kept)
-        append.begin(space_needed(append.start, items, kept_size, level=level, alignment=alignment))
         end = append.start
         for item in items:
             record, end = write_member(
@@ -126,9 +125,8 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
             old_size = trailing.old_size if trailing else os.fstat(fd).st_size
     elif not archive.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
-    kept_size = _directory_size(present, _kept_headers(present, items))
-    end = space_needed(AppendMarker(old_size).end, items, kept_size, level=level, alignment=alignment)
-    check_space(archive, end - old_size)
+    plan = _plan(old_size, present, items, level=level, alignment=alignment)
+    check_space(archive, plan.end - old_size)
     names = {item.name.decode() for item in items}
     return {entry.name for entry in (present.entries if present else ()) if entry.name in names}
 
@@ -172,8 +170,11 @@ def _kept_headers(archive: Archive | None, items: Sequence[Input]) -> list[Centr
     return [entry.record for entry in (archive.entries if archive else ()) if entry.name not in names]
 
 
-def _directory_size(archive: Archive | None, records: Sequence[CentralHeader]) -> int:
-    return sum(record.packed_size for record in records) + END_RECORDS_SIZE + len(_comment(archive))
+def _plan(old_size: int, archive: Archive | None, items: Sequence[Input], *, level: int, alignment: int) -> AppendPlan:
+    """Plan an append of `items`, each at the largest size at which it may be stored."""
+    members = [NewMember(item.name, stored_size_max(item.content.size, level), alignment) for item in items]
+    kept_size = sum(header.packed_size for header in _kept_headers(archive, items))
+    return plan_append(old_size, members, kept_size=kept_size, comment_size=len(_comment(archive)))
 
 
 def _comment(archive: Archive | None) -> bytes:

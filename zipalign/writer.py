@@ -9,21 +9,18 @@ from zipalign.layout import (
     HeaderFields,
     aligned_header_offset,
     central_header,
-    central_header_size,
     local_header,
     local_header_size,
 )
 from zipalign.records import METHOD_DEFLATE, METHOD_STORED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from zipalign.copying import Progress
     from zipalign.member import Input
     from zipalign.output_file import OutputFile
     from zipalign.records import CentralHeader
 
-__all__ = ["space_needed", "write_member"]
+__all__ = ["stored_size_max", "write_member"]
 
 
 def write_member(
@@ -51,16 +48,9 @@ def write_member(
     return central_header(fields, header_offset), data_offset + stored_size
 
 
-def space_needed(start: int, items: Iterable[Input], kept: int, *, level: int, alignment: int) -> int:
-    """Return where the file will end at most, when `kept` bytes of directory lines stay."""
-    directory_size = kept
-    end = start
-    for item in items:
-        data_offset = aligned_header_offset(end, item.name, alignment) + local_header_size(item.name)
-        size = item.content.size
-        end = data_offset + size + (_deflate_overhead(size) if level else 0)
-        directory_size += central_header_size(item.name)
-    return end + directory_size
+def stored_size_max(size: int, level: int) -> int:
+    """Return the largest size at which `size` bytes of data are stored."""
+    return size + (_deflate_overhead(size) if level else 0)
 
 
 def _deflate_overhead(size: int) -> int:

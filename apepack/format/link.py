@@ -22,7 +22,7 @@ from runtime.image.embedding import check_embeddable
 from runtime.image.pe import Pe
 from runtime.image.unpacking import check_unpackable
 from runtime.platforms import Launch
-from zipalign.transaction import replacing
+from zipalign.replacement import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

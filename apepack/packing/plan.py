@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, note, warning
 from runtime.platforms import Launch, platform_named
-from zipalign.layout import (
-    DEFAULT_ALIGNMENT,
-    END_RECORDS_SIZE,
-    aligned_header_offset,
-    central_header_size,
-    local_header_size,
-)
-from zipalign.recovery import AppendMarker
+from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, plan_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,19 +47,20 @@ class Plan:
 
 def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
     """Return where zipalign.add_files() puts MEMBERS, stored, behind RUNTIME."""
-    end = AppendMarker(runtime.size).end
     names = {member.name for member in members}
-    replaced = sum(central_header_size(name.encode()) for name in runtime.members if name in names)
-    directory_size = runtime.directory_size - replaced
-    planned = []
-    for member in members:
-        name = member.name.encode()
-        size = len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size
-        data_offset = aligned_header_offset(end, name, DEFAULT_ALIGNMENT) + local_header_size(name)
-        planned.append(PlannedMember(member.name, size, data_offset))
-        end = data_offset + size
-        directory_size += central_header_size(name)
-    return Plan(tuple(planned), end + directory_size + END_RECORDS_SIZE)
+    replaced_size = sum(central_header_size(name.encode()) for name in runtime.members if name in names)
+    sizes = [
+        len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size for member in members
+    ]
+    added = [
+        NewMember(member.name.encode(), size, DEFAULT_ALIGNMENT) for member, size in zip(members, sizes, strict=True)
+    ]
+    append = plan_append(runtime.size, added, kept_size=runtime.directory_size - replaced_size)
+    planned = [
+        PlannedMember(member.name, size, planned.data_offset)
+        for member, size, planned in zip(members, sizes, append.members, strict=True)
+    ]
+    return Plan(tuple(planned), append.end)
 
 
 def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from zipalign.replacement import sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Publication:
         """
         (main, work), *others = self._paths.items()
         for path in self._paths.values():
-            _sync(path)
+            sync_path(path)
         try:
             for target, made in others:
                 if target.exists():
@@ -49,7 +50,7 @@ class Publication:
                 for target, made in others:
                     self._roll_back(target, made)
             raise
-        _sync(main.parent)
+        sync_path(main.parent)
 
     def _roll_back(self, target: Path, made: Path) -> None:
         if not made.exists():
@@ -69,11 +70,3 @@ def publishing(output: Path) -> Iterator[Publication]:
         publication.working_path(output)
         yield publication
         publication.commit()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

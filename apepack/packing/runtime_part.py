@@ -21,8 +21,7 @@ from runtime.builder.webui.build import page_members
 from runtime.platforms import Launch
 from zipalign import add_files, remove_entries
 from zipalign.input_file import map_file, open_input
-from zipalign.layout import END_RECORDS_SIZE, aligned_header_offset, central_header_size, local_header_size
-from zipalign.recovery import AppendMarker
+from zipalign.layout import NewMember, central_header_size, plan_append
 from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
@@ -133,14 +132,10 @@ def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
     """Return PART with MEMBERS behind it, where and as long as zipalign.add_files() puts them."""
     if not members:
         return part
-    end = AppendMarker(part.size).end
-    directory_size = part.directory_size
-    for member in members:
-        name = member.name.encode()
-        end = aligned_header_offset(end, name, 1) + local_header_size(name) + _deflated_size(member)
-        directory_size += central_header_size(name)
+    added = [NewMember(member.name.encode(), _deflated_size(member), 1) for member in members]
+    append = plan_append(part.size, added, kept_size=part.directory_size)
     names = (*part.members, *(member.name for member in members))
-    return replace(part, size=end + directory_size + END_RECORDS_SIZE, members=names, directory_size=directory_size)
+    return replace(part, size=append.end, members=names, directory_size=append.directory_size)
 
 
 def _deflated_size(member: Member) -> int:
@@ -170,9 +165,9 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
         return RuntimePart(size, platforms, (), 0)
     excluded = [] if portable else portable_member_names(entry.name for entry in archive.entries)
     kept = [entry for entry in archive.entries if entry.name not in excluded]
-    directory_size = sum(len(entry.record.pack()) for entry in kept) + len(archive.comment)
+    directory_size = sum(entry.record.packed_size for entry in kept) + len(archive.comment)
     if excluded:
-        size = AppendMarker(size).end + directory_size + END_RECORDS_SIZE  # as remove_entries() leaves it
+        size = plan_append(size, (), kept_size=directory_size).end  # as remove_entries() leaves it
     return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
 
 

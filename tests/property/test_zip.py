@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tests.builders.zip import Item, build
 from zipalign import Member, ZipalignError, add_files, check_archive, read_archive, recover, remove_entries
+from zipalign.append_marker import AppendMarker
 from zipalign.cursor import Cursor
 from zipalign.dostime import from_dos, to_dos
 from zipalign.errors import EntryNameError, ZipFormatError
 from zipalign.extra import Zip64Values, apply_zip64, fields, zip64_field
 from zipalign.names import check_name, name_fault, name_for
 from zipalign.records import CentralHeader, EndRecord, LocalHeader, Zip64EndRecord, Zip64Locator
-from zipalign.recovery import AppendMarker
 
 SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

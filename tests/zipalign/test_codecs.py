@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from zipalign import layout
+from zipalign.append_marker import AppendMarker
 from zipalign.cursor import Cursor
 from zipalign.dostime import from_dos, to_dos
 from zipalign.errors import EntryNameError, ZipFormatError
@@ -21,7 +22,6 @@ from zipalign.records import (
     Zip64EndRecord,
     Zip64Locator,
 )
-from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ import pytest
 from tests.builders.zip import Item, build
 from tests.zipalign.crash import FailingFile, RecordingFile, Step, states
 from zipalign import Member, add_files, read_archive, recover, remove_entries
+from zipalign.append_marker import AppendMarker
 from zipalign.errors import NotAnArchiveError, RollbackError, TrailingDataError
-from zipalign.recovery import AppendMarker
 from zipalign.update import add_inputs
 
 if TYPE_CHECKING:

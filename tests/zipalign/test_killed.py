@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import tool
 from tests.zipalign.command import COMMAND, environment, run
 from zipalign import Member, add_files, check_archive, read_archive, recover
+from zipalign.append_marker import AppendMarker
 from zipalign.lock import locked
-from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,13 @@ import pytest
 
 from tests.builders.zip import Item, build
 from zipalign import Member, add_files, errors, read_archive, recover
+from zipalign.append_marker import AppendMarker
 from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, ZipFormatError
 from zipalign.lock import locked
 from zipalign.output_file import OutputFile
-from zipalign.recovery import AppendMarker, find_trailing_data
-from zipalign.transaction import check_space, replacing
+from zipalign.recovery import find_trailing_data
+from zipalign.replacement import replacing
+from zipalign.transaction import check_space
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,6 @@ import pytest
 from zipalign import Member, add_files, check_archive, read_archive, remove_entries
 from zipalign.member import FileContent
 from zipalign.output_file import OutputFile
-from zipalign.writer import space_needed
 
 GOLDENS = sorted((Path(__file__).parents[1] / "golden" / "zip").glob("*.json"))
 FOUR_GIB = 1 << 32
@@ -118,12 +117,11 @@ def test_small_counts(count: int, tmp_path: Path) -> None:
 def test_space_is_counted_to_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     members = [Member("a", b"a" * 1000), Member("b" * 50, b"")]
-    from zipalign.layout import END_RECORDS_SIZE
-    from zipalign.recovery import AppendMarker
+    from zipalign.layout import NewMember, plan_append
     from zipalign.update import check_inputs
 
     items = check_inputs(path, members)
     assert not isinstance(items[0].content, FileContent)
-    planned = space_needed(AppendMarker(0).end, items, END_RECORDS_SIZE, level=0, alignment=64)
+    planned = plan_append(0, [NewMember(item.name, item.content.size, 64) for item in items]).end
     assert add_files(path, members, alignment=64).file_size == planned
     assert path.stat().st_size == planned

@@ -23,8 +23,8 @@ from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import TinyModel
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
+from zipalign.append_marker import AppendMarker
 from zipalign.errors import DuplicateNameError, NoSpaceError
-from zipalign.recovery import AppendMarker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

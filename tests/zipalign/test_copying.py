@@ -1,4 +1,4 @@
-"""Copying a file, in the kernel and where the kernel does not."""
+"""Copying a whole file, in the kernel and where the kernel cannot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assimilate.copying import copy_file
+from zipalign.copying import copy_file
+from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ def copied(folder: Path, size: int = len(DATA)) -> tuple[bytes, int, list[int]]:
     (folder / "source").write_bytes(DATA)
     steps: list[int] = []
     with (folder / "source").open("rb") as source, (folder / "target").open("wb") as target:
-        done = copy_file(source.fileno(), target.fileno(), size, steps.append)
+        done = copy_file(source.fileno(), OutputFile(target.fileno()), size, steps.append)
     return (folder / "target").read_bytes(), done, steps
 
 
