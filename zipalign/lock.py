@@ -1,4 +1,4 @@
-"""One writer at a time, and the second is told who the first is."""
+"""Locks on files: one writer at a time; the error for a second one names the first."""
 
 from __future__ import annotations
 
@@ -21,20 +21,25 @@ _ATTEMPTS: Final = 3  # a holder that cannot be named has most likely just gone
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, create: bool = True) -> Iterator[tuple[int, bool]]:
-    """Open a file for writing by nobody else; yields its descriptor and whether it was created.
+def locked(path: Path, *, create: bool = True, wait: bool = False) -> Iterator[tuple[int, bool]]:
+    """Open a file for exclusive writing; yields its descriptor and whether it was created.
 
-    The lock is on the file itself, goes with the process, and leaves nothing behind.
+    The lock is on the file itself and ends with the process.
+
+    Args:
+        path: the file.
+        create: create it if it does not exist.
+        wait: wait for another process that holds the lock.
 
     Raises:
-        ArchiveBusyError: another process holds the lock.
+        ArchiveBusyError: another process holds the lock, and `wait` is False.
         RunningFileError: it is a program that is running.
     """
     while True:
         fd, created = _open(path, create=create)
         try:
-            _lock(fd, path)
-            # Someone may have replaced or removed the file between opening and locking.
+            _lock(fd, path, wait=wait)
+            # The file may have been replaced or removed between opening and locking.
             if _same_file(fd, path):
                 yield fd, created
                 return
@@ -63,9 +68,12 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
         return os.open(path, flags), False
 
 
-def _lock(fd: int, path: Path) -> None:
+def _lock(fd: int, path: Path, *, wait: bool) -> None:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise InputFileError(f"{path} is not a regular file", path=path)
+    if wait:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return
     for _ in range(_ATTEMPTS):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import CacheError
+from zipalign.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,20 +53,14 @@ def cached(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
     entry = cache_root() / kind / key
     if entry.is_dir():
         return entry
-
-    from filelock import FileLock  # noqa: PLC0415  # slow to import, and wanted only when something is built
-
-    lock = FileLock(entry.with_name(f"{key}.lock"))
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock.acquire()
-    except OSError as error:
-        raise CacheError(entry.parent, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(locked(entry.with_name(f"{key}.lock"), wait=True))
+        except OSError as error:
+            raise CacheError(entry.parent, error) from error
         if not entry.is_dir():
             _publish(entry, fill)
-    finally:
-        lock.release()
     return entry
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -115,8 +116,8 @@ def test_lock_follows_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     take = lock._lock
     rounds: list[int] = []
 
-    def replaced_meanwhile(fd: int, name: Path) -> None:
-        take(fd, name)
+    def replaced_meanwhile(fd: int, name: Path, *, wait: bool) -> None:
+        take(fd, name, wait=wait)
         if not rounds:
             (tmp_path / "new").write_bytes(b"new")
             (tmp_path / "new").replace(path)
@@ -240,3 +241,20 @@ def test_nothing_to_recover(tmp_path: Path) -> None:
 def test_every_error_has_one_root() -> None:
     for name in errors.__all__:
         assert issubclass(getattr(errors, name), errors.ZipalignError)
+
+
+def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(path, wait=True):
+            order.append("second")
+
+    with locked(path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
