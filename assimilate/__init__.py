@@ -1,1 +1,1 @@
-"""An APE into the native program of one platform, in place or as a copy, and back."""
+"""Conversion of an APE to the native program of one platform and back, in place or as a copy."""

@@ -1,4 +1,4 @@
-"""python -m assimilate."""
+"""Run as `python -m assimilate`."""
 
 from assimilate.cli import main
 

@@ -1,4 +1,4 @@
-"""What a file holds for each platform, and whether it is complete: --check."""
+"""The check of a file: its programs for each platform, and their completeness (--check)."""
 
 from __future__ import annotations
 
@@ -41,38 +41,38 @@ __all__ = ["Form", "Program", "Report", "check"]
 
 
 class Form(StrEnum):
-    """How a program is in the file."""
+    """The form of a program in the file."""
 
-    MAPPED = "mapped"  # where it lies, by the ELF header in a printf statement
-    PE = "pe"  # the file itself is one
-    UNPACKED = "unpacked"  # a compressed file of its own
-    HEADER = "header"  # a Mach-O header that a dd statement copies; the program is that of the ELF header
-    NATIVE = "native"  # the file begins with it
+    MAPPED = "mapped"  # at its place, by the ELF header in a printf statement
+    PE = "pe"  # the file itself
+    UNPACKED = "unpacked"  # compressed
+    HEADER = "header"  # a Mach-O header copied by a dd statement, for the program of the ELF header
+    NATIVE = "native"  # at the start of the file
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that a file holds. Offsets and sizes are in bytes."""
+    """A program in a file. Offsets and sizes are in bytes."""
 
     platform: str
     form: Form
     offset: int
     size: int  # in the file
     unpacked_size: int | None = None
-    signature: str | None = None  # of a program of macOS: ad-hoc, certificate, or none
-    fault: str | None = None  # why it cannot run
+    signature: str | None = None  # of a macOS program: ad-hoc, certificate or none
+    fault: str | None = None  # the reason for which it cannot run
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a file is."""
+    """The result of a check."""
 
     path: Path
     kind: Kind
     programs: tuple[Program, ...]
     keeps_head: bool
-    members: int | None  # of its archive; None where it has none
-    faults: tuple[str, ...]  # that are no single program's
+    members: int | None  # of its archive; None without one
+    faults: tuple[str, ...]  # of the file, not of one program
 
     @property
     def ok(self) -> bool:
@@ -81,15 +81,15 @@ class Report:
 
 
 def check(path: Path, target: Platform | None = None, *, verified: bool = False) -> Report:
-    """Say what PATH is, and check everything that our codecs can.
+    """Check a file and all its programs.
 
     Args:
         path: the file.
-        target: a platform that it has to have a program for.
-        verified: ask LIEF as well.
+        target: a platform for which it must contain a program.
+        verified: compare with LIEF, too.
 
     Raises:
-        AssimilateError: it is neither an APE nor a native program, or LIEF is not there.
+        AssimilateError: it is neither an APE nor a native program, or LIEF is not installed.
         OSError: it cannot be read.
     """
     with reading(path), adding_path(path):
@@ -123,7 +123,7 @@ def _programs(path: Path, data: memoryview, identity: Identity, *, verified: boo
     prologue = parse_prologue(window)
     seen = set()
     for statement in prologue.statements:
-        if statement.header.machine not in seen:  # loaders take the first for a machine
+        if statement.header.machine not in seen:  # loaders use the first for a machine
             seen.add(statement.header.machine)
             yield _mapped(data, statement, verified=verified)
     if WINDOWS in identity.platforms:
@@ -134,7 +134,7 @@ def _programs(path: Path, data: memoryview, identity: Identity, *, verified: boo
 
 
 def _missing(data: memoryview, target: Platform) -> list[str]:
-    """Return why there is no program for TARGET; other makers' programs may serve more platforms than are listed."""
+    """Return why there is no program for TARGET; Cosmopolitan's programs may run on more platforms than are listed."""
     try:
         to_native(data, target, keep_osabi=False)
     except AssimilateError as error:
@@ -143,7 +143,7 @@ def _missing(data: memoryview, target: Platform) -> list[str]:
 
 
 def _inspected(blank: Program, work: Callable[[], Program]) -> Program:
-    """Return what WORK finds out, or BLANK with what is wrong."""
+    """Return the result of WORK, or BLANK with the error as its fault."""
     try:
         return work()
     except (ApepackError, AssimilateError, RuntimePackageError) as error:
@@ -165,7 +165,7 @@ def _mapped(data: memoryview, statement: PrintfStatement, *, verified: bool) -> 
 
 
 def _image_offset(elf: Elf, data: memoryview) -> int:
-    """Return where a mapped program begins; in our dialect that is a header of its own, which nothing else leads to."""
+    """Return the start of a mapped program; in our dialect, that of its own ELF header, to which no offset points."""
     own_header = elf.header.phoff - ElfHeader.SIZE
     if own_header > 0 and bytes(data[own_header : own_header + 4]) == ELF_MAGIC:
         return own_header
@@ -200,7 +200,7 @@ def _unpacked(data: memoryview, image: UnpackedImage, *, verified: bool) -> Prog
 
 
 def _foreign_macho(path: Path, data: memoryview, *, verified: bool) -> Iterator[Program]:
-    """Inspect the program that the header makes of the file."""
+    """Check the program with the Mach-O header of a dd statement."""
     blank = Program(MACOS_AMD64, Form.HEADER, 0, 0)
     try:
         found = foreign_macho(data)
@@ -233,16 +233,16 @@ def _native(data: memoryview, identity: Identity, *, verified: bool) -> Program:
 
 
 def _signed(program: Program, data: bytes | memoryview, headers: Elf | Pe | Macho) -> Program:
-    """Return HELD with what kind of signature the program of macOS has.
+    """Return PROGRAM with the kind of its signature, if it is one for macOS.
 
     Raises:
-        ImageFormatError: it is not the program's, or damaged.
+        ImageFormatError: the signature is damaged, or that of another program.
     """
     if not isinstance(headers, Macho):
         return program
     try:
         signature = check_code_signature(data, headers)
     except UnsignedImageError as error:
-        fault = str(error) if headers.header.cputype == CpuType.ARM64 else None  # which macOS kills then
+        fault = str(error) if headers.header.cputype == CpuType.ARM64 else None  # macOS kills such programs
         return replace(program, signature="none", fault=fault)
     return replace(program, signature="ad-hoc" if signature.is_adhoc else "certificate")

@@ -28,7 +28,7 @@ def main() -> NoReturn:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does without
+    from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does not need it
     from assimilate.errors import AssimilateError  # noqa: PLC0415  # the same
     from runtime.errors import RuntimePackageError  # noqa: PLC0415  # the same
     from zipalign.errors import ZipalignError  # noqa: PLC0415  # the same
@@ -42,29 +42,31 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
 
 
 @click.command("assimilate", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-e", "--elf", "image_format", flag_value="elf", help="Make an ELF program, of Linux or of this BSD.")
-@click.option("-m", "--macho", "image_format", flag_value="macho", help="Make a Mach-O program, of macOS.")
-@click.option("--pe", "image_format", flag_value="pe", help="Make sure that FILE is a program of Windows.")
-@click.option("-x", "--x86-64", "machine", flag_value="amd64", help="For x86_64, whatever this computer is.")
-@click.option("-a", "--aarch64", "machine", flag_value="arm64", help="For aarch64, whatever this computer is.")
+@click.option("-e", "--elf", "image_format", flag_value="elf", help="Make an ELF program, for Linux or this BSD.")
+@click.option("-m", "--macho", "image_format", flag_value="macho", help="Make a Mach-O program, for macOS.")
+@click.option("--pe", "image_format", flag_value="pe", help="Check that FILE is a Windows program.")
+@click.option("-x", "--x86-64", "machine", flag_value="amd64", help="For x86_64, on any computer.")
+@click.option("-a", "--aarch64", "machine", flag_value="arm64", help="For aarch64, on any computer.")
 @click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM, such as macos-arm64, or for host.")
-@click.option("-o", "--output", metavar="PATH", type=click.Path(path_type=str), help="Write a copy, leave FILE alone.")
+@click.option(
+    "-o", "--output", metavar="PATH", type=click.Path(path_type=str), help="Write a copy, do not change FILE."
+)
 @click.option("-f", "--force", is_flag=True, help="Succeed if FILE is already native; overwrite a foreign backup.")
-@click.option("-b", "--keep-osabi", is_flag=True, help="Leave EI_OSABI as it stands in the APE.")
-@click.option("-c", "--no-backup", is_flag=True, help="Keep nothing of what is overwritten.")
-@click.option("--restore", "operation", flag_value="restore", help="Make FILE the APE it was before.")
-@click.option("--check", "operation", flag_value="check", help="Say what FILE holds and whether that is complete.")
-@click.option("--verify", is_flag=True, help="Compare with what LIEF reads, before anything is written.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.option("-b", "--keep-osabi", is_flag=True, help="Keep EI_OSABI of the APE.")
+@click.option("-c", "--no-backup", is_flag=True, help="Keep no backup of the overwritten bytes.")
+@click.option("--restore", "operation", flag_value="restore", help="Convert FILE back to an APE.")
+@click.option("--check", "operation", flag_value="check", help="List and check the programs in FILE.")
+@click.option("--verify", is_flag=True, help="Compare the result with LIEF before writing it.")
+@click.option("-n", "--dry-run", is_flag=True, help="Make all checks, change nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Like --version.")
 @console.version_option
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=str))
 def command(files: tuple[str, ...], **given: Any) -> int:
-    """Make each FILE, an APE, a native program, in place; its archive stays what it is, and the weights where they are.
+    """Convert each FILE, an APE, to a native program, in place. Its archive stays valid; the weights keep their place.
 
-    Without -e, -m, -x, -a or -t it becomes one for this computer. --restore makes it an APE again.
+    Without -e, -m, -x, -a or -t the program is one for this computer. --restore converts it back to an APE.
     """
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
@@ -81,7 +83,7 @@ def command(files: tuple[str, ...], **given: Any) -> int:
 
 
 def _work(operation: str, given: dict[str, Any]) -> Work:
-    """Return what is to be done with each file; it describes what it did for JSON."""
+    """Return the function to call for each file; it returns its result for JSON."""
     if operation == "restore":
         return partial(_restore, given=given)
     target = _target(given)
@@ -95,7 +97,7 @@ def _work(operation: str, given: dict[str, Any]) -> Work:
 
 
 def _target(given: dict[str, Any]) -> Platform | None:
-    """Return the platform that the command line names, or None."""
+    """Return the platform named by the command line, or None."""
     from assimilate.target import target_for  # noqa: PLC0415  # --help does not need it
     from runtime.platforms import ImageFormat, platform_named  # noqa: PLC0415  # the same
 
@@ -107,7 +109,7 @@ def _target(given: dict[str, Any]) -> Platform | None:
 
 
 def _attempt(work: Work, path: Path, *, as_json: bool) -> dict[str, Any]:
-    """Do the work for one file; that it fails is no reason to leave the others out."""
+    """Do the work for one file; an error is reported, and the next file follows."""
     try:
         return work(path)
     except OSError as error:
@@ -145,7 +147,7 @@ def _program_fields(program: Program) -> dict[str, Any]:
 
 
 def _lines(report: Report) -> list[str]:
-    """Return what --check prints: the file, and indented below what it holds and what is wrong."""
+    """Return the output of --check: the file, and indented below its programs and faults."""
     lines = [f"{report.path}: {report.kind.words.partition(' ')[2]}"]
     for program in report.programs:
         unpacked = f", {program.unpacked_size} bytes unpacked" if program.unpacked_size else ""
@@ -182,7 +184,7 @@ def _convert(convert: Callable[[Options], Outcome], path: Path, given: dict[str,
         options = Options(
             output=output, force=given["force"], keep_osabi=given["keep_osabi"], backup=not given["no_backup"],
             verified=given["verify"], dry_run=given["dry_run"], progress=progress,
-        )  # fmt: skip  # what each is made of
+        )  # fmt: skip  # one option each
         outcome = convert(options)
     return {
         "path": str(outcome.path),

@@ -1,8 +1,8 @@
-"""Files made native, and APE again: in place, or as a copy.
+"""Conversion of files to native programs and back to APEs, in place or as copies.
 
 An ELF header is 64 bytes, written in one piece, so that a kill or a power loss leaves the old file or the new one.
-Files of our dialect hold the bytes it replaces twice; for others they are kept in a file beside. A complete program is
-megabytes long; `in_place` exchanges those. How large the archive behind is makes no difference to either.
+Files of our dialect contain a copy of the overwritten bytes; for others they are backed up in another file. A complete
+program is megabytes long; `in_place` writes it. Neither depends on the size of the archive.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _DEFAULT = Options()
 
 
 def assimilate(path: Path, target: Platform, options: Options = _DEFAULT) -> Outcome:
-    """Make the APE PATH, or a copy of it, the native program of TARGET.
+    """Convert the APE PATH, or a copy of it, to the native program of TARGET.
 
-    A conversion that was interrupted is finished.
+    Finishes an interrupted conversion.
 
     Raises:
-        AssimilateError: it cannot become that.
-        ZipalignError: it is being written by someone else, or running, or its archive is damaged.
-        OSError: the system refuses something.
+        AssimilateError: it cannot be converted.
+        ZipalignError: another process writes it, or it is running, or its archive is damaged.
+        OSError: a file cannot be read or written.
     """
     if options.output is not None:
         return copy_as_native(path, options.output, target, options)
@@ -71,12 +71,12 @@ def assimilate(path: Path, target: Platform, options: Options = _DEFAULT) -> Out
 
 
 def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
-    """Make PATH, or a copy of it, the APE it was before: byte for byte, if nothing was added to its archive since.
+    """Convert PATH, or a copy of it, back to the original APE: byte for byte, if its archive was not extended since.
 
     Raises:
-        AssimilateError: it is not a file that was one, or nothing is known of its first bytes.
-        ZipalignError: it is being written by someone else, or running.
-        OSError: the system refuses something.
+        AssimilateError: it was no APE, or there is no backup of its first bytes.
+        ZipalignError: another process writes it, or it is running.
+        OSError: a file cannot be read or written.
     """
     if options.output is not None:
         return copy_as_ape(path, options.output, options)
@@ -104,7 +104,7 @@ def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
 
 
 def _undo_unstarted(path: Path, output_file: OutputFile) -> None:
-    """Undo a conversion that was interrupted before it reached the file's first bytes."""
+    """Undo a conversion that was interrupted before it changed the file's first bytes."""
     backup = read_backup(backup_path(path))
     if isinstance(backup, UndoRecord) and backup.state_of(file_view(path)) is State.ORIGINAL:
         restore_head(path, output_file, backup)
@@ -137,7 +137,7 @@ def _write_program(path: Path, output_file: OutputFile, target: Platform, patch:
 
 
 def _finish(path: Path, output_file: OutputFile, target: Platform, interrupted: str, options: Options) -> Outcome:
-    """Finish a conversion from what was kept: all of what the program is made from may be overwritten."""
+    """Finish a conversion with the undo record: the source of the program may be overwritten."""
     backup_file = backup_path(path)
     backup = backup_for(path, file_view(path))
     if interrupted != target.name or not isinstance(backup, UndoRecord):

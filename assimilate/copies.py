@@ -1,4 +1,4 @@
-"""Files made native, or APE again, as copies: the file itself is only read, so that nothing has to be kept of it."""
+"""Conversion as a copy: the file itself is only read, so no backup is needed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["copy_as_ape", "copy_as_native", "reading"]
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """How a copy differs: its first bytes, what is appended, and where it is cut off."""
+    """The differences of a copy: its first bytes, the appended members, and its size."""
 
     head: bytes = b""
     relocated: RelocatedMembers | None = None
@@ -43,11 +43,11 @@ class _Change:
 
 
 def copy_as_native(path: Path, output: Path, target: Platform, options: Options) -> Outcome:
-    """Make OUTPUT a copy of the APE PATH that is the native program of TARGET.
+    """Write OUTPUT, the native program of TARGET made from the APE PATH.
 
     Raises:
-        AssimilateError: it cannot become that.
-        OSError: the system refuses something.
+        AssimilateError: PATH cannot be converted.
+        OSError: a file cannot be read or written.
     """
     with reading(path) as source, adding_path(path):
         data = file_view(path)
@@ -60,11 +60,11 @@ def copy_as_native(path: Path, output: Path, target: Platform, options: Options)
 
 
 def copy_as_ape(path: Path, output: Path, options: Options) -> Outcome:
-    """Make OUTPUT a copy of PATH that is the APE that PATH was before.
+    """Write OUTPUT, the original APE of PATH.
 
     Raises:
-        AssimilateError: it is not a file that was one, or nothing is known of its first bytes.
-        OSError: the system refuses something.
+        AssimilateError: PATH was no APE, or there is no backup of its first bytes.
+        OSError: a file cannot be read or written.
     """
     with reading(path) as source, adding_path(path):
         data = file_view(path)
@@ -84,7 +84,7 @@ def copy_as_ape(path: Path, output: Path, options: Options) -> Outcome:
 
 def _copy(path: Path, source: OutputFile, output: Path, change: _Change | None, options: Options) -> Outcome:
     if output.exists() and output.samefile(path):
-        raise AssimilateError("the output is the input: leave out -o to change it in place")
+        raise AssimilateError("the output is the input: omit -o to convert it in place")
     if not options.dry_run:
         with replacing(output, path.stat().st_mode & 0o777) as file:
             size = source.size
@@ -107,7 +107,7 @@ def _apply(output_file: OutputFile, change: _Change) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[OutputFile]:
-    """Open a file that is not to be changed.
+    """Open a file for reading only.
 
     Raises:
         ForeignFileError: it is a directory, a pipe or a device.

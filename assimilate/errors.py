@@ -1,4 +1,4 @@
-"""What can go wrong while an APE is made native or a native file is made an APE again."""
+"""The errors of conversions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = [
 
 
 class AssimilateError(Exception):
-    """The root of this package's errors; its text is a sentence for the user.
+    """The root of this package's errors; the text is a sentence for the user.
 
     Attributes:
-        reason: what is wrong, without the file's name.
-        path: the file it is about, or None.
-        offset: where in the file, in bytes, when one place can be named.
-        field: the specification's name of what is wrong, when there is one.
+        reason: the problem, without the file's name.
+        path: the file, or None.
+        offset: its place in the file in bytes, if there is a single one.
+        field: the specification's name of the field concerned, if there is one.
     """
 
     def __init__(
@@ -49,28 +49,28 @@ class AssimilateError(Exception):
 
 
 class ForeignFileError(AssimilateError):
-    """The file is neither an APE nor what one becomes, or not one for the wanted platform, or damaged."""
+    """The file is neither an APE nor a native program, or one for another platform, or damaged."""
 
     @classmethod
     def damaged(cls, error: ImageFormatError) -> Self:
-        """Return the error for a file that holds, or is, a damaged program."""
+        """Return the error for a file that contains, or is, a damaged program."""
         return cls(str(error), offset=error.offset, field=error.field)
 
 
 class AlreadyError(AssimilateError):
-    """The file is already what it was to become; -f makes this a success."""
+    """The file is already converted; -f makes this a success."""
 
 
 class BackupError(AssimilateError):
-    """The bytes that would be overwritten cannot be kept, or what was kept is not what belongs to the file."""
+    """The overwritten bytes cannot be backed up, or the backup belongs to another file."""
 
 
 class NoBackupError(AssimilateError):
-    """Nothing is left of the bytes that were overwritten."""
+    """There is no backup of the overwritten bytes."""
 
 
 class InUseError(AssimilateError):
-    """A process runs from the file, and would see its bytes change.
+    """A process runs from the file, and would crash if its bytes changed.
 
     Attributes:
         pid: the process.
@@ -84,35 +84,35 @@ class InUseError(AssimilateError):
 
 
 class InterruptedConversionError(AssimilateError):
-    """The file's conversion was interrupted, and has to be finished or undone first.
+    """The conversion of the file was interrupted, and must be finished or undone first.
 
     Attributes:
-        platform: the name of the platform that it was to be for.
+        platform: the name of its target platform.
     """
 
     def __init__(self, platform: str, *, lost: Path | None = None, path: Path | None = None) -> None:
         self.platform = platform
         if lost is not None:
-            answer = f", and {lost}, which should keep what it began with, is missing or another file's"
+            answer = f", and its backup {lost} is missing or that of another file"
         else:
             answer = f": finish it with -t {platform} or undo it with --restore"
         super().__init__(f"its conversion for {platform} was interrupted{answer}", path=path)
 
 
 class MissingLiefError(AssimilateError):
-    """A second opinion was asked for, and LIEF is not there to give it."""
+    """LIEF is needed for a verification, and not installed."""
 
     def __init__(self) -> None:
         super().__init__("--verify needs LIEF: pip install lief")
 
 
 class VerificationError(AssimilateError):
-    """LIEF reads the result differently from us.
+    """LIEF reads the result differently.
 
     Attributes:
-        field: what differs.
-        got: what LIEF says of it.
-        expected: what we say.
+        field: the field that differs.
+        got: its value in LIEF.
+        expected: its value in our codecs.
     """
 
     def __init__(self, field: str, got: object, expected: object) -> None:
@@ -123,7 +123,7 @@ class VerificationError(AssimilateError):
 
 @contextmanager
 def adding_path(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with its contents."""
+    """Add the file's path to errors without one."""
     try:
         yield
     except AssimilateError as error:

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: an APE, what one becomes, or one that is half way between the two."""
+"""The kind of a file by its first bytes: an APE, a native program, or an interrupted conversion."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 
 __all__ = ["MACOS_AMD64", "Identity", "Kind", "foreign_macho", "identify"]
 
-MACOS_AMD64: Final = "macos-amd64"  # the one kind of Mach-O that other makers' files become
+MACOS_AMD64: Final = "macos-amd64"  # the only Mach-O programs of Cosmopolitan's files
 _KINDS: Final = {"elf": "an ELF program", "macho": "a Mach-O program", "pe": "a PE program"}
 
 
 class Kind(StrEnum):
-    """What a file begins as."""
+    """The kinds of files."""
 
     APE = "ape"
     ELF = "elf"
     MACHO = "macho"
     PE = "pe"
-    INTERRUPTED = "interrupted"  # between an APE and a native program
+    INTERRUPTED = "interrupted"  # an interrupted conversion
 
     @property
     def words(self) -> str:
-        """The kind as it stands in a sentence, with its article."""
+        """The kind in a sentence, with its article."""
         return _KINDS.get(self.value, "an APE")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a file is."""
+    """The kind and the platforms of a file."""
 
     kind: Kind
-    platforms: tuple[str, ...]  # that it has programs for, or is to become one for
-    keeps_head: bool  # does it hold the 64 bytes that becoming an ELF program of Linux overwrites?
+    platforms: tuple[str, ...]  # of its programs, or the target of an interrupted conversion
+    keeps_head: bool  # whether it has a copy of the 64 bytes that an ELF header overwrites
 
     @property
     def names(self) -> str:
@@ -60,10 +60,10 @@ class Identity:
 
 
 def identify(data: bytes | memoryview) -> Identity:
-    """Say what the file DATA is.
+    """Return the identity of the file DATA.
 
     Raises:
-        ForeignFileError: nothing that this package knows, or a damaged program.
+        ForeignFileError: it is of an unknown kind, or a damaged program.
     """
     window = bytes(data[:SCAN_SIZE])
     keeps = original_head(window) is not None
@@ -81,10 +81,10 @@ def identify(data: bytes | memoryview) -> Identity:
 
 
 def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
-    """Return the statement by which another maker's script makes the file DATA a Mach-O program, or None.
+    """Return the dd statement with which a script of Cosmopolitan makes the file DATA a Mach-O program, or None.
 
     Raises:
-        LayoutError: it copies from outside of the file.
+        LayoutError: it copies bytes beyond the end of the file.
     """
     ours = original_head(bytes(data[:SCAN_SIZE])) is not None
     return None if ours else find_macho_statement(data, CpuType.X86_64)
@@ -95,13 +95,13 @@ def _platforms(prologue: Prologue, data: bytes | memoryview) -> list[str]:
     if prologue.magic == Magic.MZ and _has_windows_headers(data):
         names.append(WINDOWS)
     names += [image.platform for image in prologue.unpacked]
-    with suppress(LayoutError):  # the conversion says what is wrong, and --check
+    with suppress(LayoutError):  # reported by the conversion and by --check
         names += [MACOS_AMD64] if foreign_macho(data) else []
     return [name for name in names if name]
 
 
 def _native(data: bytes | memoryview) -> tuple[Kind, tuple[str, ...]] | None:
-    """Return what DATA is when it is a native program, with its platform if that is one of ours."""
+    """Return the kind of a native program DATA and its known platforms, or None for other files."""
     try:
         image = read_image(data)
     except NotAnImageError:
@@ -114,9 +114,9 @@ def _native(data: bytes | memoryview) -> tuple[Kind, tuple[str, ...]] | None:
 
 
 def _unmarked_platforms(elf: Elf) -> tuple[str, ...]:
-    """Return the platforms of a program that is not marked as one for a single system: an APE made native may be one.
+    """Return the platforms of a program without the brand of a single system, such as a converted APE.
 
-    Its EI_OSABI is that of FreeBSD (-b), or it has the notes of several systems, since it runs on all of them.
+    Its EI_OSABI is that of FreeBSD (-b), or it has the notes of several systems, because it runs on all of them.
     """
     name = linux_platform_name(elf.header.machine)
     return (name,) if name and not elf.has(SegmentType.INTERP) else ()

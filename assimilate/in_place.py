@@ -1,9 +1,9 @@
-"""The first megabytes of a file exchanged for others so that a kill or a power loss at any moment loses nothing.
+"""The crash-safe replacement of a file's first megabytes: a kill or a power loss at any moment loses no data.
 
-What is overwritten is in NAME.ape-head, and on the disk, before anything changes. The first sector then becomes a
-marker that says that the file is neither the one nor the other; everything behind it is written, and only then the
-first sector. Between the steps the disk is waited for. So the file is the old one, the new one, or one that begins with
-the marker, and whichever it is, the bytes that were kept lead to both.
+The backup NAME.ape-head with the overwritten bytes is on the disk before the file changes. The first sector then
+becomes the marker of an interrupted conversion, the bytes behind it are written, and finally the first sector, with a
+sync after each step. So the file is the old one, the new one, or one that begins with the marker; the backup leads from
+each of them to the old and the new one.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 
 
 def backup_path(path: Path) -> Path:
-    """Return the name of the file that keeps the first bytes of PATH: beside it, not beside a link to it."""
+    """Return the path of the backup of PATH's first bytes, in the folder of the file itself, not of a link to it."""
     target = path.resolve() if path.is_symlink() else path
     return target.with_name(f"{target.name}.ape-head")
 
 
 def undo_record_for(platform: str, patch: Patch, file_size: int, relocated: RelocatedMembers | None) -> UndoRecord:
-    """Return what is to be kept of a file of FILE_SIZE bytes."""
+    """Return the undo record for a file of FILE_SIZE bytes."""
     new_size = max(relocated.end if relocated else file_size, len(patch.new))
     appended_offset = relocated.offset if relocated else new_size
     checksums = zlib.crc32(patch.new), relocated.checksum if relocated else 0
@@ -56,7 +56,7 @@ def undo_record_for(platform: str, patch: Patch, file_size: int, relocated: Relo
 
 
 def read_backup(path: Path) -> UndoRecord | bytes | None:
-    """Return what the file PATH keeps: everything, only the 64 bytes of an ELF header, or None without the file.
+    """Return the backup in the file PATH: an undo record, the 64 bytes that an ELF header replaced, or None without it.
 
     Raises:
         BackupError: it is damaged.
@@ -75,10 +75,10 @@ def read_backup(path: Path) -> UndoRecord | bytes | None:
 
 
 def write_backup(path: Path, backup: UndoRecord | bytes, mode: int, *, force: bool) -> None:
-    """Make the file PATH keep what is about to be overwritten; it is on the disk afterwards.
+    """Write the backup PATH and wait until it is on the disk.
 
     Raises:
-        BackupError: it keeps something else already, and FORCE does not say to drop that.
+        BackupError: there is another backup, and FORCE is False.
     """
     contents = backup if isinstance(backup, bytes) else backup.pack()
     if path.exists() and not force and path.read_bytes() != contents:
@@ -88,7 +88,7 @@ def write_backup(path: Path, backup: UndoRecord | bytes, mode: int, *, force: bo
 
 
 def append_members(path: Path, output_file: OutputFile, archive: Archive | None, relocated: RelocatedMembers) -> None:
-    """Append TAIL to the file as zipalign does; on any exception it is cut off again."""
+    """Append the relocated members as zipalign does; on any exception they are cut off again."""
     append = Append(path, output_file, archive)
     try:
         append.begin(relocated.end)
@@ -100,7 +100,7 @@ def append_members(path: Path, output_file: OutputFile, archive: Archive | None,
 
 
 def overwrite_head(output_file: OutputFile, new: bytes, marker: bytes) -> None:
-    """Write NEW, of which the first sector is written last, over the start of the file; if that fails, MARKER stays."""
+    """Write NEW over the start of the file, its first sector last; if that fails, MARKER stays."""
     try:
         output_file.write(marker, 0)
         output_file.sync()
@@ -116,12 +116,12 @@ def overwrite_head(output_file: OutputFile, new: bytes, marker: bytes) -> None:
 
 
 def original_size(path: Path, output_file: OutputFile, undo: UndoRecord) -> int | None:
-    """Return what the file is to be cut back to, or None where that would lose what was added since."""
+    """Return the size to which to cut the file, or None if that would lose members added since."""
     data = file_view(path)
     if undo.appended_is_unchanged(data):
         return undo.file_size
     if undo.state_of(data) is State.ORIGINAL and len(data) > undo.file_size:
-        # The append of what lies in the way was interrupted, perhaps before its marker was on the disk.
+        # The append of relocated members was interrupted, perhaps before its marker was on the disk.
         trailing = find_trailing_data(output_file.fd, len(data))
         if trailing is not None and trailing.old_size == undo.file_size:
             return undo.file_size if trailing.is_marked or not any(data[undo.file_size :]) else None
@@ -129,7 +129,7 @@ def original_size(path: Path, output_file: OutputFile, undo: UndoRecord) -> int 
 
 
 def restore_head(path: Path, output_file: OutputFile, undo: UndoRecord) -> None:
-    """Make the file what it was before; what was added to its archive since stays."""
+    """Restore the original first bytes; members added to the archive since stay."""
     size = original_size(path, output_file, undo)
     if undo.state_of(file_view(path)) is not State.ORIGINAL:
         overwrite_head(output_file, undo.data.ljust(MARKER_SIZE, b"\0"), undo.marker)
@@ -140,10 +140,10 @@ def restore_head(path: Path, output_file: OutputFile, undo: UndoRecord) -> None:
 
 @contextmanager
 def undo_on_error(output_file: OutputFile, undo: UndoRecord, backup_file: Path) -> Iterator[None]:
-    """Make the file what it was before on any exception, and remove what was kept of it.
+    """Restore the file on any exception, and remove its backup.
 
     Raises:
-        InterruptedConversionError: the system does not let us; the file then begins with the marker.
+        InterruptedConversionError: the restoration failed; the file then begins with the marker.
     """
     try:
         yield

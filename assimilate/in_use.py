@@ -1,7 +1,7 @@
-"""Processes that see a file's bytes change while they run from it.
+"""Processes that run from a file.
 
-The system itself protects a native program. One that a loader runs from an APE is only mapped, like any file; it would
-crash at the next page that it needs.
+The system protects a running native program from changes. A program that a loader runs from an APE is only mapped, like
+any file, and would crash at the next page that it reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAPS_FIELDS = 5  # address, permissions, offset, device, inode; behind them the
 
 
 def check_unused(path: Path) -> None:
-    """Raise InUseError when another process has PATH mapped, as far as this system tells and lets us see."""
+    """Raise InUseError if another process has PATH mapped, as far as /proc shows it."""
     status = path.stat()
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     name = str(path.resolve())
@@ -26,11 +26,11 @@ def check_unused(path: Path) -> None:
             continue
         try:
             lines = maps.read_text(errors="replace").splitlines()
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # it has exited, or belongs to another user
             continue
         for line in lines:
             *_, its_device, inode = line.split(maxsplit=_MAPS_FIELDS)[:_MAPS_FIELDS]
-            # Some file systems (btrfs) show another device here than to stat(2), but then the path is the same.
+            # Some file systems (btrfs) have another device here than in stat(2), but then the path is the same.
             if inode == str(status.st_ino) and (its_device == device or line.endswith(f" {name}")):
                 raise InUseError(int(maps.parent.name), _command_of(maps.parent))
 

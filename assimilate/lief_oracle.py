@@ -1,6 +1,6 @@
-"""A second opinion on a native program: what LIEF reads of it must be what we read.
+"""The comparison of our codecs with LIEF: both must read the same values from a native program.
 
-LIEF decides nothing here. It takes for programs what no system runs, and would not know that bytes are missing.
+LIEF alone is no check: it accepts files that no system runs, and truncated ones.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ READERS: Final[dict[ImageFormat, Callable[[bytes | memoryview], Elf | Pe | Macho
 
 
 def load_lief() -> Any:
-    """Return the module, silenced: what it thinks of files it would otherwise print.
+    """Return the module lief, without its log messages.
 
     Raises:
         MissingLiefError: it is not installed.
     """
     try:
-        import lief  # noqa: PLC0415  # half a second, and needed only by those who ask for it
+        import lief  # noqa: PLC0415  # takes half a second, and is rarely needed
     except ImportError as error:
         raise MissingLiefError from error
     lief.logging.disable()
@@ -45,19 +45,19 @@ def load_lief() -> Any:
 
 
 def verify_with_lief(data: bytes | memoryview, image_format: ImageFormat) -> None:
-    """Compare what LIEF reads of the program DATA begins with to what our own codecs read.
+    """Compare the values that LIEF and our codecs read from the program at the start of DATA.
 
     Raises:
         MissingLiefError: LIEF is not installed.
         VerificationError: they differ.
-        ForeignFileError: our codecs do not take it for a program.
+        ForeignFileError: our codecs do not accept it as a program.
     """
     lief = load_lief()
     try:
         headers = READERS[image_format](data)
     except ImageFormatError as error:
         raise ForeignFileError.damaged(error) from error
-    # Not the file by its name: LIEF would read the weights, too.
+    # Not by the file's name: LIEF would read the weights, too.
     parsed = _PARSERS[image_format](lief, bytes(data[: headers.file_end]))
     if parsed is None:
         raise VerificationError("the format", "no program", image_format.value)

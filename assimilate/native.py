@@ -1,4 +1,4 @@
-"""From a file's bytes to those that make it native, or an APE again: no file is touched here."""
+"""The patches that convert a file to a native program, or back to an APE; computed without I/O."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = ["Patch", "check_program", "to_ape", "to_native", "unpack_program"]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Bytes at the start of a file, and what replaces them; `old` is shorter where the file is."""
+    """Bytes at the start of a file, and their replacement; `old` is shorter if the file is."""
 
     old: bytes
     new: bytes
 
 
 def to_native(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -> Patch:
-    """Return the change that makes the file DATA the native program of TARGET.
+    """Return the patch that converts the file DATA to the native program of TARGET.
 
     Args:
         data: the file.
         target: the platform.
-        keep_osabi: leave EI_OSABI as it stands in the APE, where only FreeBSD reads it.
+        keep_osabi: keep EI_OSABI of the APE, which only FreeBSD reads.
 
     Raises:
         AlreadyError: it is one already.
@@ -46,15 +46,15 @@ def to_native(data: bytes | memoryview, target: Platform, *, keep_osabi: bool) -
     """
     identity = identify(data)
     if identity.kind == Kind.APE and target.name == WINDOWS:
-        # Windows starts an APE as it is or never: there is nothing to change.
+        # For Windows, an APE is a program already or never.
         if WINDOWS in identity.platforms:
             raise AlreadyError("is a PE program for windows-amd64 already, while it is an APE")
-        raise ForeignFileError("holds no program for windows-amd64 (give one to apepack)")
+        raise ForeignFileError("contains no program for windows-amd64 (give one to apepack)")
     if identity.kind != Kind.APE:
         if target.name in identity.platforms:
             raise AlreadyError(f"is already {identity.kind.words} for {target.name}")
         raise ForeignFileError(
-            f"is {identity.kind.words} for {identity.names}, not an APE (--restore makes it one where it was one)"
+            f"is {identity.kind.words} for {identity.names}, not an APE (--restore converts it back if it was one)"
         )
     try:
         new = _first_bytes(data, target, keep_osabi=keep_osabi)
@@ -73,7 +73,7 @@ def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool
         return unpack_program(data, unpacked)
     ours = original_head(window) is not None
     if target.launch == Launch.MAPPED or (target.image_format == ImageFormat.ELF and not ours):
-        # Other makers' programs run on every system from one header; FreeBSD wants its number in it.
+        # Cosmopolitan's programs run on all systems from one header; FreeBSD requires its EI_OSABI in it.
         keep_osabi = keep_osabi or target.name.startswith("freebsd")
         return _elf_header(data, prologue, target, keep_osabi=keep_osabi)
     header = foreign_macho(data) if target.name == MACOS_AMD64 else None
@@ -83,10 +83,10 @@ def _first_bytes(data: bytes | memoryview, target: Platform, *, keep_osabi: bool
 
 
 def unpack_program(data: bytes | memoryview, unpacked: UnpackedImage) -> bytes:
-    """Return the program UNPACKED of the file DATA, complete and of the platform that the script names.
+    """Return the decompressed program UNPACKED of the file DATA, if it is complete and for the platform in the script.
 
     Raises:
-        LayoutError: it is not what the script says.
+        LayoutError: the script describes another program.
         ImageError: it is a damaged program.
     """
     program = decompress_image(bytes(data[unpacked.offset : unpacked.stored_end]), unpacked)
@@ -103,10 +103,10 @@ def _elf_header(data: bytes | memoryview, prologue: Prologue, target: Platform, 
 
 
 def check_program(header: ElfHeader, data: bytes | memoryview) -> Elf:
-    """Return the program of the file DATA that HEADER leads to.
+    """Return the program of HEADER in the file DATA.
 
     Raises:
-        ImageFormatError: it is not complete: a file may have been cut off.
+        ImageFormatError: it is incomplete, for instance because the file is truncated.
     """
     table = data[header.phoff : header.phoff + header.phdrs_size]
     if len(table) < header.phdrs_size or not header.phnum:
@@ -122,16 +122,16 @@ def check_program(header: ElfHeader, data: bytes | memoryview) -> Elf:
 
 
 def to_ape(data: bytes | memoryview, backup: bytes | None) -> Patch:
-    """Return the change that makes DATA, an ELF program by its first 64 bytes, the APE it was before.
+    """Return the patch that converts DATA, an ELF program by its first 64 bytes, back to the original APE.
 
     Args:
         data: the file.
-        backup: what was kept of them outside of it, if anything.
+        backup: the original bytes from a backup, if there is one.
 
     Raises:
         AlreadyError: it is an APE.
-        ForeignFileError: it is no program either.
-        NoBackupError: nobody knows what its first bytes were.
+        ForeignFileError: it is neither an APE nor a program.
+        NoBackupError: its original first bytes are unknown.
     """
     window = bytes(data[:SCAN_SIZE])
     if any(window.startswith(magic.value) for magic in Magic):
@@ -140,5 +140,5 @@ def to_ape(data: bytes | memoryview, backup: bytes | None) -> Patch:
     if original is None or not window.startswith(ELF_MAGIC):
         raise NoBackupError(f"is {identify(data).kind.words}, and nothing is kept of what it was before")
     if len(original) != HEAD_SIZE or not any(original.startswith(magic.value) for magic in Magic):
-        raise NoBackupError("what was kept of the first bytes is not the beginning of an APE")
+        raise NoBackupError("the backup of the first bytes is not the beginning of an APE")
     return Patch(window[:HEAD_SIZE], original)

@@ -1,4 +1,4 @@
-"""What a conversion is to do to a file, found out before anything is written."""
+"""The plan of a conversion, made before the first byte is written."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["Options", "Outcome", "backup_for", "interrupted_target", "native_pat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command's options choose, beside what is done and to which file.
+    """The options of a conversion.
 
     Attributes:
-        output: write a copy here and leave the file alone.
-        force: succeed when it is already what it is to become; overwrite a backup that another file left.
-        keep_osabi: leave EI_OSABI as it stands in the APE.
-        backup: keep the overwritten bytes where the file itself does not.
-        verified: compare with what LIEF reads before anything is written.
-        dry_run: check everything, change nothing.
-        progress: is told how many bytes were copied.
+        output: write a copy here and do not change the file.
+        force: succeed if the file is already converted; overwrite a backup of another file.
+        keep_osabi: keep EI_OSABI of the APE.
+        backup: back up the overwritten bytes if the file has no copy of them.
+        verified: compare the result with LIEF before writing.
+        dry_run: make all checks, change nothing.
+        progress: called with the number of bytes copied since the last call.
     """
 
     output: Path | None = None
@@ -51,13 +51,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done, or would be.
+    """The result of a conversion, or of its dry run.
 
     Attributes:
-        path: the file as it was given.
-        output: the file that was written: the same, or the copy.
-        changed: False when it was already what it was to become.
-        backup: the file beside it that keeps the overwritten bytes, where one is needed.
+        path: the file as given.
+        output: the written file: the same, or the copy.
+        changed: False if it was already converted.
+        backup: the file with the overwritten bytes, if one is needed.
     """
 
     path: Path
@@ -67,12 +67,12 @@ class Outcome:
 
 
 def native_patch(path: Path, data: memoryview, target: Platform, options: Options) -> Patch | None:
-    """Return the change that makes the file DATA native, or None when it is and that is no error.
+    """Return the patch that converts the file DATA, or None if it is converted already and `options.force` is set.
 
-    Whatever is longer than an ELF header is a sector at least: the marker takes its place while it is written.
+    A patch longer than an ELF header has a sector at least, for the marker during the conversion.
 
     Raises:
-        AssimilateError: it cannot become that.
+        AssimilateError: it cannot be converted.
     """
     try:
         patch = to_native(data, target, keep_osabi=options.keep_osabi)
@@ -97,13 +97,13 @@ def _result(path: Path, data: memoryview, patch: Patch | None) -> memoryview:
 def relocation_for(
     path: Path, output_file: OutputFile, data: memoryview, patch: Patch
 ) -> tuple[Archive | None, RelocatedMembers | None]:
-    """Return the file's archive, and what has to be appended to it before PATCH is made.
+    """Return the file's archive, and the members to append to it before PATCH is applied.
 
     Raises:
-        ForeignFileError: it is in the way, or not complete.
-        ZipFormatError: it is damaged.
+        ForeignFileError: the patch would overwrite the directory, or the archive is incomplete.
+        ZipFormatError: the archive is damaged.
     """
-    if len(patch.new) <= SCAN_SIZE:  # nothing but a script is there
+    if len(patch.new) <= SCAN_SIZE:  # only the script is there
         return None, None
     archive, trailing = read_for_append(output_file.fd, path)
     if trailing is not None:
@@ -114,16 +114,16 @@ def relocation_for(
 
 
 def interrupted_target(data: memoryview) -> str | None:
-    """Return the platform that the file DATA was being converted for when that was interrupted, or None."""
+    """Return the target platform of the interrupted conversion of the file DATA, or None."""
     return interrupted_platform(bytes(data[:MARKER_SIZE]))
 
 
 def backup_for(path: Path, data: memoryview) -> UndoRecord | bytes | None:
-    """Return what is kept of the file DATA outside of it: everything that was overwritten, or 64 bytes.
+    """Return the backup of the file DATA: its undo record, the 64 bytes that an ELF header replaced, or None.
 
     Raises:
-        BackupError: what is kept is damaged, or that of another file.
-        InterruptedConversionError: it is needed to finish or undo a conversion, and not there.
+        BackupError: the backup is damaged, or that of another file.
+        InterruptedConversionError: the backup is needed to finish or undo a conversion, and missing.
     """
     backup_file = backup_path(path)
     backup = read_backup(backup_file)

@@ -1,7 +1,7 @@
-"""Members of the archive that lie where a program is to be copied, once more behind the archive.
+"""Members that a program will overwrite, appended to the archive again.
 
-In our files that is only the first member, the licence texts. What is appended is what zipalign(1) would append: no
-byte of the archive is overwritten by it, and the file is a sound archive before and after.
+In our files that is only the first member, the licence texts. The append is that of zipalign(1): it overwrites no byte
+of the archive, and the file is a valid archive before and after it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["RelocatedMembers", "relocate_members"]
 
 _UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
-_SIZE_MAX: Final = 64 << 20  # of what is moved: the licence texts are a few KiB, and weights stay where they are
+_SIZE_MAX: Final = 64 << 20  # of all relocated members: the licence texts have a few KiB, and weights are not moved
 
 
 @dataclass(frozen=True, slots=True)
 class RelocatedMembers:
-    """Bytes to append: members, then the directory and end records that make them part of the archive."""
+    """Bytes to append: members, then directory and end records."""
 
     offset: int
     members: bytes
@@ -42,36 +42,36 @@ class RelocatedMembers:
 
     @property
     def directory_offset(self) -> int:
-        """Where the directory begins."""
+        """The offset of the directory."""
         return self.offset + len(self.members)
 
     @property
     def end(self) -> int:
-        """Where the file ends afterwards."""
+        """The size of the file afterwards."""
         return self.directory_offset + len(self.directory)
 
     @property
     def checksum(self) -> int:
-        """The CRC-32 of all its bytes."""
+        """The CRC-32 of all bytes."""
         return zlib.crc32(self.directory, zlib.crc32(self.members))
 
 
 def relocate_members(archive: Archive, data: bytes | memoryview, size: int) -> RelocatedMembers | None:
-    """Return what has to be appended to the file DATA before its first SIZE bytes are overwritten.
+    """Return the members to append to the file DATA before its first SIZE bytes are overwritten.
 
     Returns:
-        None where the archive loses nothing.
+        None if no member is overwritten.
 
     Raises:
-        ForeignFileError: the archive itself, or too much of it, lies there.
+        ForeignFileError: the directory, or too much data, would be overwritten.
     """
     if archive.directory_offset < size:
-        raise _in_the_way(f"the archive's directory begins at {archive.directory_offset:#x}", size)
+        raise _overwritten(f"the archive's directory begins at {archive.directory_offset:#x}", size)
     displaced = [entry for entry in archive.entries if entry.header_offset < size]
     if not displaced:
         return None
     if sum(entry.compressed_size for entry in displaced) > _SIZE_MAX:
-        raise _in_the_way(f"{displaced[0].name!r} begins at {displaced[0].header_offset:#x}", size)
+        raise _overwritten(f"{displaced[0].name!r} begins at {displaced[0].header_offset:#x}", size)
     headers = [entry.record for entry in archive.entries if entry.header_offset >= size]
     plan = plan_append(len(data), [_new_member(entry) for entry in displaced])
     offset = AppendMarker(len(data)).end
@@ -99,7 +99,7 @@ def _header_fields(entry: Entry) -> HeaderFields:
     )
 
 
-def _in_the_way(what: str, size: int) -> ForeignFileError:
+def _overwritten(what: str, size: int) -> ForeignFileError:
     return ForeignFileError(
-        f"{what}, where the program of {size:#x} bytes is to be copied: link the file again with apepack"
+        f"{what}, inside of the first {size:#x} bytes, which the program needs: link the file again with apepack"
     )

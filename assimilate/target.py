@@ -1,4 +1,4 @@
-"""Which native program a file is to become."""
+"""The target platform of a conversion."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["AMD64", "ARM64", "WINDOWS", "machine_of", "target_for"]
 
 AMD64: Final = "amd64"
 ARM64: Final = "arm64"
-WINDOWS: Final = "windows-amd64"  # an APE with a program for it is a PE file as it is
+WINDOWS: Final = "windows-amd64"  # an APE with a program for it is a PE file already
 
 _MACHINES: Final = {AMD64: Machine.X86_64, ARM64: Machine.AARCH64}
 _SYSTEMS: Final = {ImageFormat.MACHO: "macos", ImageFormat.PE: "windows"}
 
 
 def target_for(image_format: ImageFormat | None, machine: str | None) -> Platform:
-    """Return the platform that a format and a machine (AMD64 or ARM64) mean on this computer.
+    """Return the platform for a format and a machine (AMD64 or ARM64).
 
-    What is not given is this computer's own; Windows programs are for amd64 unless told otherwise.
+    The defaults are those of this computer; the default machine of Windows programs is amd64.
 
     Raises:
         UnknownPlatformError: there is no such platform.
@@ -34,7 +34,7 @@ def target_for(image_format: ImageFormat | None, machine: str | None) -> Platfor
 
 
 def machine_of(platform: Platform) -> Machine:
-    """Return the machine that a platform's ELF programs name in e_machine."""
+    """Return the e_machine of a platform's ELF programs."""
     return _MACHINES[_machine_name(platform)]
 
 
@@ -43,7 +43,7 @@ def _system(image_format: ImageFormat) -> str:
         return _SYSTEMS[image_format]
     try:
         host = host_platform()
-    except UnknownPlatformError:  # another computer's program may be made on any
+    except UnknownPlatformError:  # programs for other computers can be made on any
         return "linux"
     return host.name.partition("-")[0] if host.image_format == ImageFormat.ELF else "linux"
 

@@ -1,10 +1,10 @@
-"""What is kept of a file while its first megabytes are those of a native program: NAME.ape-head, and the marker.
+"""The undo record NAME.ape-head of a conversion to a complete program, and the marker of an interrupted conversion.
 
-NAME.ape-head is a header and the bytes that were overwritten. It is on the disk before anything changes, so that the
-conversion can be undone, or finished if it was interrupted. While the two differ, the file begins with the marker: a
-script that says so to whoever starts the file.
+The undo record is a header and the overwritten bytes. It is on the disk before the file changes, so that the conversion
+can be undone, or finished after an interruption. During the conversion the file begins with the marker: a script that
+prints how to finish or undo the conversion.
 
-Older files of this name are 64 bytes long and have no header; they keep what an ELF header replaced.
+Files of this name with 64 bytes have no header; they contain the bytes that an ELF header replaced.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from assimilate.errors import BackupError
 
 __all__ = ["MARKER_SIZE", "State", "UndoRecord", "interrupted_platform"]
 
-MARKER_SIZE: Final = 512  # one sector, of which no disk writes half
+MARKER_SIZE: Final = 512  # one sector, which disks write as a whole
 
-_HINT: Final = "remove it if nothing is to be restored from it"
+_HINT: Final = "remove it if it is not needed for --restore"
 _MARKER_HEAD: Final = """\
 #!/bin/sh
 # assimilate: interrupted, {platform}, {checksum:08x}
@@ -36,12 +36,12 @@ _MARKED: Final = re.compile(rb"#!/bin/sh\n# assimilate: interrupted, ([a-z0-9-]+
 
 
 class State(Enum):
-    """Where between an APE and a native program a file is."""
+    """The state of a file between an APE and a native program."""
 
     ORIGINAL = auto()  # it begins with the bytes in the undo record
     INTERRUPTED = auto()  # it begins with the marker
     CONVERTED = auto()  # it begins with the program
-    UNRELATED = auto()  # it is another file, or was changed since
+    UNRELATED = auto()  # it is another file, or has changed since
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class UndoRecord:
     STRUCT: ClassVar = struct.Struct("<16sI20sQQQQQIII")
     SIZE: ClassVar = STRUCT.size + 4  # and a checksum of the header
 
-    platform: str  # what the file becomes, or is
-    file_size: int  # as it was before
-    new_size: int  # as it is afterwards
-    appended_offset: int  # from where on there is something new behind what was the file's end
-    image_size: int  # of the program it begins with
+    platform: str  # of the native program
+    file_size: int  # before the conversion
+    new_size: int  # after the conversion
+    appended_offset: int  # of the bytes appended to the file
+    image_size: int  # of the native program
     image_checksum: int  # CRC-32
     appended_checksum: int  # of the bytes from appended_offset to new_size
-    data: bytes  # that the file began with
+    data: bytes  # the original first bytes
 
     @property
     def checksum(self) -> int:
-        """The CRC-32 of the bytes that are kept."""
+        """The CRC-32 of the original first bytes."""
         return zlib.crc32(self.data)
 
     def pack(self) -> bytes:
@@ -80,10 +80,10 @@ class UndoRecord:
         """Read the contents of a file.
 
         Raises:
-            BackupError: they are damaged, or written by a newer version.
+            BackupError: they are damaged, or of another version.
         """
         if len(contents) < cls.SIZE or not contents.startswith(cls.MAGIC):
-            raise BackupError(f"keeps no first bytes (it begins with {contents[:16]!r})", field="magic", offset=0)
+            raise BackupError(f"is no backup (it begins with {contents[:16]!r})", field="magic", offset=0)
         head, data = contents[: cls.STRUCT.size], contents[cls.SIZE :]
         _, version, name, size, *sizes, image_checksum, appended_checksum, checksum = cls.STRUCT.unpack(head)
         if version != cls.VERSION:
@@ -100,12 +100,12 @@ class UndoRecord:
 
     @property
     def marker(self) -> bytes:
-        """The bytes that the file begins with while it is neither: they are these bytes' own."""
+        """The marker for this conversion: the first bytes of the file while it is neither."""
         text = (_MARKER_HEAD + _MARKER_TEXT).format(platform=self.platform, checksum=self.checksum)
         return text.encode().ljust(MARKER_SIZE - 1, b"#") + b"\n"
 
     def state_of(self, data: bytes | memoryview) -> State:
-        """Say where between the two the file DATA is."""
+        """Return the state of the file DATA."""
         name = _MARKER_HEAD.format(platform=self.platform, checksum=self.checksum).encode()
         if data[: len(name)] == name:
             return State.INTERRUPTED
@@ -117,11 +117,11 @@ class UndoRecord:
         return State.UNRELATED
 
     def appended_is_unchanged(self, data: bytes | memoryview) -> bool:
-        """Say whether nothing was added to the file DATA since, so that it can be cut back to its former size."""
+        """Return whether the file DATA was not extended since, so that it can be cut to its original size."""
         return len(data) == self.new_size and zlib.crc32(data[self.appended_offset :]) == self.appended_checksum
 
 
 def interrupted_platform(window: bytes) -> str | None:
-    """Return the platform that a file's conversion was for, when it begins with a marker."""
+    """Return the target platform of an interrupted conversion, if the file begins with a marker."""
     found = _MARKED.match(window)
     return found[1].decode() if found else None

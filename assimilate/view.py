@@ -1,4 +1,4 @@
-"""A file as bytes that are read when they are looked at, so that an image is found without reading gigabytes."""
+"""A file mapped into memory, so that images are found without reading gigabytes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["file_view"]
 
-# MAP_NORESERVE, which Python names since 3.13: Linux refuses to map a file larger than its memory without it, as if
-# all of it were to be changed. Other systems do not count in advance.
+# MAP_NORESERVE, a name of Python since 3.13. Without it, Linux refuses to map a file larger than its memory writable.
+# Other systems reserve no memory.
 _NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0
 
 
 def file_view(path: Path, head: bytes = b"") -> memoryview:
-    """Return the contents of the file PATH as they would be if it began with HEAD, which is not longer than it.
+    """Return the contents of the file PATH with HEAD in place of its first bytes; HEAD is not longer than the file.
 
-    The file is opened anew: a view may live as long as the exception that speaks of it, and must not keep a lock.
+    The file is opened again: a view may live as long as an exception that refers to it, and must not keep a lock.
     """
     if not head or not path.stat().st_size:
         return map_file(path)

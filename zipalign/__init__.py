@@ -1,6 +1,6 @@
-"""ZIP archives whose members can be mapped: read, check, append aligned, and lose nothing when killed.
+"""ZIP archives with members that can be mapped: reading, checking, and crash-safe aligned appending.
 
-The names below are loaded when first used, so that importing the package costs nothing.
+The names below are imported on first use, so importing the package is fast.
 """
 
 from __future__ import annotations

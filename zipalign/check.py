@@ -1,6 +1,6 @@
-"""Checking a whole archive: both ways of reading it, the alignment, and every byte of data.
+"""Checks of a whole archive: directory against local headers, alignment, and every byte of data.
 
-Faults are what makes an archive wrong or unfit to be mapped; notes are what a careful publisher wants to know.
+A fault makes an archive invalid or impossible to map; a note reports a property that limits its use.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from zipalign.reader import Archive, Entry
 
 __all__ = ["Finding", "Report", "Severity", "check_archive"]
 
-_DESCRIPTOR_SIZE = 24  # the longest form
+_DESCRIPTOR_SIZE = 24  # of the longest form
 
 
 class Severity(StrEnum):
-    """Whether a finding makes the archive wrong."""
+    """Whether a finding makes the archive invalid."""
 
     FAULT = "fault"
     NOTE = "note"
@@ -40,7 +40,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or worth knowing."""
+    """One fault or note."""
 
     severity: Severity
     kind: str  # the record and field concerned, `local.crc`, or `alignment`
@@ -54,7 +54,7 @@ class Finding:
         return f"{self.severity}: {subject}{self.message}{place}"
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return what is known, for JSON."""
+        """Return the fields that are set, for JSON."""
         facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
         given = {"entry": self.entry, "offset": self.offset}
         return facts | {name: fact for name, fact in given.items() if fact is not None}
@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found; `archive` is None when the directory itself is damaged."""
+    """The result of a check; `archive` is None if the directory itself is damaged."""
 
     path: Path
     archive: Archive | None
@@ -75,16 +75,16 @@ class Report:
 
 
 def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progress: Progress | None = None) -> Report:
-    """Check an archive and everything in it.
+    """Check an archive and the data of all its members.
 
     Args:
         path: the file.
-        alignment: what the offset of stored data must be a multiple of; 1 for none.
-        progress: is called with the number of bytes each time some have been read.
+        alignment: required divisor of the offsets of stored data; 1 for none.
+        progress: called with the number of bytes read since the last call.
 
     Raises:
-        NotAnArchiveError: the file has no end record at all.
-        MissingDependencyError: a member is compressed with Deflate64, and the package for that is not installed.
+        NotAnArchiveError: the file has no end record.
+        MissingDependencyError: a member is compressed with Deflate64, and zipfile-deflate64 is not installed.
         OSError: the file cannot be read.
     """
     check_alignment(alignment)
@@ -105,7 +105,7 @@ def _fault(error: ZipFormatError) -> Finding:
 
 
 def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding]:
-    """Read the archive the other way round, from header to header, and compare."""
+    """Read the archive as a stream, from header to header, and compare with the directory."""
     ends = [0]
     for entry in archive.entries:
         end = entry.data_end
@@ -129,7 +129,7 @@ def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding
 
 
 def _check_unlisted_headers(fd: int, archive: Archive, ends: list[int]) -> Iterator[Finding]:
-    """Look for local headers that a reader of the stream would take for members."""
+    """Yield a fault for each local header that a stream reader would read as a member."""
     known = {entry.header_offset for entry in archive.entries}
     unlisted = [
         end
@@ -138,7 +138,7 @@ def _check_unlisted_headers(fd: int, archive: Archive, ends: list[int]) -> Itera
     ]
     if not unlisted:
         return
-    # What was replaced or removed is still listed by the directory of that time.
+    # Earlier directories list the members that were replaced or removed.
     earlier = superseded_headers(fd, archive.directory_offset)
     for offset in unlisted:
         if offset not in earlier:

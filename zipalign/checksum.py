@@ -1,4 +1,4 @@
-"""CRC-32 as fast as this machine offers."""
+"""CRC-32 with the fastest implementation installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def crc32_function() -> Callable[[bytes | memoryview, int], int]:
 
 @functools.cache
 def crc32_combiner() -> Callable[[int, int, int], int] | None:
-    """Return what makes one CRC of those of two neighbouring parts and the size of the second; only isal has it."""
+    """Return isal's function that combines the CRCs of two adjacent parts, given the size of the second."""
     try:
         from isal.isal_zlib import crc32_combine  # noqa: PLC0415 -- as above
     except ImportError:

@@ -1,6 +1,6 @@
 """The zipalign command: parse, call one function of the library, print.
 
-Imports of the library stand in the functions that need them, because --help and completion do not.
+The functions import the library modules they need, so that --help and completion load none.
 """
 
 # ruff: noqa: PLC0415 -- see above
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
-_ALIGNMENT = 65536  # as zipalign.layout has it, which is not imported for --help
+_ALIGNMENT = 65536  # equal to zipalign.layout.DEFAULT_ALIGNMENT, which --help must not import
 _METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
 
 
 class Options(NamedTuple):
-    """The options that change how an operation works, not which one it is."""
+    """The options that apply to an operation, without those that select it."""
 
     level: int
     alignment: int
@@ -46,7 +46,7 @@ def main() -> NoReturn:
     """Run the command and exit."""
     from zipalign.errors import ZipalignError
 
-    # llamafile's zipalign takes this spelling too; for click it would be four short options.
+    # llamafile's zipalign accepts this spelling, too; click would read four short options.
     sys.argv[1:] = ["--help" if argument == "-help" else argument for argument in sys.argv[1:]]
     console.main(command, (ZipalignError,))
 
@@ -67,10 +67,10 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove a member; may be repeated.")
 @click.option("--list", "listing", is_flag=True, help="List the members.")
 @click.option("--check", is_flag=True, help="Check structure, alignment and data; exit 1 on a fault.")
-@click.option("--recover", is_flag=True, help="Cut off what follows the end of the archive.")
+@click.option("--recover", is_flag=True, help="Cut off the bytes behind the archive.")
 @click.option("--no-fsync", is_flag=True, help="Do not wait for the disk.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is done.")
+@click.option("-n", "--dry-run", is_flag=True, help="Make all checks, change nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each member on stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
@@ -79,8 +79,8 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     """Add FILEs to ZIP, stored and aligned so that they can be mapped in place.
 
-    ZIP may be any file, such as a llamafile. Its bytes are never overwritten, and a kill or a power loss at any moment
-    loses nothing.
+    ZIP may be any file, such as a llamafile. Its bytes are never overwritten, and it survives a kill or a power loss at
+    any moment.
     """
     chosen = {name: given.pop(name) for name in ("removed", "listing", "check", "recover")}
     imported = given.pop("imported")
@@ -105,7 +105,7 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
 
 
 def _nothing_to_do(archive: str, options: Options) -> bool:
-    """Tell whether a run without FILEs would change nothing; finding that out needs little of the library."""
+    """Return whether a run without FILEs would change nothing; this check imports little of the library."""
     from zipalign.eocd import has_zip64_eocd
 
     return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_eocd(archive)

@@ -1,6 +1,6 @@
-"""The layer all four commands share: exit statuses, errors as sentences or JSON, progress.
+"""The console layer of all commands: exit statuses, errors as sentences or JSON, progress.
 
-Exit statuses: 0 done; 1 it failed, or a check found a fault; 2 the command line is wrong; 130 interrupted;
+Exit statuses: 0 success; 1 failure, or a fault found by a check; 2 wrong command line; 130 interrupted;
 143 terminated. Results go to stdout, everything else to stderr.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["error_fields", "main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
-_PROGRESS_DELAY = 1.0  # seconds before a bar is worth looking at
+_PROGRESS_DELAY = 1.0  # seconds before a bar is shown
 
 _ERROR_FIELDS = ("path", "offset", "entry", "field")  # of an error, for JSON
 
@@ -31,27 +31,27 @@ _ERROR_FIELDS = ("path", "offset", "entry", "field")  # of an error, for JSON
 def main(command: click.Command, errors: tuple[type[Exception], ...]) -> NoReturn:
     """Run a click command as a whole program and exit.
 
-    The command's return value becomes the exit status when it is a number. Nothing that a user can cause ends in a
-    traceback: `errors` and what the system refuses become one sentence on stderr, or one JSON object on stdout when
-    --json was given.
+    The command's return value becomes the exit status if it is a number. No error that a user can cause ends in a
+    traceback: `errors` and errors of the system become one sentence on stderr, or one JSON object on stdout with
+    --json.
 
     Args:
         command: the command.
         errors: the root errors of the packages it calls.
     """
-    program = os.path.basename(sys.argv[0])  # noqa: PTH119 -- pathlib costs a quarter of what --help may take
+    program = os.path.basename(sys.argv[0])  # noqa: PTH119 -- importing pathlib takes a quarter of the time of --help
     if program == "__main__.py":
         program = command.name or program
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
             signal.signal(number, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the locale cannot encode are escaped
     try:
         status = _run(command, program, errors)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has gone; nothing is to be said, and nothing flushed at exit either.
+        # The reader of the output has exited: print no message, and flush nothing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)
@@ -94,7 +94,7 @@ def _fail(program: str, error: BaseException, status: int, message: str, *, as_j
 
 
 def error_fields(error: BaseException, message: str) -> dict[str, int | str]:
-    """Return what JSON says of an error: its kind, MESSAGE, and whatever data it carries."""
+    """Return the JSON object of an error: its kind, `message`, and the data that it carries."""
     values = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
     if isinstance(error, OSError) and error.filename is not None:
         values["path"] = error.filename
@@ -105,7 +105,7 @@ def error_fields(error: BaseException, message: str) -> dict[str, int | str]:
 
 
 def _kind(error: BaseException) -> str:
-    """Return the error's class in the spelling of JSON: `ZipFormatError` is `zip-format`."""
+    """Return the error's class as spelled in JSON: `ZipFormatError` is `zip-format`."""
     name = type(error).__name__.removesuffix("Error")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
@@ -122,14 +122,14 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def print_json(tool: str, payload: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object on stdout; version 1 of every tool's schema only ever gains keys."""
-    import json  # noqa: PLC0415 -- only who asked for JSON pays for it
+    """Print a result as one JSON object on stdout; version 1 of each schema may gain keys, but loses none."""
+    import json  # noqa: PLC0415 -- needed only with --json
 
     print(json.dumps({"version": 1, "tool": tool, **payload}))  # noqa: T201 -- this is the console
 
 
 def version_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --version, which names the distribution: other ones install commands of the same names."""
+    """Add --version to a command; it prints the distribution, because others have commands of the same names."""
     return click.option(
         "--version",
         is_flag=True,
@@ -143,7 +143,7 @@ def version_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 -- click's signature
     if not wanted or context.resilient_parsing:
         return
-    from importlib import metadata  # noqa: PLC0415 -- slow, and needed only here
+    from importlib import metadata  # noqa: PLC0415 -- a slow import
 
     try:
         version = metadata.version(_DISTRIBUTION)
@@ -155,15 +155,15 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
 
 @contextlib.contextmanager
 def progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal's stderr while the block runs, once it takes longer than a second.
+    """Show a progress bar on stderr while the block runs, if that is a terminal and it takes longer than a second.
 
     Yields:
-        The function to call with the number of bytes done since the last call.
+        The function to call with the number of bytes processed since the last call.
     """
     if quiet or os.environ.get("TQDM_DISABLE") or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
+    from tqdm import tqdm  # noqa: PLC0415 -- not needed without a terminal
 
     with tqdm(
         total=total, desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=_PROGRESS_DELAY
@@ -177,10 +177,10 @@ def progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int],
 
 @contextlib.contextmanager
 def steps(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a long job of counted steps has come: a bar on a terminal's stderr, else a line for each tenth.
+    """Show the progress of a job of counted steps on stderr: a bar on a terminal, otherwise a line for each tenth.
 
     Yields:
-        The function to call with the number of steps done and of all.
+        The function to call with the number of finished steps and of all steps.
     """
     if quiet or os.environ.get("TQDM_DISABLE"):
         yield lambda _done, _total: None
@@ -188,7 +188,7 @@ def steps(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _line_for_each_tenth(label)
         return
-    from tqdm import tqdm  # noqa: PLC0415 -- not needed where nobody watches
+    from tqdm import tqdm  # noqa: PLC0415 -- not needed without a terminal
 
     with tqdm(desc=label, leave=False, delay=_PROGRESS_DELAY) as bar:
 

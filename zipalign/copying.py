@@ -1,9 +1,9 @@
-"""Moving a member's data into the archive, with its CRC-32.
+"""Copies of file data, into an archive with its CRC-32 or as a whole file.
 
-On file systems that share blocks between files the data is not copied at all. Elsewhere it goes through a small buffer:
-for its CRC it has to pass the processor anyway, and what has just been read is still in the cache when it is summed and
-written. On ext4 `copy_file_range` alone, without any CRC, took 0.31 s a GiB; two threads that read, sum and write took
-0.22 s, one took 0.39 s, and writing from one buffer without reading anything 0.19 s.
+On file systems with shared blocks, a member's data is not copied. Elsewhere it passes through a small buffer: the CRC
+needs each byte anyway, and the buffer stays in the processor's cache from reading to writing. On ext4,
+`copy_file_range` without a CRC took 0.31 s a GiB; two threads that read, compute the CRC and write took 0.22 s, one
+took 0.39 s, and writing alone 0.19 s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["copy_file", "copy_range", "read_chunks", "write_chunks", "write_deflated"]
 
 _CHUNK_SIZE: Final = 1 << 18  # stays in the cache of one processor from reading to writing
-_SEGMENT_SIZE: Final = 4 << 20  # what a thread takes at a time; also often enough for a progress bar and Ctrl-C
+_SEGMENT_SIZE: Final = 4 << 20  # the unit of work of a thread; small enough for a progress bar and Ctrl-C
 
 _STEP_SIZE: Final = 16 << 20  # of a copy by the kernel
 _BUFFER_SIZE: Final = 1 << 20
@@ -70,7 +70,7 @@ def copy_range(
     """Copy a range of a file to `offset`.
 
     Returns:
-        The CRC-32 and the number of bytes, which is less than `size` when the source ends early.
+        The CRC-32 and the number of bytes, which is less than `size` if the source ends early.
     """
     combine = crc32_combiner()
     if size <= _SEGMENT_SIZE or combine is None:
@@ -79,22 +79,22 @@ def copy_range(
 
 
 class _ThreadedCopy:
-    """A copy that two threads share: a file system lets one write at a time, and meanwhile the other reads and sums."""
+    """A copy by two threads: one reads and computes the CRC while the other writes."""
 
     def __init__(self, output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int) -> None:
         self._medium = output_file
         self._offset = offset
         self._size = size
         self._cloned = output_file.clone(source_fd, source_offset, offset, size)
-        # What is summed is what arrived, so it is read from the archive where nothing passes through here.
+        # The CRC is that of the copy, so cloned data is read from the archive.
         self._source = (output_file.fd, offset) if self._cloned else (source_fd, source_offset)
         self._starts = iter(range(0, size, _SEGMENT_SIZE))
-        self._sums: dict[int, tuple[int, int]] = {}  # start of a segment: CRC and size of what arrived
+        self._sums: dict[int, tuple[int, int]] = {}  # start of a segment: CRC and size of the copied data
         self._failure: BaseException | None = None
         self._stopped = False
 
     def run(self, progress: Progress, combine: Callable[[int, int, int], int]) -> tuple[int, int]:
-        """Copy everything; returns the CRC-32 and the number of bytes."""
+        """Copy the range; returns the CRC-32 and the number of bytes."""
         helper = threading.Thread(target=self._help, name="zipalign-copy", daemon=True)
         helper.start()
         reported = 0
@@ -126,7 +126,7 @@ class _ThreadedCopy:
             self._stopped = True
 
     def _work(self) -> Iterator[None]:
-        """Take segment after segment until none is left, and yield after each."""
+        """Copy segments until none is left, and yield after each."""
         view = memoryview(bytearray(_CHUNK_SIZE))
         for start in self._starts:
             if self._stopped:
@@ -152,7 +152,7 @@ class _ThreadedCopy:
 
 
 def read_chunks(fd: int, offset: int, size: int) -> Iterator[bytes]:
-    """Yield a range of a file in pieces; ends early when the file does."""
+    """Yield a range of a file in pieces; ends early if the file does."""
     while size:
         chunk = os.pread(fd, min(size, _CHUNK_SIZE), offset)
         if not chunk:
@@ -163,7 +163,7 @@ def read_chunks(fd: int, offset: int, size: int) -> Iterator[bytes]:
 
 
 def write_chunks(output_file: OutputFile, chunks: Iterable[bytes], offset: int, progress: Progress) -> tuple[int, int]:
-    """Write pieces one behind the other at `offset`; returns their CRC-32 and total size."""
+    """Write consecutive pieces at `offset`; returns their CRC-32 and total size."""
     crc32 = crc32_function()
     crc = size = 0
     for chunk in chunks:
@@ -180,7 +180,7 @@ def write_deflated(
     """Write pieces as one raw deflate stream at `offset`.
 
     Returns:
-        The CRC-32, the size of the stream, and the size of what went in.
+        The CRC-32, the size of the stream, and the size of the data.
     """
     crc32 = crc32_function()
     compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)

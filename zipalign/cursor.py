@@ -1,4 +1,4 @@
-"""Reading fields out of bytes nobody vouches for, without one unchecked index."""
+"""Bounds-checked reading of fields from untrusted bytes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Cursor", "zip_damaged"]
 
 
 def zip_damaged(reason: str, offset: int, field: str) -> Exception:
-    """Make this package's error for bytes that run out or lie."""
+    """Return this package's error for truncated or invalid bytes."""
     return ZipFormatError(reason, offset=offset, field=field)
 
 
 class Cursor:
-    """A position in a run of bytes; reading past the end is an error that says where and what.
+    """A position in a run of bytes; reading past the end is an error with the offset and the field.
 
     Args:
         data: the bytes.
-        base: the offset of the first of them in their file, so that errors name places in the file.
-        damaged: makes the exception from a reason, a file offset and the field's name; packages with their
-            own error root pass their own.
+        base: the offset of the first byte in the file, so that errors contain offsets in the file.
+        damaged: returns the exception for a reason, an offset in the file and a field; packages with another error
+            root pass their own.
     """
 
     __slots__ = ("_base", "_damaged", "_view", "position")
@@ -49,7 +49,7 @@ class Cursor:
 
     @property
     def remaining(self) -> int:
-        """How many bytes are left."""
+        """The number of bytes left."""
         return len(self._view) - self.position
 
     def take(self, size: int, field: str) -> bytes:

@@ -1,6 +1,6 @@
-"""DOS dates and times, always read as UTC so that no time zone changes a byte.
+"""DOS dates and times, always in UTC, so that archives do not depend on the time zone.
 
-DOS time counts two-second steps from 1980 to 2107; what lies outside is moved to the nearest end.
+DOS time counts two-second steps from 1980 to 2107; times outside of that range become the nearest limit.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def to_dos(timestamp: int) -> tuple[int, int]:
 
 
 def from_dos(dos_time: int, dos_date: int) -> str:
-    """Return a DOS time and date as `2023-11-14 22:13:20`; impossible values stay visible, they are not an error."""
+    """Return a DOS time and date as `2023-11-14 22:13:20`; impossible values are no error."""
     day = f"{(dos_date >> 9) + 1980:04}-{dos_date >> 5 & 15:02}-{dos_date & 31:02}"
     return f"{day} {dos_time >> 11:02}:{dos_time >> 5 & 63:02}:{(dos_time & 31) * 2:02}"
 
 
 def build_timestamp(file_time: int | None = None) -> int:
-    """Return the time to stamp on a member, in Unix seconds.
+    """Return the timestamp of a member, in Unix seconds.
 
-    Without `file_time` that is SOURCE_DATE_EPOCH, or a constant. With it, it is the file's own time, but no later than
+    Without `file_time` that is SOURCE_DATE_EPOCH, or a constant. With it, it is the file's time, at most
     SOURCE_DATE_EPOCH, as https://reproducible-builds.org/specs/source-date-epoch/ asks.
 
     Raises:
-        TimestampError: SOURCE_DATE_EPOCH is set to something else than a number.
+        TimestampError: SOURCE_DATE_EPOCH is not a number.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None:

@@ -1,7 +1,7 @@
-"""Finding the end of an archive: where its central directory is, from the records behind it.
+"""The end of central directory records: the search for them, and the place of the directory that they contain.
 
-Offsets are absolute from the first byte of the file, also when a program stands before the archive. An archive whose
-offsets count from somewhere else is refused: appending to it would make a file that readers understand differently.
+Offsets count from the first byte of the file, also if a program precedes the archive. An archive with other offsets is
+refused: readers would interpret a file appended to it in different ways.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Eocd", "find_eocd", "has_zip64_eocd", "read_eocd"]
 
-_SEARCHED: Final = EndRecord.SIZE + 0xFFFF  # the farthest from the end of the file that an end record can start
+_SEARCHED: Final = EndRecord.SIZE + 0xFFFF  # the largest distance of an end record from the end of the file
 
 
 @dataclass(frozen=True, slots=True)
 class Eocd:
-    """What the end records say, checked against each other and against the file."""
+    """The values of the end records, checked against each other and against the file."""
 
     entries: int
     directory_offset: int
     directory_size: int
     archive_end: int  # the first byte behind the end record's comment
     comment: bytes
-    zip64: bool  # a ZIP64 end record is there
+    zip64: bool  # there is a ZIP64 end record
 
 
 def find_eocd(fd: int, file_size: int, path: Path | str) -> Eocd:
-    """Find the archive that ends with the file; `path` is for the message when there is none.
+    """Find the archive that ends with the file; `path` is for the error message.
 
     Raises:
-        NotAnArchiveError: nothing at the end of the file is an end record.
+        NotAnArchiveError: there is no end record at the end of the file.
         TrailingDataError: an archive ends shortly before the end of the file.
         ZipFormatError: the end records are damaged or contradict each other or the file.
     """
@@ -67,7 +67,7 @@ def find_eocd(fd: int, file_size: int, path: Path | str) -> Eocd:
 
 
 def has_zip64_eocd(path: Path | str) -> bool:
-    """Tell whether a file ends with an archive whose end records have ZIP64 form; False also when it is damaged."""
+    """Return whether a file ends with a valid archive with end records in ZIP64 form."""
     try:
         with open_input(path) as fd:
             return find_eocd(fd, os.fstat(fd).st_size, path).zip64
@@ -119,7 +119,7 @@ def _comment_end(record_offset: int, tail: bytes, tail_offset: int) -> int:
 
 
 def _is_plausible(fd: int, record_offset: int) -> bool:
-    """Tell an end record from the same four bytes in a program or a model: a directory must stand where it says."""
+    """Return whether an end record leads to a directory, unlike the same four bytes in a program or a model."""
     fixed = os.pread(fd, EndRecord.SIZE, record_offset)
     without_comment = EndRecord.unpack(Cursor(fixed[:-2] + bytes(2), record_offset))
     try:
@@ -143,7 +143,7 @@ def _zip64_record(fd: int, locator: Zip64Locator, locator_offset: int) -> Zip64E
     expected = locator_offset - Zip64EndRecord.SIZE
     data = os.pread(fd, Zip64EndRecord.SIZE, max(expected, 0))
     if locator.record_offset != expected or not data.startswith(Zip64EndRecord.SIGNATURE):
-        reason = f"the ZIP64 end record is not where its locator says (got {locator.record_offset:#x})"
+        reason = f"the ZIP64 end record is not at the offset in its locator (got {locator.record_offset:#x})"
         raise ZipFormatError(reason, offset=locator_offset, field="locator.record_offset")
     record = Zip64EndRecord.unpack(Cursor(data, expected))
     if record.record_size != Zip64EndRecord.BODY_SIZE:
@@ -162,7 +162,7 @@ def _check_agreement(record: EndRecord, wide: Zip64EndRecord, offset: int) -> No
         ("directory_offset", NO_U32),
     ):
         narrow, full = getattr(record, field), getattr(wide, field)
-        # llamafile's zipalign writes the low bits where the specification asks for all ones.
+        # llamafile's zipalign writes the low bits instead of all ones.
         if narrow not in {limit, full & limit}:
             reason = f"the two end records disagree on {field} (got {narrow} and {full})"
             raise ZipFormatError(reason, offset=offset, field=f"end.{field}")
@@ -173,12 +173,14 @@ def _check_disks(record: EndRecord | Zip64EndRecord, offset: int) -> None:
         reason = f"the archive is one of several disks (got disk {record.disk}, expected 0)"
         raise UnsupportedZipError(reason, offset=offset, field="end.disk")
     if record.entries_on_disk != record.entries:
-        reason = f"the end record counts two numbers of entries (got {record.entries_on_disk} and {record.entries})"
+        reason = (
+            f"the end record has two different numbers of entries (got {record.entries_on_disk} and {record.entries})"
+        )
         raise ZipFormatError(reason, offset=offset, field="end.entries_on_disk")
 
 
 def _check_no_missing_locator(fd: int, record: EndRecord, directory_end: int) -> None:
-    """Refuse a ZIP64 end record whose locator is missing: readers disagree on whether it counts."""
+    """Refuse a ZIP64 end record without a locator: some readers use it, others do not."""
     record_offset = directory_end - Zip64EndRecord.SIZE
     outside = record.directory_offset + record.directory_size <= record_offset
     if outside and os.pread(fd, 4, record_offset) == Zip64EndRecord.SIGNATURE:
@@ -190,11 +192,11 @@ def _check_span(offset: int, size: int, directory_end: int) -> None:
         return
     prefix = directory_end - size - offset
     if offset > directory_end or size > directory_end:
-        reason = f"the directory is said to be outside the file (got offset {offset:#x}, size {size})"
+        reason = f"the directory lies outside the file (got offset {offset:#x}, size {size})"
     elif prefix > 0:
         reason = (
             f"{prefix} bytes lie between the directory and its end record, or offsets do not count from the start"
-            f" of the file (got directory end {offset + size:#x}, expected {directory_end:#x}; zip -A mends offsets)"
+            f" of the file (got directory end {offset + size:#x}, expected {directory_end:#x}; zip -A corrects offsets)"
         )
     else:
         reason = f"the directory overlaps its end record (got end {offset + size:#x}, expected {directory_end:#x})"

@@ -1,4 +1,4 @@
-"""What can go wrong with an archive: one root, and every error carries the facts it speaks of."""
+"""The errors of this package: one root, and each error carries its data."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
 
 
 class ZipalignError(Exception):
-    """The root of this package's errors; its text is a sentence for the user."""
+    """The root of this package's errors; the text is a sentence for the user."""
 
 
 class NotAnArchiveError(ZipalignError):
-    """The file has no end record at all: it is not a ZIP archive, which is different from a damaged one."""
+    """The file has no end record: it is no ZIP archive, not even a damaged one."""
 
     def __init__(self, message: str, *, path: Path | str | None = None) -> None:
         self.path = path
@@ -41,12 +41,12 @@ class NotAnArchiveError(ZipalignError):
 
 
 class ZipFormatError(ZipalignError, ValueError):
-    """The archive is damaged, or says two things at once.
+    """The archive is damaged or ambiguous.
 
     Attributes:
-        reason: what is wrong, without the place.
-        offset: where in the file, in bytes, when one place can be named.
-        entry: the name of the member it concerns.
+        reason: the problem, without its place.
+        offset: its place in the file in bytes, if there is a single one.
+        entry: the name of the member concerned.
         field: the record and field in the specification's words, `central.crc`.
     """
 
@@ -63,15 +63,15 @@ class ZipFormatError(ZipalignError, ValueError):
 
 
 class UnsupportedZipError(ZipFormatError):
-    """The archive uses a part of the format that this package does not read, such as encryption."""
+    """The archive uses an unsupported part of the format, such as encryption."""
 
 
 class TrailingDataError(ZipFormatError):
-    """Bytes follow the end of the archive, so that most readers no longer find it.
+    """Bytes follow the end of the archive, so that most readers do not find it.
 
     Attributes:
-        archive_end: where the archive ends, in bytes from the start of the file.
-        size: how many bytes follow it.
+        archive_end: the end of the archive in bytes.
+        size: the number of bytes behind it.
     """
 
     def __init__(self, archive_end: int, size: int) -> None:
@@ -85,7 +85,7 @@ class TrailingDataError(ZipFormatError):
 
 
 class AlignmentError(ZipalignError, ValueError):
-    """An alignment that is not a power of two, or a member that is not aligned."""
+    """An alignment that is no power of two, or an unaligned member."""
 
     def __init__(self, message: str, *, alignment: int) -> None:
         self.alignment = alignment
@@ -93,7 +93,7 @@ class AlignmentError(ZipalignError, ValueError):
 
 
 class EntryNameError(ZipalignError, ValueError):
-    """A name that other readers would refuse, change, or extract somewhere else."""
+    """A name that other readers refuse, change, or extract to another place."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
@@ -102,7 +102,7 @@ class EntryNameError(ZipalignError, ValueError):
 
 
 class DuplicateNameError(ZipalignError, ValueError):
-    """Two inputs of one call would get the same name."""
+    """Two inputs of one call have the same name."""
 
     def __init__(self, name: str, first: str, second: str) -> None:
         self.name = name
@@ -110,15 +110,15 @@ class DuplicateNameError(ZipalignError, ValueError):
 
 
 class NoSuchEntryError(ZipalignError, LookupError):
-    """A member that is to be removed is not in the archive."""
+    """A member to remove is not in the archive."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"there is no member {name!r} in the archive (--list shows what there is)")
+        super().__init__(f"there is no member {name!r} in the archive (--list shows all members)")
 
 
 class InputFileError(ZipalignError):
-    """An input that cannot become a member: not a regular file, or the archive itself."""
+    """An input that cannot become a member: no regular file, or the archive itself."""
 
     def __init__(self, message: str, *, path: Path | str) -> None:
         self.path = path
@@ -126,7 +126,7 @@ class InputFileError(ZipalignError):
 
 
 class ChangedInputError(ZipalignError):
-    """An input became shorter or longer while it was copied; the archive is as it was before."""
+    """An input changed its size while it was copied; the archive is unchanged."""
 
     def __init__(self, path: Path, expected: int, got: int) -> None:
         self.path = path
@@ -140,8 +140,8 @@ class ArchiveBusyError(ZipalignError):
 
     Attributes:
         path: the archive.
-        pid: the other process, when the system tells.
-        command: its name, when the system tells.
+        pid: the other process, if known.
+        command: its name, if known.
     """
 
     def __init__(self, path: Path, pid: int | None = None, command: str | None = None) -> None:
@@ -153,7 +153,7 @@ class ArchiveBusyError(ZipalignError):
 
 
 class RunningFileError(ZipalignError):
-    """The archive is an executable that is running, which the system does not let anyone write."""
+    """The archive is a running program, which the system does not allow to be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -161,7 +161,7 @@ class RunningFileError(ZipalignError):
 
 
 class NoSpaceError(ZipalignError, OSError):
-    """The file system has not enough room; found before the first byte was written."""
+    """The file system has too little free space; detected before the first byte was written."""
 
     def __init__(self, path: Path, needed: int, free: int | None = None) -> None:
         self.path = path
@@ -172,18 +172,19 @@ class NoSpaceError(ZipalignError, OSError):
 
 
 class RollbackError(ZipalignError):
-    """The append failed and so did cutting its bytes off; the old bytes are all there."""
+    """An append failed, and its bytes could not be cut off; the old bytes are complete."""
 
     def __init__(self, path: Path, old_size: int, cause: OSError) -> None:
         self.path = path
         self.old_size = old_size
         super().__init__(
-            f"the tail behind byte {old_size} of {path} could not be cut off ({cause.strerror}): run zipalign --recover"
+            f"the bytes behind offset {old_size} of {path} could not be cut off ({cause.strerror}): "
+            "run zipalign --recover"
         )
 
 
 class MissingDependencyError(ZipalignError):
-    """An optional package is needed for what was asked."""
+    """An operation needs an optional package."""
 
     def __init__(self, package: str, purpose: str) -> None:
         self.package = package
@@ -191,7 +192,7 @@ class MissingDependencyError(ZipalignError):
 
 
 class TimestampError(ZipalignError, ValueError):
-    """SOURCE_DATE_EPOCH is not a whole number of seconds."""
+    """SOURCE_DATE_EPOCH is no whole number of seconds."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,6 +1,6 @@
-"""Extra fields: the tagged values behind a header's name (APPNOTE 4.5), and the ones that matter here.
+"""Extra fields: the tagged values behind a header's name (APPNOTE 4.5), including ZIP64 and Unicode Path.
 
-Unknown fields pass through untouched; the directory lines of kept members are copied byte for byte.
+Unknown fields are ignored and kept: the headers of kept members are copied byte for byte.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ZIP64_WIDTHS: Final = (8, 8, 8, 4)  # size, compressed size, header offset, dis
 
 
 class Zip64Values(NamedTuple):
-    """A header's values after the ZIP64 field had its say; the order is that of the field (4.5.3)."""
+    """The values of a header and its ZIP64 field, in the order of the field (4.5.3)."""
 
     size: int
     compressed_size: int
@@ -33,10 +33,10 @@ class Zip64Values(NamedTuple):
 
 
 def fields(extra: bytes, *, offset: int, header: str) -> Iterator[tuple[int, bytes]]:
-    """Yield (id, value) of each extra field of a header; `offset` is where that stands.
+    """Yield (id, value) of each extra field of a header; `offset` is that of the header, for errors.
 
     Raises:
-        ZipFormatError: a field runs past the end, or stray bytes follow the last one.
+        ZipFormatError: a field exceeds the header, or stray bytes follow the last field.
     """
     at = 0
     while at < len(extra):
@@ -53,16 +53,16 @@ def fields(extra: bytes, *, offset: int, header: str) -> Iterator[tuple[int, byt
 
 
 def zip64_field(*values: int) -> bytes:
-    """Return a ZIP64 extra field that holds these 64-bit values, in the order of 4.5.3."""
+    """Return a ZIP64 extra field with these 64-bit values, in the order of 4.5.3."""
     return struct.pack(f"<HH{len(values)}Q", ZIP64_ID, 8 * len(values), *values)
 
 
 def apply_zip64(narrow: Zip64Values, value: bytes | None, *, offset: int, header: str) -> Zip64Values:
     """Return the real values of a header from its 32-bit fields and its ZIP64 field.
 
-    The field holds only what does not fit, in fixed order. Many writers put more into it than needed; that is accepted
-    when what is repeated agrees. A field that nothing refers to is not read: Info-ZIP leaves stale ones behind. Without
-    any ZIP64 field all ones are a literal value: so Info-ZIP writes 4 GiB - 1.
+    The field contains only values that do not fit into the header, in fixed order. Many writers add other values; these
+    are accepted if they agree with the header. If the header refers to no value, the field is ignored: Info-ZIP leaves
+    obsolete ones behind. Without a ZIP64 field all ones are a literal value: Info-ZIP writes 4 GiB - 1 like this.
 
     Raises:
         ZipFormatError: the field is too short, too long, or contradicts the header.
@@ -97,10 +97,10 @@ def _select(narrow: Zip64Values, value: bytes, present: list[bool]) -> Iterator[
 
 
 def unicode_path(value: bytes, name: bytes, offset: int) -> str:
-    """Return the name in a Unicode Path field (4.6.9), which must have been made for `name`.
+    """Return the name in a Unicode Path field (4.6.9), which must belong to `name`.
 
     Raises:
-        ZipFormatError: it belongs to another name, or is no UTF-8.
+        ZipFormatError: it belongs to another name, or is not UTF-8.
     """
     if len(value) < 5 or value[0] != 1 or int.from_bytes(value[1:5], "little") != zlib.crc32(name):
         reason = "the Unicode Path field does not belong to the header's name"

@@ -1,4 +1,4 @@
-"""Members of another archive, as inputs to store here."""
+"""Members of another archive as inputs."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class EntryContent:
 
     @property
     def size(self) -> int:
-        """How many bytes there are, decompressed."""
+        """The uncompressed size in bytes."""
         return self.entry.size
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
-        """Write all of it at `offset` and return its CRC-32.
+        """Write the data at `offset` and return its CRC-32.
 
         Raises:
-            ZipFormatError: it is not what its own archive declares.
+            ZipFormatError: its size or CRC is not that in its archive.
         """
         with open_input(self.path) as fd:
             if not self.entry.is_stored:
@@ -55,17 +55,17 @@ class EntryContent:
         return crc
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of it in pieces."""
+        """Yield the data in pieces."""
         with open_input(self.path) as fd:
             yield from entry_chunks(fd, self.entry)
 
 
 def imported_inputs(source: Path, archive: Path, *, keep_times: bool = False) -> list[Input]:
-    """Return the members of `source`, all but its directories, ready to be added to `archive`.
+    """Return the members of `source` except directories, as inputs for `archive`.
 
     Raises:
         InputFileError: the two are the same file, or a member is a symbolic link.
-        NotAnArchiveError: `source` has no archive.
+        NotAnArchiveError: `source` is no archive.
         ZipFormatError: it is damaged.
     """
     if archive.exists() and os.path.samestat(source.stat(), archive.stat()):

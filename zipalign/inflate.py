@@ -1,6 +1,6 @@
-"""The data of a member as it was before it was stored: plain, inflated, or inflated from Deflate64.
+"""The uncompressed data of a member: stored, or decompressed from Deflate or Deflate64.
 
-Output is bounded by what the directory declares, and memory by the size of a chunk, whatever the input claims.
+The directory bounds the output, and the chunk size bounds memory, for any input.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["check_crc", "entry_chunks"]
 _OUTPUT_SIZE: Final = 1 << 20
 _MAX_RATIO: Final = 1032  # deflate's own limit: a match of 258 bytes takes at least two bits
 _DEFLATE64_MAX_RATIO: Final = 65538 * 4  # a match of 65538 bytes takes at least two bits
-_DEFLATE64_INPUT_SIZE: Final = 64  # its decoder cannot stop early, so it gets no more than inflates to 16 MiB
+_DEFLATE64_INPUT_SIZE: Final = 64  # its decoder cannot stop early; this input decompresses to 16 MiB at most
 
 
 def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
     """Yield a member's data in pieces.
 
     Raises:
-        ZipFormatError: the data does not decode to exactly the declared size, or has another CRC.
-        MissingDependencyError: it is Deflate64 and the package for that is not installed.
+        ZipFormatError: the data has another size or CRC than declared.
+        MissingDependencyError: it is Deflate64, and zipfile-deflate64 is not installed.
     """
     ratio = {METHOD_STORED: 1, METHOD_DEFLATE: _MAX_RATIO}.get(entry.method, _DEFLATE64_MAX_RATIO)
     if entry.size > entry.compressed_size * ratio:
@@ -54,14 +54,14 @@ def entry_chunks(fd: int, entry: Entry) -> Iterator[bytes]:
         yield piece
     if size != entry.size:
         found = f"more than {entry.size}" if size > entry.size else str(size)
-        raise _damaged(entry, f"the data has another size than declared (got {found}, expected {entry.size})", "data")
+        raise _damaged(entry, f"the data has the wrong size (got {found}, expected {entry.size})", "data")
     check_crc(entry, crc)
 
 
 def check_crc(entry: Entry, crc: int) -> None:
-    """Raise ZipFormatError unless `crc` is what the directory declares."""
+    """Raise ZipFormatError unless `crc` is that in the directory."""
     if crc != entry.crc:
-        reason = f"the data does not have its CRC (got {crc:08x}, expected {entry.crc:08x})"
+        reason = f"the data has the wrong CRC (got {crc:08x}, expected {entry.crc:08x})"
         raise _damaged(entry, reason, "data.crc")
 
 
@@ -79,7 +79,7 @@ def _inflated(chunks: Iterator[bytes], entry: Entry) -> Iterator[bytes]:
             if piece:
                 yield piece
     _check_no_excess(entry, over=bool(decoder.unused_data))
-    while not decoder.eof:  # output that did not fit the last piece
+    while not decoder.eof:  # output that exceeded the last piece
         piece = decoder.decompress(b"", _OUTPUT_SIZE)
         if not piece:
             raise _damaged(entry, "the deflate stream is cut short", "data")

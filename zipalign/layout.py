@@ -1,8 +1,7 @@
-"""Where things will land: pure arithmetic, done before a byte is written.
+"""The layout of appended members, directory and end records, computed before a byte is written.
 
-The layout is llamafile's: data starts at a multiple of the alignment, and the gap this takes lies before the local
-header, unwritten. Everything is in ZIP64 form, also where a small archive could do without; the widest form is the one
-that no reader has to guess about.
+The layout is llamafile's: data starts at a multiple of the alignment, and the gap for this lies before the local header
+as a hole. All records have ZIP64 form, also in small archives, because all readers interpret that form alike.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _CENTRAL_EXTRA_SIZE: Final = len(zip64_field(0, 0, 0))
 
 
 class HeaderFields(NamedTuple):
-    """What a member's two headers say about it."""
+    """The common fields of a member's two headers."""
 
     name: bytes
     method: int
@@ -77,12 +76,12 @@ def local_header_size(name: bytes) -> int:
 
 
 def central_header_size(name: bytes) -> int:
-    """Return the size of a new member's line in the directory."""
+    """Return the size of a new member's header in the directory."""
     return CentralHeader.SIZE + len(name) + _CENTRAL_EXTRA_SIZE
 
 
 def aligned_header_offset(start: int, name: bytes, alignment: int) -> int:
-    """Return the first place from `start` on where a local header leaves its data aligned."""
+    """Return the first offset from `start` on for a local header with aligned data behind it."""
     return start + -(start + local_header_size(name)) % alignment
 
 
@@ -135,14 +134,14 @@ def plan_append(
 
 
 def local_header(fields: HeaderFields) -> LocalHeader:
-    """Return the header that stands before the data."""
+    """Return the header before the data."""
     extra = zip64_field(fields.size, fields.compressed_size)
     stamp = (fields.time, fields.date, fields.crc)
     return LocalHeader(VERSION_ZIP64, FLAG_UTF8, fields.method, *stamp, NO_U32, NO_U32, fields.name, extra)
 
 
 def central_header(fields: HeaderFields, header_offset: int) -> CentralHeader:
-    """Return the directory's line for a member whose local header is at `header_offset`."""
+    """Return the directory's header of a member with a local header at `header_offset`."""
     extra = zip64_field(fields.size, fields.compressed_size, header_offset)
     return CentralHeader(
         version_made_by=VERSION_MADE_BY,
@@ -171,12 +170,12 @@ def end_records(entries: int, directory_offset: int, directory_size: int, commen
     wide = Zip64EndRecord(Zip64EndRecord.BODY_SIZE, VERSION_MADE_BY, VERSION_ZIP64, *counts)
     locator = Zip64Locator(0, record_offset, 1)
     few = min(entries, NO_U16)
-    # The offset is all ones even when it would fit: it sends every reader to the ZIP64 record.
+    # An offset of all ones, even if the value would fit, makes every reader use the ZIP64 record.
     narrow = EndRecord(0, 0, few, few, min(directory_size, NO_U32), NO_U32, comment)
     return wide.pack() + locator.pack() + narrow.pack()
 
 
 def pack_directory(records: list[CentralHeader], directory_offset: int, comment: bytes) -> bytes:
-    """Return the directory and the end records as the one run of bytes that commits an append."""
+    """Return the directory and the end records, the bytes that commit an append."""
     directory = b"".join(record.pack() for record in records)
     return directory + end_records(len(records), directory_offset, len(directory), comment)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["locked"]
 
-_ATTEMPTS: Final = 3  # a holder that cannot be named has most likely just gone
+_ATTEMPTS: Final = 3  # a holder without an entry in /proc/locks has probably just exited
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def locked(path: Path, *, create: bool = True, wait: bool = False) -> Iterator[t
 
     Raises:
         ArchiveBusyError: another process holds the lock, and `wait` is False.
-        RunningFileError: it is a program that is running.
+        RunningFileError: it is a running program.
     """
     while True:
         fd, created = _open(path, create=create)
@@ -48,7 +48,7 @@ def locked(path: Path, *, create: bool = True, wait: bool = False) -> Iterator[t
 
 
 def _open(path: Path, *, create: bool) -> tuple[int, bool]:
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK  # not to wait for a FIFO's other end
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK  # does not wait for the other end of a FIFO
     try:
         return os.open(path, flags), False
     except FileNotFoundError:
@@ -62,9 +62,9 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
         raise
     try:
         return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
-    except FileExistsError:  # someone else was first, or a symbolic link leads nowhere
+    except FileExistsError:  # created by another process meanwhile, or a dangling symbolic link
         if path.is_symlink() and not path.exists():
-            raise InputFileError(f"{path} is a symbolic link to nothing", path=path) from None
+            raise InputFileError(f"{path} is a dangling symbolic link", path=path) from None
         return os.open(path, flags), False
 
 
@@ -87,7 +87,7 @@ def _lock(fd: int, path: Path, *, wait: bool) -> None:
 
 
 def _holder(fd: int) -> tuple[int | None, str | None]:
-    """Return pid and name of the process that holds the lock, as far as the system tells."""
+    """Return pid and name of the process that holds the lock, if known."""
     inode = f":{os.fstat(fd).st_ino}"
     try:
         for line in Path("/proc/locks").read_text().splitlines():
@@ -95,7 +95,7 @@ def _holder(fd: int) -> tuple[int | None, str | None]:
             if kind == "FLOCK" and place.endswith(inode):
                 return int(pid), Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
-        pass  # no /proc here, or the holder has just gone
+        pass  # no /proc, or the holder has just exited
     return None, None
 
 

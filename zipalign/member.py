@@ -1,4 +1,4 @@
-"""What is going to be stored: a name, and where the bytes come from."""
+"""Members to add: their names and the sources of their data."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ class Member:
 
 
 class Content(Protocol):
-    """Bytes of known size that can be copied into an archive, or read piece by piece."""
+    """Data of known size that can be copied into an archive, or read in pieces."""
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
+        """The size in bytes."""
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
-        """Write all of it at `offset` and return its CRC-32."""
+        """Write the data at `offset` and return its CRC-32."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of it in pieces."""
+        """Yield the data in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A member that passed every check that can be made before something is written."""
+    """A member that passed all checks before writing."""
 
     name: bytes
     content: Content
@@ -70,21 +70,21 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class BytesContent:
-    """Content that is already in memory."""
+    """Content in memory."""
 
     data: bytes
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
+        """The size in bytes."""
         return len(self.data)
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
-        """Write all of it at `offset` and return its CRC-32."""
+        """Write the data at `offset` and return its CRC-32."""
         return write_chunks(output_file, self.chunks(), offset, progress)[0]
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of it, in one piece."""
+        """Yield the data in one piece."""
         if self.data:
             yield self.data
 
@@ -96,13 +96,13 @@ class FileContent:
     path: Path
     offset: int
     size: int
-    file_size: int  # what it was when everything was planned
+    file_size: int  # when the append was planned
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
-        """Write all of it at `offset` and return its CRC-32.
+        """Write the data at `offset` and return its CRC-32.
 
         Raises:
-            ChangedInputError: the file is not what it was when everything was planned.
+            ChangedInputError: the file changed since the append was planned.
         """
         with open_input(self.path) as fd:
             crc, copied = copy_range(output_file, fd, self.offset, self.size, offset, progress)
@@ -110,10 +110,10 @@ class FileContent:
         return crc
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of it in pieces.
+        """Yield the data in pieces.
 
         Raises:
-            ChangedInputError: the file is not what it was when everything was planned.
+            ChangedInputError: the file changed since the append was planned.
         """
         got = 0
         with open_input(self.path) as fd:
@@ -129,12 +129,12 @@ class FileContent:
 
 
 def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:
-    """Check a member and return what is needed to write it.
+    """Check a member and return it as an input.
 
     Raises:
-        EntryNameError: the name is not one that every reader takes alike.
+        EntryNameError: readers disagree on the name.
         InputFileError: the source is the archive itself, or no regular file.
-        OSError: the source is not there.
+        OSError: the source cannot be found.
     """
     name = check_name(member.name)
     if isinstance(member.source, bytes):

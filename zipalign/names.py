@@ -1,4 +1,4 @@
-"""Which names a member may have, and how a path becomes one."""
+"""Names of members: their rules, and the name for a path."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["check_name", "name_fault", "name_for"]
 _FAULTS: Final = (
     (re.compile(r"\Z"), "it is empty"),
     (re.compile(r".*[\x00-\x1f\x7f]", re.DOTALL), "it contains a control character"),
-    (re.compile(r".*\\"), "it contains a backslash, which Windows takes for a directory separator"),
+    (re.compile(r".*\\"), "it contains a backslash, a directory separator on Windows"),
     (re.compile(r"/"), "it is an absolute path"),
     (re.compile(r"[A-Za-z]:"), "it starts with a drive letter"),
-    (re.compile(r"(.*/)?\.\.(/|\Z)"), "it climbs out of its directory with '..'"),
+    (re.compile(r"(.*/)?\.\.(/|\Z)"), "it leaves its directory with '..'"),
 )
 
 
 def name_fault(name: str) -> str | None:
-    """Return why other readers could refuse or misplace this name, or None when it is a good one."""
+    """Return the reason for which readers may refuse or misplace this name, or None."""
     return next((fault for pattern, fault in _FAULTS if pattern.match(name)), None)
 
 
@@ -29,7 +29,7 @@ def check_name(name: str) -> bytes:
     """Return the bytes of a new member's name.
 
     Raises:
-        EntryNameError: other readers could refuse or misplace it.
+        EntryNameError: readers may refuse or misplace it.
     """
     fault = name_fault(name)
     if fault is not None:
@@ -47,11 +47,11 @@ def name_for(path: str, *, junk_directories: bool = False) -> str:
     """Return the member name for a path: relative, without `.` steps; or only its last part.
 
     Raises:
-        EntryNameError: the path cannot be a name as it stands.
+        EntryNameError: the path cannot be a name.
     """
     parts = [part for part in path.split("/") if part not in {"", "."}]
     name = "/".join(parts[-1:] if junk_directories else parts)
     if ".." in parts and not junk_directories:
-        raise EntryNameError(path, "it climbs out of its directory with '..' (-j stores the last part only)")
+        raise EntryNameError(path, "it leaves its directory with '..' (-j stores only the last part)")
     check_name(name)
     return name

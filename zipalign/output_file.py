@@ -17,7 +17,7 @@ _FALLOC_FL_KEEP_SIZE: Final = 1
 _FICLONERANGE: Final = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range)
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _BLOCK_SIZE: Final = 4096
-_RESERVE_SIZE_MIN: Final = 1 << 20  # smaller appends are covered by asking how much is free
+_RESERVE_SIZE_MIN: Final = 1 << 20  # for smaller appends, the check of the free space suffices
 _UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -26,7 +26,7 @@ class OutputFile:
 
     Args:
         fd: the file.
-        durable: somebody will wait for the disk, so it is kept busy early.
+        durable: `sync` will be called, so writing to the disk starts early.
     """
 
     def __init__(self, fd: int, *, durable: bool = True) -> None:
@@ -51,19 +51,19 @@ class OutputFile:
             offset += written
 
     def clone(self, source_fd: int, source_offset: int, offset: int, size: int) -> bool:
-        """Share the blocks of another file instead of copying them, where the file system can (btrfs, xfs)."""
+        """Share the blocks of another file instead of copying them, if the file system supports it (btrfs, XFS)."""
         if source_offset % _BLOCK_SIZE or offset % _BLOCK_SIZE:
             return False
         try:
             fcntl.ioctl(self.fd, _FICLONERANGE, struct.pack("=qQQQ", source_fd, source_offset, size, offset))
-        except OSError:  # another file system, or one that cannot, or a size it does not like: copying tells the reason
+        except OSError:  # another or an unsuitable file system or size; copying reports real errors
             return False
         return True
 
     def reserve(self, offset: int, size: int) -> None:
-        """Make sure that `size` bytes can be written at `offset`, where the file system offers that.
+        """Reserve `size` bytes at `offset`, if the file system supports it.
 
-        The file's size does not change, so a kill leaves no tail of zeros.
+        The size of the file does not change, so a kill leaves no zeros at its end.
         """
         if size < _RESERVE_SIZE_MIN:
             return
@@ -72,7 +72,7 @@ class OutputFile:
             raise OSError(number, os.strerror(number))
 
     def start_writing(self, offset: int, size: int) -> None:
-        """Let the disk begin with a range while the rest is still being copied; only `sync` tells how it went."""
+        """Start writing a range to the disk while the rest is copied; only `sync` reports errors."""
         if self.durable:
             _system_call("sync_file_range", self.fd, offset, size, _SYNC_FILE_RANGE_WRITE)
 
@@ -81,15 +81,15 @@ class OutputFile:
         os.ftruncate(self.fd, size)
 
     def sync(self) -> None:
-        """Return when everything written so far survives a power loss."""
+        """Wait until all written data survives a power loss."""
         os.fdatasync(self.fd)
 
 
 def _system_call(name: str, fd: int, *arguments: int) -> int:
-    """Call a function of the C library that Python does not offer; returns the error's number, or 0."""
-    import ctypes  # noqa: PLC0415 -- costs more than a whole small append
+    """Call a function of the C library that Python lacks; returns the error number, or 0."""
+    import ctypes  # noqa: PLC0415 -- slower than a small append
 
-    # 64 bits for every argument: on the 64-bit systems this is for, narrower ones are passed in the same registers.
+    # 64 bits for each argument: 64-bit systems pass narrower ones in the same registers.
     function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     if function is None:
         return errno.ENOSYS

@@ -1,7 +1,7 @@
-"""Reading an archive's directory, as strictly as anything in the field.
+"""The strict reader of an archive's directory.
 
-Every line of the directory is checked against the local header it points to, and members may not overlap. What passes
-has one meaning for every reader. Members' data is not read; `zipalign.check` does that.
+Each header in the directory is checked against its local header, and members must not overlap, so that all readers
+interpret an accepted archive alike. The data of members is not read; `zipalign.check` does that.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ __all__ = ["Archive", "Entry", "read_archive", "read_directory"]
 
 _METHODS: Final = (METHOD_STORED, METHOD_DEFLATE, METHOD_DEFLATE64)
 _ENCRYPTED: Final = FLAG_ENCRYPTED | FLAG_STRONG_ENCRYPTION | FLAG_CENTRAL_ENCRYPTED
-_DEFLATE_LEVEL_FLAGS: Final = 0b110  # how hard the writer tried; nothing depends on it and writers leave it out
-_HEADER_GUESS: Final = 256  # reads most local headers whole
+_DEFLATE_LEVEL_FLAGS: Final = 0b110  # the effort of the compressor, for information only; some writers omit it
+_HEADER_GUESS: Final = 256  # sufficient for most local headers
 _MAX_DIRECTORY_SIZE: Final = 1 << 30
 
 
@@ -58,7 +58,7 @@ class Entry:
     size: int
     header_offset: int
     data_offset: int
-    record: CentralHeader  # the directory's line as it stands in the file
+    record: CentralHeader  # the header in the directory
 
     @property
     def data_end(self) -> int:
@@ -67,12 +67,12 @@ class Entry:
 
     @property
     def is_stored(self) -> bool:
-        """Whether the data lies in the file as it is, so that it can be mapped."""
+        """Whether the data is uncompressed, so that it can be mapped."""
         return self.method == METHOD_STORED
 
     @property
     def is_directory(self) -> bool:
-        """Whether this stands for a directory."""
+        """Whether the member is a directory."""
         return self.name.endswith("/")
 
     @property
@@ -94,7 +94,7 @@ class Archive:
     zip64: bool  # the end records are in ZIP64 form
 
     def entry(self, name: str) -> Entry | None:
-        """Return the member of exactly this name."""
+        """Return the member with exactly this name."""
         return next((entry for entry in self.entries if entry.name == name), None)
 
 
@@ -102,8 +102,8 @@ def read_archive(path: Path | str) -> Archive:
     """Read the directory of the archive at the end of a file.
 
     Raises:
-        NotAnArchiveError: the file has no end record at all.
-        ZipFormatError: the archive is damaged, ambiguous, or uses what is not supported.
+        NotAnArchiveError: the file has no end record.
+        ZipFormatError: the archive is damaged, ambiguous or unsupported.
         OSError: the file cannot be read.
     """
     path = Path(path)
@@ -112,7 +112,7 @@ def read_archive(path: Path | str) -> Archive:
 
 
 def read_directory(fd: int, path: Path, eocd: Eocd) -> Archive:
-    """Read and check the directory that `end` leads to, and every local header.
+    """Read and check the directory of `eocd`, and all local headers.
 
     Raises:
         ZipFormatError: as for `read_archive`.
@@ -131,7 +131,7 @@ def read_directory(fd: int, path: Path, eocd: Eocd) -> Archive:
         names.add(entry.name)
         entries.append(entry)
     if cursor.remaining:
-        reason = f"the directory goes on behind its last entry (got {cursor.remaining} more bytes)"
+        reason = f"bytes follow the last entry of the directory (got {cursor.remaining} more bytes)"
         raise ZipFormatError(reason, offset=cursor.offset, field="end.entries")
     _check_overlap(entries)
     span = (eocd.directory_offset, eocd.directory_size)
@@ -158,7 +158,7 @@ def _read_entry(fd: int, cursor: Cursor, index: int, eocd: Eocd) -> Entry:
 
 
 def _decode_header(record: CentralHeader, offset: int) -> tuple[str, Zip64Values]:
-    """Decode the name and apply the extra fields of a directory line."""
+    """Decode the name and apply the extra fields of a header in the directory."""
     name = _decode_name(record.name, record.flags, offset)
     narrow = Zip64Values(record.size, record.compressed_size, record.header_offset, record.disk)
     with _naming_member(name):
@@ -187,7 +187,7 @@ def _decode_name(name: bytes, flags: int, offset: int) -> str:
 
 @contextlib.contextmanager
 def _naming_member(name: str) -> Iterator[None]:
-    """Name the member in errors of codecs, which do not know it."""
+    """Add the member's name to errors of codecs."""
     try:
         yield
     except ZipFormatError as e:
@@ -195,7 +195,7 @@ def _naming_member(name: str) -> Iterator[None]:
 
 
 def _unique_fields(extra: bytes, offset: int, header: str) -> dict[int, bytes]:
-    """Return the extra fields by id; two of those that change a meaning would mean two things."""
+    """Return the extra fields by id; duplicates of interpreted fields are ambiguous."""
     pairs = list(fields(extra, offset=offset, header=header))
     ids = [field_id for field_id, _ in pairs]
     for field_id in (ZIP64_ID, UNICODE_PATH_ID):

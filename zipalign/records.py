@@ -1,7 +1,7 @@
-"""The six records of a ZIP file, as APPNOTE.TXT 6.3.10 lays them out.
+"""The six records of a ZIP file (APPNOTE.TXT 6.3.10).
 
-Codecs only: nothing here reads files, follows offsets or judges values. Field comments tell where a field lives: (l) in
-the local header, (c) in the central directory, (cl) in both, where the two must agree.
+Codecs only: values are not checked. Comments name the headers that contain a field: (l) the local header, (c) the
+central directory, (cl) both, which must agree.
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
@@ -44,10 +44,10 @@ FLAG_STRONG_ENCRYPTION: Final = 1 << 6
 FLAG_UTF8: Final = 1 << 11
 FLAG_CENTRAL_ENCRYPTED: Final = 1 << 13
 
-NO_U16: Final = 0xFFFF  # the real value stands in the ZIP64 end record
-NO_U32: Final = 0xFFFFFFFF  # the real value stands in the ZIP64 extra field or end record
+NO_U16: Final = 0xFFFF  # the value is in the ZIP64 end record
+NO_U32: Final = 0xFFFFFFFF  # the value is in the ZIP64 extra field or end record
 
-VERSION_ZIP64: Final = 45  # 4.5, the first version that knows ZIP64
+VERSION_ZIP64: Final = 45  # 4.5, the first version with ZIP64
 VERSION_MADE_BY: Final = 3 << 8 | VERSION_ZIP64  # 3: the external attributes are a Unix mode
 
 

@@ -30,17 +30,17 @@ _WINDOW_SIZE: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class TrailingData:
-    """A tail that is not part of an archive: bytes `old_size` to `size` of the file."""
+    """Bytes behind an archive that are not part of it: `old_size` to `size` of the file."""
 
     old_size: int
     size: int
-    is_marked: bool  # an interrupted append left it; otherwise it was added by something else
+    is_marked: bool  # left by an interrupted append; otherwise added by another program
 
 
 def find_trailing_data(fd: int, size: int) -> TrailingData | None:
-    """Search backwards for a marker or for the end of a complete archive, whichever comes first.
+    """Search backwards for a marker or the end of a complete archive, and stop at the first.
 
-    Reads the tail at the speed of the disk, and skips holes.
+    Reads at the speed of the disk, and skips holes.
     """
     for offset, head in _finds(fd, size):
         if head.startswith(AppendMarker.MAGIC):
@@ -55,7 +55,7 @@ def find_trailing_data(fd: int, size: int) -> TrailingData | None:
 
 
 def superseded_headers(fd: int, size: int) -> set[int]:
-    """Return the offsets of all local headers that earlier directories list, in the first `size` bytes."""
+    """Return the offsets of all local headers in earlier directories, in the first `size` bytes."""
     offsets: set[int] = set()
     for offset, head in _finds(fd, size):
         if head.startswith(EndRecord.SIGNATURE):
@@ -65,7 +65,7 @@ def superseded_headers(fd: int, size: int) -> set[int]:
 
 
 def _finds(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, first bytes) of everything that could be a marker or an end record, from the end backwards."""
+    """Yield (offset, first bytes) of possible markers and end records, from the end backwards."""
     overlap = EndRecord.SIZE
     window_end = size
     while window_end > 0:
@@ -80,12 +80,12 @@ def _finds(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
 def _has_data(fd: int, offset: int, end: int) -> bool:
     try:
         return os.lseek(fd, offset, os.SEEK_DATA) < end
-    except OSError:  # ENXIO: only a hole follows
+    except OSError:  # ENXIO: a hole up to the end of the file
         return False
 
 
 def _signatures(data: bytes, limit: int) -> Iterator[int]:
-    """Yield where either signature starts below `limit`, from the end backwards."""
+    """Yield the offsets of both signatures below `limit`, from the end backwards."""
     found = {signature: _before(data, signature, limit) for signature in (EndRecord.SIGNATURE, AppendMarker.MAGIC)}
     while (at := max(found.values())) >= 0:
         yield at
@@ -98,9 +98,9 @@ def _before(data: bytes, signature: bytes, at: int) -> int:
 
 
 def _complete_archive(fd: int, offset: int) -> Archive | None:
-    """Return the archive with this end record, or None when it is none."""
+    """Return the archive with this end record, or None if there is none."""
     head = os.pread(fd, EndRecord.SIZE, offset)
-    # Decides nearly every chance hit in a model's data without another read.
+    # Rejects nearly all random hits in a model's data without another read.
     if len(head) < EndRecord.SIZE or any(head[4:8]):
         return None
     *_, directory_size, directory_offset, _ = EndRecord.STRUCT.unpack(head)

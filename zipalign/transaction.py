@@ -1,8 +1,8 @@
-"""Changing a file so that a kill or a power loss at any moment loses nothing.
+"""Crash-safe appends: a kill or a power loss at any moment loses no data.
 
-An append never touches a byte of the old file. It leaves a marker behind it, writes data and local headers, makes them
-durable, writes directory and end records in one piece, makes them durable, and wipes the marker out. Whatever fails
-before that, the file is cut back to what it was; whatever is killed, the next append cuts back first.
+An append never changes a byte of the old file. It writes a marker behind the old file, then data and local headers,
+waits for the disk, writes directory and end records in one piece, waits for the disk, and sets the marker to zero.
+After an error the file is cut back to its old size; after a kill the next append does so first.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Append:
 
     Attributes:
         path: the file.
-        output_file: what to write through.
-        archive: the archive that is being extended, or None when the file has none yet.
-        old_size: the size of the file before, which nothing below may be written to.
-        start: the first byte that may be written.
+        output_file: the file, opened for writing.
+        archive: the archive that is extended, or None if the file has none yet.
+        old_size: the size of the file before; no byte below is written.
+        start: the first byte to write.
     """
 
     def __init__(self, path: Path, output_file: OutputFile, archive: Archive | None) -> None:
@@ -56,10 +56,10 @@ class Append:
         self._begun = False
 
     def begin(self, end: int) -> None:
-        """Write the marker, and reserve the space up to `end` where it is scarce.
+        """Write the marker, and reserve the space up to `end` if it is scarce.
 
         Raises:
-            NoSpaceError: the file system has not that much room.
+            NoSpaceError: the file system has too little free space.
         """
         needed = end - self.old_size
         scarce = check_space(self.path, needed)
@@ -67,7 +67,7 @@ class Append:
         marker = AppendMarker(self.old_size)
         self.output_file.write(marker.pack(), marker.offset)
         self._sync()
-        if not scarce:  # room enough for twice as much: the file system may choose the place late, as it likes to
+        if not scarce:  # plenty of space: the file system can allocate blocks late, which is faster
             return
         try:
             self.output_file.reserve(marker.end, end - marker.end)
@@ -77,10 +77,10 @@ class Append:
             raise
 
     def commit(self, directory: bytes, offset: int) -> None:
-        """Make the append complete: `directory` holds the central directory and the end records."""
+        """Complete the append with `directory`: the central directory and the end records."""
         self._sync()
         self.output_file.write(directory, offset)
-        # Space reserved for what compressed well goes back; never cuts into what was written.
+        # Releases the reserved space that compression saved.
         self.output_file.truncate(offset + len(directory))
         self._sync()
         marker = AppendMarker(self.old_size)
@@ -89,10 +89,10 @@ class Append:
         self._begun = False
 
     def rollback(self) -> None:
-        """Cut off everything written, so that the file is byte for byte what it was.
+        """Cut off all written bytes, so that the file is unchanged.
 
         Raises:
-            RollbackError: the system does not let us.
+            RollbackError: the system refuses that.
         """
         if not self._begun:
             return
@@ -107,14 +107,14 @@ class Append:
 
 
 def check_space(path: Path, needed: int) -> bool:
-    """Tell whether space is scarce: another writer could use up what `path` needs to grow by `needed` bytes.
+    """Return whether so little space is free that another writer may use up the `needed` bytes by which `path` grows.
 
     Raises:
-        NoSpaceError: there is not enough.
+        NoSpaceError: less than `needed` bytes are free.
     """
     space = os.statvfs(path if path.exists() else path.parent)
     free = space.f_bavail * space.f_frsize
-    if not space.f_blocks:  # some file systems do not tell
+    if not space.f_blocks:  # some file systems report no sizes
         return True
     if needed > free:
         raise NoSpaceError(path, needed, free)
@@ -123,15 +123,15 @@ def check_space(path: Path, needed: int) -> bool:
 
 @contextlib.contextmanager
 def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
-    """Open a file for one append; created when it does not exist, rolled back on any exception.
+    """Open a file for one append; created if it does not exist, rolled back on any exception.
 
     Args:
-        path: an archive, or any file that is to carry one.
-        durable: wait for the disk, so that the order of writes also holds through a power loss.
+        path: an archive, or any file to append one to.
+        durable: wait for the disk, so that a power loss keeps the order of writes.
 
     Raises:
-        ArchiveBusyError: another process is at it.
-        RunningFileError: it is a program that is running.
+        ArchiveBusyError: another process writes it.
+        RunningFileError: it is a running program.
         ZipFormatError: its archive is damaged.
     """
     with locked(path) as (fd, created):
@@ -151,7 +151,7 @@ def appending(path: Path, *, durable: bool = True) -> Iterator[Append]:
 
 
 def _cut_interrupted_append(output_file: OutputFile, path: Path) -> Archive | None:
-    """Read the archive that is to be extended; first cut off what an interrupted append left."""
+    """Cut off the bytes of an interrupted append, and return the archive to extend."""
     archive, trailing = read_for_append(output_file.fd, path)
     if trailing is not None:
         output_file.truncate(trailing.old_size)
@@ -159,10 +159,10 @@ def _cut_interrupted_append(output_file: OutputFile, path: Path) -> Archive | No
 
 
 def read_for_append(fd: int, path: Path) -> tuple[Archive | None, TrailingData | None]:
-    """Return the archive an append would extend, and what an interrupted one left that has to be cut off before.
+    """Return the archive that an append extends, and the bytes of an interrupted append to cut off first.
 
     Raises:
-        TrailingDataError: something else than this package added bytes behind the archive.
+        TrailingDataError: another program added bytes behind the archive.
         ZipFormatError: the archive is damaged.
     """
     size = os.fstat(fd).st_size
@@ -187,13 +187,14 @@ def _read(fd: int, path: Path, size: int) -> Archive:
 
 
 def recover(path: Path, *, dry_run: bool = False) -> TrailingData | None:
-    """Cut off what follows the archive in a file: an interrupted append, or bytes added by something else.
+    """Cut off the bytes behind the archive in a file, from an interrupted append or another program.
 
-    Returns what was found, or None when the file ends as it should.
+    Returns:
+        The bytes that were found, or None if the file ends with an archive.
 
     Raises:
-        ArchiveBusyError: another process is writing it.
-        ZipFormatError: the archive is damaged, and no complete one lies before.
+        ArchiveBusyError: another process writes it.
+        ZipFormatError: the archive is damaged, and there is no complete one before it.
     """
     with locked(path, create=False) as (fd, _):
         output_file = OutputFile(fd)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["add_files", "add_inputs", "check_inputs", "preview", "remove_entries"]
 
 
-def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
+def add_files(  # noqa: PLR0913 -- one keyword for each option
     archive: Path | str,
     members: Sequence[Member],
     *,
@@ -37,10 +37,10 @@ def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
     durable: bool = True,
     progress: Progress | None = None,
 ) -> Archive:
-    """Append members to an archive, aligned; those already there with the same name are replaced.
+    """Append members to an archive, aligned; present members with the same names are replaced.
 
-    The file may be any file: the archive begins behind what it holds. It is created when it does not exist. On any
-    error it is left as it was. Without members, an archive in classic form gets its end records in ZIP64 form.
+    The file may be any file: the archive begins behind its present contents. It is created if it does not exist, and
+    unchanged after an error. Without members, the end records of an archive are converted to ZIP64 form.
 
     Typical usage::
 
@@ -48,16 +48,16 @@ def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
 
     Args:
         archive: the file.
-        members: what to add; the names must differ.
+        members: the members to add, with different names.
         level: 0 stores, 1 to 9 deflate. Only stored members can be mapped.
         alignment: the offset of each member's data is a multiple of this power of two.
-        keep_times: stamp members with their file's time instead of a constant (or SOURCE_DATE_EPOCH).
-        durable: wait for the disk, so that the promises hold through a power loss too.
-        progress: is called with the number of bytes each time some have been read.
+        keep_times: use the time of each file instead of a constant (or SOURCE_DATE_EPOCH).
+        durable: wait for the disk, so that a power loss leaves the old or the new archive.
+        progress: called with the number of bytes read since the last call.
 
     Raises:
-        ZipalignError: as the subclasses in `zipalign.errors` say.
-        OSError: the system refuses to read or write.
+        ZipalignError: see the subclasses in `zipalign.errors`.
+        OSError: a file cannot be read or written.
     """
     archive = Path(archive)
     items = check_inputs(archive, members, keep_times=keep_times)
@@ -67,16 +67,16 @@ def add_files(  # noqa: PLR0913 -- one keyword for each choice there is
 def check_inputs(
     archive: Path, members: Sequence[Member], imported: Sequence[Input] = (), *, keep_times: bool = False
 ) -> list[Input]:
-    """Make every check on members that needs no look into the archive.
+    """Make all checks of members that do not read the archive.
 
     Args:
-        archive: the file they are to be added to.
+        archive: the file to add them to.
         members: the members.
-        imported: members of another archive, which are checked already and come first.
+        imported: checked members of another archive, which come first.
         keep_times: as for `add_files`.
 
     Raises:
-        DuplicateNameError: two of them have one name.
+        DuplicateNameError: two of them have the same name.
         ZipalignError: as for `add_files`.
     """
     sources = {item.name.decode(): "the imported archive" for item in imported}
@@ -115,7 +115,7 @@ def add_inputs(
 
 
 def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int) -> set[str]:
-    """Return the names that `add_inputs` would replace, and raise what it would raise; changes nothing."""
+    """Return the names that `add_inputs` would replace, or raise its error; changes nothing."""
     check_alignment(alignment)
     old_size = 0
     present: Archive | None = None
@@ -134,14 +134,14 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
 def remove_entries(
     archive: Path | str, names: Sequence[str], *, durable: bool = True, dry_run: bool = False
 ) -> Archive:
-    """Remove members from the directory. Their bytes stay in the file: nothing old is ever overwritten.
+    """Remove members from the directory. Their bytes stay in the file.
 
     Raises:
-        NoSuchEntryError: there is no member of that name; nothing is removed then.
+        NoSuchEntryError: there is no member with one of the names; none is removed.
         ZipalignError: as for `add_files`.
     """
     archive = Path(archive)
-    present = _check_present(archive, names)  # first: a file without an archive must not get an empty one
+    present = _check_present(archive, names)  # first: no empty archive is added to other files
     if dry_run:
         return present
     with appending(archive, durable=durable) as append:
@@ -157,7 +157,7 @@ def _check_present(path: Path, names: Sequence[str]) -> Archive:
     with open_input(path) as fd:
         archive, _ = read_for_append(fd, path)
     if archive is None:
-        raise NotAnArchiveError(f"{path} is not a ZIP archive: there is nothing to remove", path=path)
+        raise NotAnArchiveError(f"{path} is not a ZIP archive: it has no members to remove", path=path)
     for name in names:
         if archive.entry(name) is None:
             raise NoSuchEntryError(name)
@@ -165,7 +165,7 @@ def _check_present(path: Path, names: Sequence[str]) -> Archive:
 
 
 def _kept_headers(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:
-    """Return the directory lines that stay when `items` are added: those of other names, as they are."""
+    """Return the headers in the directory that stay when `items` are added: those with other names."""
     names = {item.name.decode() for item in items}
     return [entry.record for entry in (archive.entries if archive else ()) if entry.name not in names]
 
@@ -182,4 +182,4 @@ def _comment(archive: Archive | None) -> bytes:
 
 
 def _ignore(_: int) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""Writing members where the layout put them."""
+"""The writer of members, at the offsets of the layout."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ __all__ = ["stored_size_max", "write_member"]
 def write_member(
     output_file: OutputFile, start: int, item: Input, *, level: int, alignment: int, progress: Progress
 ) -> tuple[CentralHeader, int]:
-    """Write one member at the first aligned place from `start` on.
+    """Write one member at the first aligned offset from `start` on.
 
-    The data goes first: only then its CRC is known, and with it the local header.
+    The data is written first, because the local header contains its CRC.
 
     Returns:
-        The member's line for the directory, and where the next one may start.
+        The member's header for the directory, and the end of its data.
     """
     header_offset = aligned_header_offset(start, item.name, alignment)
     data_offset = header_offset + local_header_size(item.name)
     content = item.content
-    if level and content.size:  # an empty member has nothing to deflate, and no stream that all readers take
+    if level and content.size:  # some readers refuse the deflate stream of an empty member
         method = METHOD_DEFLATE
         crc, stored_size, size = write_deflated(output_file, content.chunks(), level, data_offset, progress)
     else:
@@ -54,5 +54,5 @@ def stored_size_max(size: int, level: int) -> int:
 
 
 def _deflate_overhead(size: int) -> int:
-    """Return by how much deflate can make incompressible data longer: zlib's own bound for raw streams."""
+    """Return the maximal growth of incompressible data by deflate: zlib's bound for raw streams."""
     return (size >> 12) + (size >> 14) + (size >> 25) + 7

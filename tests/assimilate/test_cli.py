@@ -74,7 +74,7 @@ def test_all_files_are_processed_whatever_happens_to_one(folder: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
         "assimilate: nothing: No such file or directory",
-        "assimilate: arm64: is an ELF program for linux-arm64, not an APE (--restore makes it one where it was one)",
+        "assimilate: arm64: is an ELF program for linux-arm64, not an APE (--restore converts it back if it was one)",
     ]
     assert machine(folder / "ape") == machine(folder / "foreign") == X86_64
 

@@ -68,7 +68,7 @@ def test_every_damaged_member_is_reported(tmp_path: Path) -> None:
     path.write_bytes(build([Item(name, local=wrong, central=wrong) for name in (b"a", b"b")]))
     report = check_archive(path, alignment=1)
     assert [(finding.kind, finding.entry) for finding in report.findings] == [("data.crc", "a"), ("data.crc", "b")]
-    assert str(report.findings[0]).startswith("fault: 'a': the data does not have its CRC (got ")
+    assert str(report.findings[0]).startswith("fault: 'a': the data has the wrong CRC (got ")
 
 
 def test_progress_counts_all_data(tmp_path: Path) -> None:
