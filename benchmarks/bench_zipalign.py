@@ -46,7 +46,7 @@ sys.stdin.read()
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """Return an environment in which the checkout's package is found and its byte code is kept elsewhere."""
+    """Return an environment with the checkout's package on the path and a separate byte code folder."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPATH": str(HERE.parent), "PYTHONPYCACHEPREFIX": str(directory / "pycache")}
 
@@ -91,7 +91,7 @@ def run(measured: Measured, directory: Path, *, settle: bool = True) -> None:
 
 
 def make_input(path: Path, size: int) -> None:
-    """Write a file that does not compress, and leave it in the page cache."""
+    """Write an incompressible file, and leave it in the page cache."""
     block = os.urandom(1 << 20)  # small: the children's peak memory begins with that of this process
     with path.open("wb") as file:
         for _ in range(0, size, len(block)):
@@ -138,7 +138,7 @@ def small_appends(directory: Path) -> tuple[list[Measured], list[Limit]]:
 
 
 def starts(directory: Path) -> tuple[list[Measured], list[Limit]]:
-    """Measure how long it takes to begin."""
+    """Measure the start-up time."""
     run(Measured("", [*ZIPALIGN, "-j0", "small.zip", ".args"]), directory)
     rows = [
         Measured("python -c 'import click'", [sys.executable, "-c", "import click"]),
@@ -165,14 +165,14 @@ def table(rows: list[Measured]) -> str:
 def checksum() -> str:
     """Name the library that computes CRC-32."""
     try:
-        import isal  # noqa: F401, PLC0415 -- only whether it is there
+        import isal  # noqa: F401, PLC0415 -- only to detect it
     except ImportError:
         return "zlib"
     return "isal"
 
 
 def main() -> None:
-    """Measure everything and write the table."""
+    """Make all measurements and write the table."""
     for name in ("zip", "7z"):
         if shutil.which(name) is None:
             sys.exit(f"bench_zipalign: needs {name}")

@@ -70,10 +70,6 @@ class Cursor:
         self.position = start + size
         return start
 
-    def u16(self, field: str) -> int:
-        """Return the next little-endian 16-bit number."""
-        return int.from_bytes(self.take(2, field), "little")
-
     def u32(self, field: str) -> int:
         """Return the next little-endian 32-bit number."""
         return int.from_bytes(self.take(4, field), "little")

@@ -1,4 +1,4 @@
-"""What the tests of the assimilate command share: how it is run, on which files, and what its JSON looks like."""
+"""Shared parts of the tests of the assimilate command: running it, files, and the schema of its JSON."""
 
 from __future__ import annotations
 

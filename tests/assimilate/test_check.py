@@ -1,4 +1,4 @@
-"""--check: what a file holds for each platform, and each kind of damage that our codecs find."""
+"""--check: the programs in a file for each platform, and each kind of damage that our codecs find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The assimilate command: its letters, its statuses, and what it prints where."""
+"""The assimilate command: its letters, its statuses, and its output on each stream."""
 
 from __future__ import annotations
 

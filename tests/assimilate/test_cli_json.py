@@ -1,4 +1,4 @@
-"""What `assimilate --json` prints: one document, as its schema says."""
+"""The output of `assimilate --json`: one document that is valid by its schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def answer(folder: Path, *arguments: str) -> dict[str, Any]:
-    """What --json prints, which is all that is printed."""
+    """Return the document, which is the whole output."""
     result = assimilate(folder, "--json", *arguments)
     assert result.stderr == ""
     facts: dict[str, Any] = json.loads(result.stdout)

@@ -15,7 +15,7 @@ from tests.assimilate.conftest import SCHEMA
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Letters, the file, and the platform of what it becomes; None where it cannot.
+# Letters, the file, and the platform of the result; None if it cannot be converted.
 MATRIX: list[tuple[list[str], str, str | None]] = [
     (["-e"], "genuine", "linux-{host}"),
     (["-e", "-x"], "genuine", "linux-amd64"),

@@ -1,4 +1,4 @@
-"""Files made native and APE again: in place, as copies, and what happens when something is in the way."""
+"""Conversions to native programs and back: in place, as copies, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever step a conversion fails or is killed at, the file is the old one, the new one, or says what to do."""
+"""After a failure or a kill at any step, the file is the old one, the new one, or prints how to continue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LINUX = platform_named("linux-amd64")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A file, and what it is to become."""
+    """A file and its target platform."""
 
     data: bytes
     target: Platform
@@ -100,7 +100,7 @@ def part(step: Step, start: int, end: int) -> Step:
 
 
 def without_mark(data: bytes, old_size: int) -> bytes:
-    """The file without the marker of an append, whose wiping nobody waits for."""
+    """The file without the marker of an append, which is cleared without a sync."""
     marker = old_size + -old_size % 32
     return data[:marker] + bytes(len(data[marker : marker + 32])) + data[marker + 32 :]
 
@@ -134,7 +134,7 @@ def test_every_state_of_a_conversion(
 
 
 def kind_of(state: bytes, old: bytes, new: bytes, kept: bytes) -> str:
-    """Say what a file is by what it begins with: never anything else than three things."""
+    """Return the kind of a file by its first bytes, one of three."""
     if kept.startswith(UndoRecord.MAGIC) and state.startswith(UndoRecord.unpack(kept).marker):
         return "marker"
     size = len(UndoRecord.unpack(kept).data) if kept.startswith(UndoRecord.MAGIC) else len(kept)
@@ -145,7 +145,7 @@ def kind_of(state: bytes, old: bytes, new: bytes, kept: bytes) -> str:
 
 
 def finish(path: Path, target: Platform) -> None:
-    """Do what the file says, or what whoever waited for the conversion would do."""
+    """Follow the instructions in the file, or repeat the conversion."""
     assimilate(path, target, Options(force=True))
 
 
@@ -188,7 +188,7 @@ def test_the_order_of_barriers(tmp_path: Path, recorded: list[Step]) -> None:
     assert marker == ("write", 0, MARKER_SIZE)
     assert rest[:2] == ("write", MARKER_SIZE)
     assert head == ("write", 0, MARKER_SIZE)
-    # All that is written before lies behind the old file.
+    # All earlier writes are behind the old file.
     assert all(offset >= path.stat().st_size - 2000 for kind, offset, _ in steps[:-6] if kind == "write")
 
 

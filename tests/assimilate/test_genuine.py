@@ -134,7 +134,7 @@ def test_the_second_dd_statement_may_be_the_right_one() -> None:
     data = genuine_ape("2023-10")
     first = b"dd bs=1 skip=256 count=99;"
     at = data.index(b"if [ -d /App")
-    # What moves back is filled up where there are NUL bytes, so that everything else stays.
+    # The moved bytes replace only NUL bytes, so that all other bytes stay.
     room = data.index(bytes(len(first)), at)
     twice = data[:at] + first + data[at:room] + data[room + len(first) :]
 

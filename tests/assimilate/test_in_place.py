@@ -1,4 +1,4 @@
-"""Complete programs copied over the start of a file: what is kept, what stays, and the way back."""
+"""Complete programs written over the start of a file: the backup, the unchanged bytes, and the restoration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file whose conversion was interrupted, as if the power had failed right then."""
+"""A file with an interrupted conversion, as after a power loss."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_but_nothing_else(interrupted: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "of another file"])
-def test_without_what_was_kept_it_says_so(interrupted: Path, lost: bool) -> None:  # noqa: FBT001  # a column
+def test_a_missing_backup_is_named(interrupted: Path, lost: bool) -> None:  # noqa: FBT001  # a column
     if lost:
         backup_path(interrupted).unlink()
     else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MACOS = platform_named("macos-arm64")
 # All calls that change the file, in their order: marker, member, directory and the end of the marker; marker, program,
-# and its first sector. The barriers between them; the cut that frees what was reserved.
+# and its first sector. The barriers between them; the cut that frees the reserved space.
 CALLS = [
     *(("pwrite64", when) for when in range(1, 8)),
     *(("fdatasync", when) for when in range(1, 7)),

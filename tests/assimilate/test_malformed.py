@@ -24,7 +24,7 @@ MACHO = genuine_macho_header()
 
 
 def genuine(*changes: tuple[bytes, bytes], magic: bytes = b"MZqFpD='") -> bytes:
-    """A file of 2020 with bytes of its script exchanged; what follows stays where it is."""
+    """A file of 2020 with bytes of its script replaced; the bytes behind keep their offsets."""
     data = genuine_ape("2020-06", magic=magic)
     for old, new in changes:
         at = data.index(old)
@@ -48,7 +48,7 @@ def short_octal(header: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Row:
-    """A file, what it is to become, and what comes of it: its first bytes, or a word of the refusal."""
+    """A file, its target platform, and the result: its first bytes, or a word of the error."""
 
     data: bytes
     expected: bytes | str

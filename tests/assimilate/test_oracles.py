@@ -1,4 +1,4 @@
-"""What other tools read of converted files is what we read."""
+"""Other tools read the same values from converted files."""
 
 from __future__ import annotations
 

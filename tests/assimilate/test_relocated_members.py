@@ -1,4 +1,4 @@
-"""Members in the way, once more behind the archive."""
+"""Members that would be overwritten, appended to the archive again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA = b"the data of a member " * 50
 
 
 def append(path: Path, size: int) -> bytes:
-    """Append what has to be before the first SIZE bytes are overwritten, overwrite them, and return the file."""
+    """Append the members in the first SIZE bytes, overwrite those bytes, and return the file."""
     data = path.read_bytes()
     relocated = relocate_members(read_archive(path), data, size)
     assert relocated is not None

@@ -56,7 +56,7 @@ def zip64_extra(*values: int) -> bytes:
 
 @dataclass(frozen=True)
 class Item:
-    """A member. `stored` is what stands in the file for `data`; the dicts override header fields."""
+    """A member. `stored` is the stored form of `data`; the dicts override header fields."""
 
     name: bytes = b"a.txt"
     data: bytes = b"hello"
@@ -69,12 +69,12 @@ class Item:
     local_extra: bytes = b""
     central_extra: bytes = b""
     comment: bytes = b""
-    descriptor: bytes = b""  # stands behind the data
-    gap: bytes = b""  # stands before the local header
+    descriptor: bytes = b""  # behind the data
+    gap: bytes = b""  # before the local header
     listed: bool = True  # in the directory
     present: bool = True  # has a local header and data
 
-    def facts(self) -> Fields:
+    def fields(self) -> Fields:
         stored = self.stored_bytes()
         stamp = {"time": 0xB1AA, "date": 0x576E, "crc": zlib.crc32(self.data)}
         sizes = {"csize": len(stored), "size": len(self.data)}
@@ -88,13 +88,13 @@ class Item:
     def local_header(self) -> bytes:
         name = self.name if self.local_name is None else self.local_name
         sizes = {"name_size": len(name), "extra_size": len(self.local_extra)}
-        values = {"signature": b"PK\x03\x04", **self.facts(), **sizes, **self.local}
+        values = {"signature": b"PK\x03\x04", **self.fields(), **sizes, **self.local}
         return _pack(_LOCAL, values) + name + self.local_extra
 
     def central_header(self, offset: int) -> bytes:
         sizes = {"name_size": len(self.name), "extra_size": len(self.central_extra), "comment_size": len(self.comment)}
         rest = {"made_by": 3 << 8 | 20, "disk": 0, "internal": 0, "external": 0o100644 << 16, "offset": offset}
-        values = {"signature": b"PK\x01\x02", **self.facts(), **sizes, **rest, **self.central}
+        values = {"signature": b"PK\x01\x02", **self.fields(), **sizes, **rest, **self.central}
         return _pack(_CENTRAL, values) + self.name + self.central_extra + self.comment
 
 

@@ -1,4 +1,4 @@
-"""What holds for every archive, not only for those someone thought of."""
+"""Properties of all archives, on generated input."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def run(
     extra: Mapping[str, str] | None = None,
     before: list[str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run zipalign in `cwd`, under the command `before` if one is given, and return what it did."""
+    """Run zipalign in `cwd`, under the command `before` if one is given, and return its result."""
     line = [*(before or []), *COMMAND, *map(str, arguments)]
     return subprocess.run(
         line, cwd=cwd, env=environment(extra), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL

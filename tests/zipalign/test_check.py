@@ -1,4 +1,4 @@
-"""What --check calls a fault, a note, or nothing."""
+"""The faults and notes of --check."""
 
 from __future__ import annotations
 

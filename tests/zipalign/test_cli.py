@@ -1,4 +1,4 @@
-"""The zipalign command: options, exit statuses, messages, JSON, and what goes to which stream."""
+"""The zipalign command: options, exit statuses, messages, JSON, and the stream of each output."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_nobody_reads_the_output(folder: Path) -> None:
 
 
 def _on_a_terminal(folder: Path, *arguments: str, extra: dict[str, str] | None = None) -> bytes:
-    """Run the command with stderr on a terminal, and with a bar that shows at once; return what it shows."""
+    """Run the command with stderr on a terminal, and with a bar that shows immediately; return the output."""
     code = "from zipalign import cli, console; console._PROGRESS_DELAY = 0.0; cli.main()"
     line = [sys.executable, "-c", code, *arguments]
     leader, follower = pty.openpty()
@@ -330,7 +330,7 @@ def test_completion(shell: str, folder: Path) -> None:
 
 
 def test_light_start(folder: Path) -> None:
-    """Nothing heavy is imported for --help, and less than an append needs for a run with nothing to do."""
+    """--help imports no slow module, and a run without work fewer modules than an append."""
     code = "import sys, zipalign.cli\ntry: zipalign.cli.main()\nfinally: print(*sys.modules, file=sys.stderr)"
     add_files(folder / "x.zip", [Member("a", b"a")])
     for arguments, unwanted in (

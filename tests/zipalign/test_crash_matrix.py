@@ -1,4 +1,4 @@
-"""Promises P1 to P4 and P9: whatever step an append fails or is killed at, nothing is lost."""
+"""Promises P1 to P4 and P9: an append that fails or is killed at any step loses no data."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_every_state_is_old_or_new(
         try:
             recover(path)
         except NotAnArchiveError:
-            # Without any archive there is nothing to recover; then nothing may have been added either.
+            # Without an archive there is nothing to recover, and no byte may have been added.
             assert not state[len(old) :].strip(b"\0"), what
             continue
         left = bytearray(path.read_bytes())

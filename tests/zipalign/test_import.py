@@ -123,7 +123,7 @@ def test_deflate64_without_its_package(tmp_path: Path, monkeypatch: pytest.Monke
         add_inputs(path, imported_inputs(imported, path))
     assert caught.value.package == "zipfile-deflate64"
     assert not path.exists()
-    # What cannot be checked has not passed the check either.
+    # A member that cannot be checked does not pass the check.
     with pytest.raises(MissingDependencyError, match="pip install zipfile-deflate64"):
         check_archive(imported, alignment=1)
 

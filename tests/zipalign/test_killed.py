@@ -113,7 +113,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
         if len(left) > len(old):  # complete, but for wiping out the marker
             left[marker.offset : marker.end] = bytes(marker.SIZE)
         assert bytes(left) in {old, new}
-    # Otherwise this test would have shown nothing.
+    # Otherwise this test proves nothing.
     assert interrupted
 
 
@@ -162,7 +162,7 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
             else:
                 refused += 1
                 other = next(other for other in writers.values() if other is not writer)
-                # The first one may go between the refusal and the question who it was.
+                # The first one may exit between the refusal and the look-up of its name.
                 assert f"process {other.pid} (" in message or "by another process" in message
         assert len(present) > 1
         assert {entry.name for entry in read_archive(path).entries} == present

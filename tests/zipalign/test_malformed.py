@@ -27,7 +27,7 @@ NOTED = "noted"  # accepted, with a note
 class Row:
     group: str
     name: str
-    make: Callable[[], bytes] | Callable[[], tuple[int, bytes]]  # the file, or a hole's size and what follows it
+    make: Callable[[], bytes] | Callable[[], tuple[int, bytes]]  # the file, or a hole's size and the bytes behind it
     expected: str  # one of the above, or the field a fault names
     entry: str | None = None  # the member it names
 
@@ -75,7 +75,7 @@ def _old_directory() -> bytes:
 
 
 def _llamafile_made() -> bytes:
-    """Return what llamafile's own zipalign writes: gaps before headers, and ZIP64 throughout."""
+    """Return an archive like those of llamafile's own zipalign: gaps before headers, and ZIP64 throughout."""
     data = b"GGUF" * 100
     local_header_size = 30 + len(b"model.gguf") + 20
     gap = bytes(-(len(b"MZqFpD") + local_header_size) % 65536)
@@ -95,7 +95,7 @@ def _llamafile_made() -> bytes:
 
 
 def _literal_ones() -> tuple[int, bytes]:
-    """Return a member whose offset is exactly all ones, without a ZIP64 field to say so."""
+    """Return a member whose offset is exactly all ones, without a ZIP64 field."""
     end = {"directory_offset": ALL_ONES}
     return ALL_ONES, build([ONE], shift=ALL_ONES, end64={}, locator={"record_offset": ALL_ONES + _size()}, end=end)
 

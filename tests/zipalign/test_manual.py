@@ -1,4 +1,4 @@
-"""zipalign(1) documents every option, exit status and promise, and nothing that is not there."""
+"""zipalign(1) documents exactly the options, exit statuses and promises of the command."""
 
 from __future__ import annotations
 

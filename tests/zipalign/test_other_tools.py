@@ -151,7 +151,7 @@ def _read_all(path: Path) -> dict[str, bytes]:
 
 
 def _as_utf8(name: str) -> str:
-    """Undo what Info-ZIP does: it stores UTF-8 and does not say so, which by the specification means code page 437."""
+    """Decode a name of Info-ZIP: UTF-8 without the flag for it, which means code page 437 by the specification."""
     try:
         return name.encode("cp437").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""The reader on what nobody meant to be an archive: every prefix, many flips, and bounded time and memory."""
+"""The reader on invalid input: every prefix, many bit flips, and bounded time and memory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_two_thousand_flips(small: bytes, tmp_path: Path) -> None:
             accepted += check_archive(path, alignment=1).ok
         except NotAnArchiveError:
             continue
-    # Times, attributes, versions, the padding and the old directory mean nothing here; the rest must be noticed.
+    # Times, attributes, versions, padding and the old directory are not interpreted; other changes must be detected.
     assert 0 < accepted < 1200
 
 

@@ -1,4 +1,4 @@
-"""Replacing whole files, locking, and finding what was left behind."""
+"""Replacing whole files, locking, and finding the bytes of interrupted appends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_replacing_keeps_the_old_file_until_the_end(tmp_path: Path) -> None:
             file.write(b"new")
             file.flush()
             assert path.read_bytes() == b"old"
-        # Whoever has the old one open or mapped keeps it.
+        # Processes that have the old one open or mapped keep it.
         assert reader.read() == b"old"
     assert path.read_bytes() == b"new"
 
@@ -138,7 +138,7 @@ def test_reservation_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(OutputFile, "reserve", reserve)
-    add_files(tmp_path / "plenty.zip", [Member("a", b"a")])  # nothing is reserved where there is plenty
+    add_files(tmp_path / "plenty.zip", [Member("a", b"a")])  # plenty of space is not reserved
     monkeypatch.setattr("zipalign.transaction.check_space", lambda path, needed: True)
     with pytest.raises(NoSpaceError) as caught:
         add_files(path, [Member("a", b"a")])
@@ -214,7 +214,7 @@ def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:
 
 
 def test_marks_of_members_do_not_count(tmp_path: Path) -> None:
-    """A member may hold a marker, or a whole interrupted file, made for another place."""
+    """A member may contain a marker of another file, or a whole interrupted file."""
     path = tmp_path / "x.zip"
     add_files(path, [Member("torn", AppendMarker(0).pack() + bytes(100000))])
     size = path.stat().st_size

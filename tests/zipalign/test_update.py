@@ -191,7 +191,7 @@ def test_large_file(size: int, tmp_path: Path) -> None:
 
 
 def test_sharing_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file system shares blocks nothing is written, and what is there is summed."""
+    """On a file system with shared blocks no data is written, and the CRC is that of the shared data."""
     data = os.urandom(9 << 20)
     (tmp_path / "model.gguf").write_bytes(data)
 

@@ -35,7 +35,7 @@ def test_archives_of_other_programs(golden: Path, tmp_path: Path) -> None:
     archive = read_archive(path)
     assert [(entry.name, entry.size, entry.crc, entry.header_offset) for entry in archive.entries] == expected
     kept = [entry.record for entry in archive.entries]
-    # They can be extended too, and what is kept stays as its program wrote it.
+    # They can be extended, too, and kept members stay as their program wrote them.
     extended = add_files(path, [Member("ours", b"ours")])
     assert [entry.record for entry in extended.entries][:2] == kept
     ours = extended.entry("ours")
@@ -56,7 +56,7 @@ def test_goldens_cover_every_program_and_size() -> None:
 
 @pytest.fixture
 def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let members be holes, with a CRC that nobody sums up."""
+    """Make members holes, with a CRC that is not computed."""
 
     def copy_range(
         output_file: OutputFile, _fd: int, _source: int, size: int, offset: int, _progress: object
