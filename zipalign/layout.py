@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from zipalign.alignment import is_power_of_two
 from zipalign.append_marker import AppendMarker
 from zipalign.errors import AlignmentError
 from zipalign.extra import zip64_field
@@ -66,7 +67,7 @@ class HeaderFields(NamedTuple):
 
 def check_alignment(alignment: int) -> None:
     """Raise AlignmentError unless `alignment` is a power of two."""
-    if alignment < 1 or alignment & (alignment - 1):
+    if not is_power_of_two(alignment):
         raise AlignmentError(f"an alignment must be a power of two (got {alignment})", alignment=alignment)
 
 

@@ -18,6 +18,7 @@ from apepack.format.prologue import PROLOGUE_SIZE
 from apepack.format.script import BLOCK_SIZE
 from apepack.format.unpacked import UNPACKED_BLOCK_SIZE
 from runtime.image.embedding import IMAGE_ALIGNMENT
+from zipalign.alignment import align_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def plan_layout(
         LayoutError: what comes before the first image does not fit there.
     """
     loaders = _place_spans(loader_sizes, PROLOGUE_SIZE, BLOCK_SIZE)
-    first_member = Span(_aligned(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), first_member_size)
+    first_member = Span(align_up(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), first_member_size)
     if first_member.end > _IMAGES_OFFSET:
         raise LayoutError(
             f"what precedes the images ends at {first_member.end:#x} (expected {_IMAGES_OFFSET:#x} at most)"
@@ -74,17 +75,13 @@ def plan_layout(
     images = _place_spans(image_sizes, _IMAGES_OFFSET, IMAGE_ALIGNMENT)
     streams = _place_spans(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, UNPACKED_BLOCK_SIZE)
     last = max([first_member.end, end_min, *(span.end for span in (*images, *streams))])
-    return Layout(loaders, first_member, images, streams, _aligned(last, BLOCK_SIZE))
+    return Layout(loaders, first_member, images, streams, align_up(last, BLOCK_SIZE))
 
 
 def _place_spans(sizes: Sequence[int], start: int, alignment: int) -> tuple[Span, ...]:
     spans = []
     for size in sizes:
-        span = Span(_aligned(start, alignment), size)
+        span = Span(align_up(start, alignment), size)
         spans.append(span)
         start = span.end
     return tuple(spans)
-
-
-def _aligned(offset: int, alignment: int) -> int:
-    return -(-offset // alignment) * alignment

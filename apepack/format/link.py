@@ -22,6 +22,7 @@ from runtime.image.embedding import check_embeddable
 from runtime.image.pe import Pe
 from runtime.image.unpacking import check_unpackable
 from runtime.platforms import Launch
+from zipalign.alignment import align_up
 from zipalign.replacement import replacing
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _read_programs(paths: Sequence[Path], magic: Magic) -> list[Program]:
 def _padded_loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
     """Return the loader of each program that needs one, padded for dd."""
     loaders = [loader_for(program.platform) for program in programs if program.platform.launch == Launch.MAPPED]
-    return [loader.ljust(-(-len(loader) // BLOCK_SIZE) * BLOCK_SIZE, b"\0") for loader in loaders]
+    return [loader.ljust(align_up(len(loader), BLOCK_SIZE), b"\0") for loader in loaders]
 
 
 def _lay_out(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 from runtime.errors import GgufFormatError
 from runtime.gguf.array import SCALARS, TEXT, GgufArray, Scalar
 from runtime.gguf.tensor_types import TENSOR_TYPES
+from zipalign.alignment import align_up, is_power_of_two
 from zipalign.cursor import Cursor
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class GgufHeader:
         pairs = _Pairs.unpack(cursor, pair_count, memoryview(data))
         alignment = _alignment(pairs.scalars, pairs.types, cursor.offset)
         tensors = _tensors(cursor, tensor_count, alignment)
-        data_offset = -(-cursor.offset // alignment) * alignment if tensors else cursor.offset
+        data_offset = align_up(cursor.offset, alignment) if tensors else cursor.offset
         return cls(version, pairs.scalars, pairs.arrays, pairs.long_texts, alignment, tensors, data_offset)
 
     def text(self, key: str) -> str | None:
@@ -222,7 +223,7 @@ def _alignment(metadata: Mapping[str, int | float | str], types: Mapping[str, in
     alignment = metadata.get(_ALIGNMENT_KEY)
     if types[_ALIGNMENT_KEY] != _U32 or not isinstance(alignment, int):
         _refuse("not a 32-bit number", _ALIGNMENT_KEY, at)
-    if alignment == 0 or alignment & (alignment - 1):
+    if not is_power_of_two(alignment):
         _refuse(f"got {alignment}, expected a power of two", _ALIGNMENT_KEY, at)
     return alignment
 
@@ -242,7 +243,7 @@ def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[Tensor, ...]:
             _refuse(f"its data is at {tensor.offset:#x} of the tensors' (expected {end:#x})", field, at)
         seen.add(tensor.name)
         tensors.append(tensor)
-        end += -(-tensor.size // alignment) * alignment
+        end += align_up(tensor.size, alignment)
     return tuple(tensors)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.image.elf import Elf, ElfType, Machine, ProgramHeader, SegmentFlag, SegmentType
 from runtime.image.errors import NotEmbeddableError
+from zipalign.alignment import align_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,5 +89,5 @@ def _load_faults(load: ProgramHeader, page: int) -> Iterator[str]:
 def _pair_faults(before: ProgramHeader, after: ProgramHeader, page: int) -> Iterator[str]:
     if after.vaddr < before.vaddr:
         yield f"the segment at {after.vaddr:#x} comes after the one at {before.vaddr:#x}"
-    elif after.vaddr // page < -(-before.memory_end // page):
+    elif after.vaddr < align_up(before.memory_end, page):
         yield f"the segments at {before.vaddr:#x} and {after.vaddr:#x} share a page of {page} bytes"

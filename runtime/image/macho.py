@@ -27,6 +27,7 @@ from runtime.image.load_commands import (
     read_command,
 )
 from runtime.image.mach_header import MACHINES, MachHeader, read_mach_header
+from zipalign.alignment import align_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,9 +184,7 @@ def _check_segments(macho: Macho, file_size: int) -> None:
 def _check_apart(macho: Macho) -> None:
     """Check that segments do not overlap in memory, as the kernel demands, nor in the file, as dyld does."""
     placed = list(macho.with_offsets(Segment64))
-    in_memory = sorted(
-        (one.vmaddr, -(-one.memory_end // macho.page_size) * macho.page_size, at) for at, one in placed if one.vmsize
-    )
+    in_memory = sorted((one.vmaddr, align_up(one.memory_end, macho.page_size), at) for at, one in placed if one.vmsize)
     in_file = sorted((one.fileoff, one.file_end, at) for at, one in placed if one.filesize)
     for ranges, field in ((in_memory, "vmaddr"), (in_file, "fileoff")):
         for before, after in pairwise(ranges):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from runtime.image.elf import OsAbi, ProgramHeader, SegmentType
 from runtime.image.errors import ImageFormatError, NotAnImageError
 from runtime.image.record import ImageRecord, image_damaged
+from zipalign.alignment import align_up
 from zipalign.cursor import Cursor
 from zipalign.record import U32
 
@@ -119,7 +120,7 @@ def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
         header = _NoteHeader.unpack(Cursor(content[start:], at, image_damaged))
         name_start = start + _NoteHeader.SIZE
         name_end = name_start + header.namesz
-        description = _aligned(name_end, alignment)
+        description = align_up(name_end, alignment)
         end = description + header.descsz
         if end > len(content):
             raise _NoteHeader.error(
@@ -128,7 +129,7 @@ def _notes_in(content: bytes, segment: ProgramHeader) -> Iterator[Note]:
                 at,
             )
         yield Note(content[name_start:name_end], header.type, content[description:end])
-        start = _aligned(end, alignment)
+        start = align_up(end, alignment)
 
 
 def _system_of(osabi: int) -> str:
@@ -166,7 +167,3 @@ def _content(data: bytes | memoryview, segment: ProgramHeader, at: int, most: in
     if segment.filesz > most:
         raise segment.error(f"got {segment.filesz:#x}, expected at most {most:#x}", "filesz", at)
     return bytes(data[segment.offset : segment.file_end])
-
-
-def _aligned(offset: int, alignment: int) -> int:
-    return -(-offset // alignment) * alignment

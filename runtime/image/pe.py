@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
 from runtime.image.errors import NotAnImageError
 from runtime.image.record import ImageRecord, cursor_at
+from zipalign.alignment import align_up, is_power_of_two
 from zipalign.record import U8, U16, U32, U64, Code
 
 if TYPE_CHECKING:
@@ -261,12 +262,11 @@ def read_pe(data: bytes | memoryview) -> Pe:
 
 def _check_optional(pe: Pe, at: int, headers_end: int) -> None:
     optional = pe.optional
-    if not 512 <= optional.file_alignment <= 65536 or optional.file_alignment & (optional.file_alignment - 1):
+    if not 512 <= optional.file_alignment <= 65536 or not is_power_of_two(optional.file_alignment):
         raise optional.error(f"got {optional.file_alignment}, expected a power of two", "file_alignment", at)
-    if optional.section_alignment < optional.file_alignment or optional.section_alignment & (
-        optional.section_alignment - 1
-    ):
-        raise optional.error(f"got {optional.section_alignment}, below FileAlignment or odd", "section_alignment", at)
+    if optional.section_alignment < optional.file_alignment or not is_power_of_two(optional.section_alignment):
+        reason = f"got {optional.section_alignment}, expected a power of two from FileAlignment on"
+        raise optional.error(reason, "section_alignment", at)
     size = optional.size_of_headers
     if size < headers_end or size % optional.file_alignment or size > pe.sections[0].virtual_address:
         raise optional.error(f"got {size:#x}, the headers end at {headers_end:#x}", "size_of_headers", at)
@@ -290,13 +290,13 @@ def _check_sections(pe: Pe, table_offset: int, file_size: int) -> None:
 def _check_memory(pe: Pe, optional_offset: int) -> None:
     """Check that sections follow each other without a gap, as Windows demands."""
     alignment = pe.optional.section_alignment
-    end = -(-pe.optional.size_of_headers // alignment) * alignment
+    end = align_up(pe.optional.size_of_headers, alignment)
     table_offset = optional_offset + pe.coff.size_of_optional_header
     for index, section in enumerate(pe.sections):
         if section.virtual_address != end:
             reason = f"got {section.virtual_address:#x}, expected {end:#x}"
             raise section.error(reason, "virtual_address", table_offset + index * Section.SIZE)
-        end = -(-section.virtual_end // alignment) * alignment
+        end = align_up(section.virtual_end, alignment)
     if pe.optional.size_of_image != end:
         raise pe.optional.error(
             f"got {pe.optional.size_of_image:#x}, expected {end:#x}", "size_of_image", optional_offset
