@@ -19,14 +19,17 @@ from runtime.platforms import ImageFormat, Platform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["INCLUDES", "LIBRARIES", "Engine", "build_engine", "engine_key", "engine_source"]
+__all__ = ["INCLUDES", "LIBRARIES", "STANDARD_HEADERS", "Engine", "build_engine", "engine_key", "engine_source"]
 
 _HOOKS: Final = Path(__file__).parents[1] / "shim" / "hooks"
+# Compiled before what includes most of it: the engine's C++ here, and the shim.
+STANDARD_HEADERS: Final = Path(__file__).with_name("cmake") / "standard.h"
 # In the build folder, where CMakeLists.txt finds them, and where they come from.
 _RECIPE: Final = {
     "CMakeLists.txt": Path(__file__).with_name("cmake") / "CMakeLists.txt",
     "hooks.h": _HOOKS / "hooks.h",
     "member_file.h": _HOOKS / "member_file.h",
+    "standard.h": STANDARD_HEADERS,
     "pages/ui.h": _HOOKS / "webui" / "ui.h",
 }
 _RENAMING: Final = Path(__file__).with_name("symbol_prefix.py")
@@ -52,6 +55,7 @@ _OPTIONS: Final = {
     "GGML_METAL": "OFF",
     "GGML_NATIVE": "OFF",
     "GGML_OPENMP": "OFF",
+    "LLAMA_ALL_WARNINGS": "OFF",
     "LLAMA_BUILD_APP": "OFF",
     "LLAMA_BUILD_COMMIT": ENGINE_SDIST.version,
     "LLAMA_BUILD_COMMON": "ON",
@@ -189,6 +193,9 @@ def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -
         "CMAKE_SYSTEM_NAME": platform.system,
         "CMAKE_SYSTEM_PROCESSOR": platform.processor,
         "CMAKE_MAKE_PROGRAM": str(tools.ninja),
+        # CMake links small programs to see what a compiler can, and zig compiles libc and libc++ for the first of them.
+        # Without this option, which the runtime is linked with, it would do so twice, once with debug information.
+        "CMAKE_EXE_LINKER_FLAGS": "-s",
         "CMAKE_C_COMPILER": f"{tools.zig};cc",
         "CMAKE_CXX_COMPILER": f"{tools.zig};c++",
         "CMAKE_C_FLAGS": " ".join(flags),
