@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -24,6 +25,7 @@ __all__ = ["error_fields", "main", "print_json", "progress", "steps", "version_o
 
 _DISTRIBUTION = "llamafile-toolchain"
 _PROGRESS_DELAY = 1.0  # seconds before a bar is shown
+_STEPS_BAR = "{desc}: |{bar}| {n_fmt}/{total_fmt}, about {remaining} left"
 
 _ERROR_FIELDS = ("path", "offset", "entry", "field")  # of an error, for JSON
 
@@ -176,37 +178,57 @@ def progress(total: int, label: str, *, quiet: bool) -> Iterator[Callable[[int],
 
 
 @contextlib.contextmanager
-def steps(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def steps(label: str, *, quiet: bool, hint: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show the progress of a job of counted steps on stderr: a bar on a terminal, otherwise a line for each tenth.
 
+    HINT is shown after the label when no step is done yet: how long the job takes, for example.
+
     Yields:
-        The function to call with the number of finished steps and of all steps.
+        The function to call with the number of finished steps and of all steps; with none finished, the job begins.
     """
     if quiet or os.environ.get("TQDM_DISABLE"):
         yield lambda _done, _total: None
         return
     if not sys.stderr.isatty():
-        yield _line_for_each_tenth(label)
+        yield _line_for_each_tenth(label, hint)
         return
     from tqdm import tqdm  # noqa: PLC0415 -- not needed without a terminal
 
-    with tqdm(desc=label, leave=False, delay=_PROGRESS_DELAY) as bar:
+    with tqdm(desc=label, leave=False, delay=_PROGRESS_DELAY, bar_format=_STEPS_BAR) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
+            bar.set_description_str(label if done or not hint else f"{label} ({hint})", refresh=False)
             bar.update(done - bar.n)
 
         yield show
 
 
-def _line_for_each_tenth(label: str) -> Callable[[int, int], None]:
+def _line_for_each_tenth(label: str, hint: str) -> Callable[[int, int], None]:
     tenths_shown = 0
+    first_step = 0.0
 
     def show(done: int, total: int) -> None:
-        nonlocal tenths_shown
+        nonlocal tenths_shown, first_step
         tenths = done * 10 // total
-        if tenths > tenths_shown:
+        line = ""
+        if done == 0 and hint:
+            line = f"{label} ({hint})"
+        elif tenths > tenths_shown:
             tenths_shown = tenths
-            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)  # noqa: T201 -- this is the console
+            line = f"{label}: {done} of {total}"
+            if first_step:
+                line += _time_left((time.monotonic() - first_step) * (total - done) / done)
+        if done and not first_step:
+            first_step = time.monotonic()
+        if line:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 -- this is the console
 
     return show
+
+
+def _time_left(seconds: float) -> str:
+    """Return how a line of progress ends: an estimate in minutes, or in tens of seconds, or nothing if it is short."""
+    if seconds >= 90:
+        return f", about {seconds / 60:.0f} min left"
+    return f", about {round(seconds, -1):.0f} s left" if seconds >= 10 else ""
