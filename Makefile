@@ -38,7 +38,8 @@ main()
 endef
 
 BIN := .venv/bin
-PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet
+# Modules are compiled when they are first imported, most of them never.
+PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet --no-compile
 PROMPT := The capital of France is
 PDFS := $(patsubst %,build/man/%.pdf,$(notdir $(wildcard man/man?/*.?)))
 vpath %.1 man/man1
@@ -49,7 +50,7 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo test quick check check-python docs format bench install uninstall pdf clean help FORCE
+.PHONY: all demo demo-model test quick check check-python docs format bench install uninstall pdf clean help FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -75,7 +76,7 @@ help:
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml
 	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
 	@$(call needs,$(PYTHON) -m pip --version,this needs pip for $(PYTHON) (Debian package python3-pip))
-	@echo "setting up .venv (downloads about 250 MB)"
+	@echo "setting up .venv (downloads about 250 MB, takes about a minute)"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PIP) --require-hashes --no-deps -r constraints.txt
 	@$(PIP) --require-hashes --no-deps -r constraints-deflate64.txt 2>/dev/null \
@@ -92,7 +93,11 @@ build/llamafile: .venv/ready FORCE
 build/smollm2.llamafile: build/llamafile
 	@model=$$($(BIN)/llamafile-build --demo-model) && $(BIN)/apepack --quiet -o $@ --runtime build/llamafile "$$model"
 
-demo: build/smollm2.llamafile
+# The model is downloaded while the runtime is compiled; the recipe that needs it waits, and says what goes wrong.
+demo-model: .venv/ready
+	@$(BIN)/llamafile-build --demo-model >/dev/null 2>&1 &
+
+demo: demo-model build/smollm2.llamafile
 	@echo
 	@echo '$$ build/smollm2.llamafile -p "$(PROMPT)" -n 16 --temp 0'
 	@build/smollm2.llamafile -p "$(PROMPT)" -n 16 --temp 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from runtime.builder.build import build, builds_in_cache
-from runtime.builder.webui.build import build_pages
+from runtime.builder.compilation import jobs
 from runtime.errors import RuntimePackageError
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runtime.builder.build import Build
 
 __all__ = ["command", "main"]
+
+# Of one processor, for engine, shim and page of linux-amd64 (ARCHITECTURE.md, "What the build costs").
+_CPU_MINUTES = 13
 
 
 class PlatformName(click.ParamType[tuple[Platform, ...]]):
@@ -63,9 +66,6 @@ def command(
         return
     wanted = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
     quiet = quiet or as_json
-    if not no_pages:
-        with console.steps("building the web page", quiet=quiet) as progress:
-            build_pages(progress)
     made = [_build(platform, with_pages=not no_pages, quiet=quiet) for platform in wanted]
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in made]
@@ -76,8 +76,12 @@ def command(
 
 
 def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
-    with console.steps(f"compiling {platform.name}", quiet=quiet) as progress:
-        return build(platform, progress, with_pages=with_pages)
+    minutes = f"about {max(1, round(_CPU_MINUTES / jobs()))} min where nothing of it is in the cache"
+    with (
+        console.steps(f"compiling {platform.name}", quiet=quiet, hint=minutes) as progress,
+        console.steps("building the web page", quiet=quiet) as pages_progress,
+    ):
+        return build(platform, progress, pages_progress, with_pages=with_pages)
 
 
 def _print_demo_model() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from runtime import VERSION
 from runtime.builder.artifacts import ENGINE_SDIST
 from runtime.builder.cache import cache_root, cached, digest_of
 from runtime.builder.compilation import jobs, run_tool
-from runtime.builder.engine import LIBRARIES, Engine, build_engine, engine_key
+from runtime.builder.engine import LIBRARIES, STANDARD_HEADERS, Engine, build_engine, engine_key
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.notices import collect_notices
 from runtime.builder.toolchain import Toolchain, compiler_flags, find_toolchain
@@ -23,6 +25,9 @@ from runtime.platforms import PLATFORMS, ImageFormat, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from runtime.builder.compilation import Progress
 
 __all__ = ["Build", "build", "builds_in_cache"]
 
@@ -46,25 +51,36 @@ class Build:
         return self.path.with_name(NOTICES_NAME)
 
 
-def build(platform: Platform, progress: Callable[[int, int], None] | None = None, *, with_pages: bool = True) -> Build:
+def build(
+    platform: Platform,
+    progress: Progress | None = None,
+    pages_progress: Progress | None = None,
+    *,
+    with_pages: bool = True,
+) -> Build:
     """Return the runtime for PLATFORM, compiled if the cache does not hold it.
 
-    Without pages it has no web page, and Node is not needed. PROGRESS is told the steps done and the steps of all.
+    Without pages it has no web page, and Node is not needed. The page is built beside the program: fetching its
+    packages keeps the network busy, compiling the processor. PROGRESS is told the steps done and the steps of all,
+    first with none done; PAGES_PROGRESS is told those of the page, from another thread.
 
     Raises:
         BuildError: an input is missing or a tool failed; no partial result is left behind.
     """
     tools = find_toolchain()
     program_key = _program_key(platform, tools)
-    pages = build_pages() if with_pages else None
-
-    def link(folder: Path) -> None:
-        steps = _Steps(len(_sources()) + 1, progress)
-        engine = build_engine(platform, tools, steps.of_engine)
-        _link(platform, tools, engine, folder, steps.one_of_ours)
 
     def gather(folder: Path) -> None:
-        _gather(cached("program", program_key, link), pages, folder)
+        with _PagesBeside(pages_progress) if with_pages else nullcontext() as pages:
+
+            def link(folder: Path) -> None:
+                steps = _Steps(len(_sources()) + 2, progress, pages)
+                steps.of_engine(0, 0)
+                engine = build_engine(platform, tools, steps.of_engine)
+                _link(platform, tools, engine, folder, steps.one_of_ours)
+
+            program = cached("program", program_key, link)
+            _gather(program, pages.result() if pages else None, folder)
 
     key = _key(program_key, with_pages=with_pages)
     return Build(platform, key, cached("runtime", key, gather) / _program_name(platform))
@@ -90,12 +106,54 @@ def builds_in_cache() -> list[Build]:
     return found
 
 
+class _PagesBeside:
+    """The web page, built in another thread as long as the block lasts; left by an exception, the block stops it.
+
+    The block is entered after the page's first step, which fails where there is no network.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._stop, self._begun = Event(), Event()
+        self._progress = progress
+        self._pool = ThreadPoolExecutor(1)
+        self._pages = self._pool.submit(build_pages, self._show, self._stop)
+        self._pages.add_done_callback(lambda _: self._begun.set())
+
+    def _show(self, done: int, total: int) -> None:
+        self._begun.set()
+        if self._progress:
+            self._progress(done, total)
+
+    def __enter__(self) -> Self:
+        try:
+            self._begun.wait()
+        except BaseException:
+            self._stop.set()
+            raise
+        self.raise_failure()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._pool.shutdown()
+
+    def raise_failure(self) -> None:
+        """Raise the error that the page ended with, if it did."""
+        if self._pages.done():
+            self._pages.result()
+
+    def result(self) -> Pages:
+        """Return the page, once it is built."""
+        return self._pages.result()
+
+
 class _Steps:
     """The steps of engine and shim as one count; those of the engine are known once its build begins."""
 
-    def __init__(self, ours: int, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, ours: int, progress: Progress | None, pages: _PagesBeside | None) -> None:
         self._ours = ours
         self._progress = progress
+        self._pages = pages
         self._done = 0
         self._total = ours
 
@@ -107,6 +165,8 @@ class _Steps:
 
     def _tell(self, done: int, total: int) -> None:
         self._done, self._total = done, total
+        if self._pages:
+            self._pages.raise_failure()  # now, instead of minutes later
         if self._progress:
             self._progress(done, total)
 
@@ -133,7 +193,8 @@ def _program_key(platform: Platform, tools: Toolchain) -> str:
     names = [file.relative_to(_SHIM).as_posix() for file in files]
     flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
     notices = Path(__file__).with_name("notices.py")
-    return digest_of([engine_key(platform, tools), *flags, _version_text(platform), notices, *names, *files])
+    parts = [engine_key(platform, tools), *flags, _version_text(platform), notices, STANDARD_HEADERS]
+    return digest_of([*parts, *names, *files])
 
 
 def _version_text(platform: Platform) -> str:
@@ -148,6 +209,14 @@ def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, st
     compile_flags += [f"-isystem{include}" for include in engine.includes]
     compiler = [str(tools.zig), "c++"]
     environment = tools.environment(work)
+    headers = work / "standard.pch"
+    run_tool(
+        [*compiler, *compile_flags, "-x", "c++-header", str(STANDARD_HEADERS), "-o", str(headers)],
+        environment,
+        "compiling the standard library's headers",
+    )
+    step_done()
+    compile_flags += ["-include-pch", str(headers)]
 
     def compile_source(source: Path) -> Path:
         target = work / f"{_unit_name(source)}.o"

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.artifacts import ENGINE_SDIST
@@ -23,7 +24,9 @@ from runtime.errors import PagesError
 from zipalign import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from runtime.builder.compilation import Progress
 
 __all__ = ["FOLDER_NAME", "NOTICES_NAME", "Pages", "build_pages", "page_members", "pages_key"]
 
@@ -73,6 +76,7 @@ _IMPATIENT: Final = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=
 _REACH: Final = ("cache", "add", *_IMPATIENT)
 _INSTALL: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", *_IMPATIENT)
 _STEPS: Final = 4
+_STOP_DELAY: Final = 0.5  # seconds after which a command that is to stop is ended at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,10 @@ def pages_key() -> str:
     return digest_of([ENGINE_SDIST.sha256, repr(_EDITS), _CONFIGURATION, _NOTICES, NOTICES_NAME])
 
 
-def build_pages(progress: Callable[[int, int], None] | None = None) -> Pages:
+def build_pages(progress: Progress | None = None, stop: Event | None = None) -> Pages:
     """Return the page, built if the cache does not hold it.
 
-    PROGRESS is told the steps done and the steps of all.
+    PROGRESS is told the steps done and the steps of all. The build fails soon after STOP is set.
 
     Raises:
         PagesError: there is no Node, the packages cannot be fetched, or the build says no.
@@ -108,7 +112,7 @@ def build_pages(progress: Callable[[int, int], None] | None = None) -> Pages:
     def fill(folder: Path) -> None:
         work = folder / "work"
         try:
-            _build(work, folder, progress or _ignore)
+            _build(work, folder, progress or _ignore, stop or Event())
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -122,7 +126,7 @@ def page_members(program: Path) -> list[Member]:
     return [Member(path.relative_to(folder.parent).as_posix(), path) for path in files]
 
 
-def _build(work: Path, target: Path, progress: Callable[[int, int], None]) -> None:
+def _build(work: Path, target: Path, progress: Progress, stop: Event) -> None:
     sources, home, modules = work / "ui", work / "home", work / "modules.json"
     shutil.copytree(engine_source() / "tools" / "ui", sources)
     shutil.copyfile(_CONFIGURATION, sources / _CONFIGURATION_NAME)
@@ -143,7 +147,7 @@ def _build(work: Path, target: Path, progress: Callable[[int, int], None]) -> No
         ("its sources cannot be bundled", bundler),
     )
     for step, (problem, command) in enumerate(commands, 1):
-        _run(command, sources, environment, problem)
+        _run(command, sources, environment, problem, stop)
         progress(step, _STEPS)
     site = target / FOLDER_NAME
     if not (site / "index.html").is_file():
@@ -156,13 +160,23 @@ def _first_package(sources: Path) -> str:
     return f"vite@{packages['node_modules/vite']['version']}"
 
 
-def _run(command: Sequence[str], folder: Path, environment: dict[str, str], problem: str) -> None:
-    result = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        errors="replace", check=False,
-    )  # fmt: skip  # one line would be too long by a word
-    if result.returncode != 0:
-        raise PagesError(f"{problem}: {_reason(result.stderr or result.stdout)}")
+def _run(command: Sequence[str], folder: Path, environment: dict[str, str], problem: str, stop: Event) -> None:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace",
+    ) as process:  # fmt: skip  # one line each would be ten
+        while True:
+            try:
+                said, errors = process.communicate(timeout=_STOP_DELAY)
+                break
+            except subprocess.TimeoutExpired:
+                if stop.is_set():
+                    process.kill()
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode != 0:
+        raise PagesError(f"{problem}: {_reason(errors or said)}")
 
 
 def _reason(said: str) -> str:

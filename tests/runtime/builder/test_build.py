@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 import tomllib
 from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -16,9 +19,12 @@ from runtime.builder.compilation import run_tool
 from runtime.builder.engine import build_engine, engine_key, engine_source
 from runtime.builder.notices import collect_notices
 from runtime.builder.toolchain import TOOLS, compiler_flags, find_toolchain
-from runtime.errors import CompileError, ToolchainError
+from runtime.errors import CompileError, PagesError, ToolchainError
 from runtime.platforms import PLATFORMS, platform_named
 from tests.conftest import tool
+
+if TYPE_CHECKING:
+    from runtime.builder.compilation import Progress
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,6 +89,55 @@ def test_steps_of_ninja_are_told() -> None:
     script = "echo '[1/2] one'; echo noise; echo '[2/2] two'"
     run_tool(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "a test", lambda done, of: steps.append((done, of)))
     assert steps == [(1, 2), (2, 2)]
+
+
+def test_an_error_of_the_progress_ends_the_tool() -> None:
+    def fail(_done: int, _total: int) -> None:
+        raise PagesError("no network")
+
+    script = "echo '[1/2] one'; exec sleep 600"
+    started = time.monotonic()
+    with pytest.raises(PagesError, match="no network"):
+        run_tool(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "a test", fail)
+    assert time.monotonic() - started < 60
+
+
+def test_a_page_that_fails_ends_the_compilation(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Event()
+
+    def fail(progress: Progress, _stop: Event) -> NoReturn:
+        progress(1, 4)
+        begun.wait(60)
+        raise PagesError("no network")
+
+    def compile_for_ever(_platform: object, _tools: object, progress: Progress) -> NoReturn:
+        begun.set()
+        while True:
+            progress(1, 2)
+
+    monkeypatch.setattr(build_module, "build_pages", fail)
+    monkeypatch.setattr(build_module, "build_engine", compile_for_ever)
+    with pytest.raises(PagesError, match="no network"):
+        build(platform_named("host"))
+    assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_a_compilation_that_fails_stops_the_page(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = []
+
+    def wait(progress: Progress, stop: Event) -> NoReturn:
+        progress(1, 4)
+        stopped.append(stop.wait(60))
+        raise PagesError("stopped")
+
+    def fail(*_arguments: object) -> NoReturn:
+        raise CompileError("compiling", "no such file")
+
+    monkeypatch.setattr(build_module, "build_pages", wait)
+    monkeypatch.setattr(build_module, "build_engine", fail)
+    with pytest.raises(CompileError, match="no such file"):
+        build(platform_named("host"))
+    assert stopped == [True]
 
 
 @pytest.mark.needs_runtime

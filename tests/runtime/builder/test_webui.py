@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
+import time
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,6 +164,15 @@ def test_without_network_it_is_one_sentence(
         " llamafile-build --no-pages builds without it"
     )
     assert not list((cache / "pages").glob("*/"))
+
+
+def test_a_command_ends_when_the_build_is_to_stop(tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    started = time.monotonic()
+    with pytest.raises(PagesError, match="a test: it did not say why"):
+        pages._run(["sleep", "600"], tmp_path, dict(os.environ), "a test", stop)
+    assert time.monotonic() - started < 60
 
 
 def test_a_build_that_makes_nothing_is_noticed(
