@@ -1,10 +1,10 @@
-# Everything starts here: `make demo` shows the product, `make test` proves it, `make help` lists the rest.
+# `make demo` shows the product, `make test` runs all tests, `make help` lists all targets.
 
 PYTHON ?= python3
 # The platforms in build/llamafile, of those that `llamafile-build --list` prints; `all` takes some 5 minutes each.
 PLATFORMS ?= host
 
-# Where `make install` puts things: the names and defaults of the GNU Coding Standards, and PREFIX for prefix.
+# Folders of `make install`: names and defaults of the GNU Coding Standards, and PREFIX as another name of prefix.
 PREFIX ?= /usr/local
 prefix = $(PREFIX)
 exec_prefix = $(prefix)
@@ -16,17 +16,17 @@ INSTALL ?= install
 INSTALL_PROGRAM = $(INSTALL)
 INSTALL_DATA = $(INSTALL) -m 644
 
-# What is installed. llamafile-build is not: it needs the sources and half a gigabyte of compilers, which .venv has.
+# The installed programs. llamafile-build is not one: it needs the sources and .venv with half a gigabyte of compilers.
 COMPANIONS := server quantize perplexity imatrix tokenize bench
 COMMANDS := apepack assimilate zipalign
 PROGRAMS := llamafile $(COMPANIONS:%=llamafile-%) $(COMMANDS)
 MAN1 := $(PROGRAMS:%=man/man1/%.1)
 MAN5 := $(wildcard man/man5/*.5)
-# The folder of the commands' own: our packages, and of .venv what these import.
+# The Python modules of the commands: our packages, and the packages of .venv that these import.
 toolchaindir = $(libdir)/llamafile-toolchain
 PACKAGES := zipalign apepack assimilate runtime
 IMPORTED := llamafile_toolchain click tqdm
-# Compiled for the version of Python that .venv has, and seen by that one alone. The commands do without, too.
+# Extension modules for the version of Python in .venv, and loaded only by that version. They are optional.
 COMPILED := isal lief zipfile_deflate64
 define LAUNCHER
 #!$(INSTALLED_PYTHON) -IS
@@ -45,35 +45,44 @@ PDFS := $(patsubst %,build/man/%.pdf,$(notdir $(wildcard man/man?/*.?)))
 vpath %.1 man/man1
 vpath %.5 man/man5
 
-# $(call needs,COMMAND,SENTENCE) says the sentence and stops unless the command succeeds.
+# $(call needs,COMMAND,SENTENCE) stops with the sentence unless the command succeeds.
 needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo demo-model test quick check check-python docs format bench install uninstall pdf clean help FORCE
+.PHONY: all demo demo-model test quick check check-python docs format constraints bench install uninstall pdf clean help \
+    FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 all: build/llamafile
 
 help:
-	@echo "make                    build/llamafile: the runtime, without weights"
-	@echo "make demo               pack a real model into one file and ask it something"
-	@echo "make install            put programs and manuals under PREFIX=/usr/local (and DESTDIR before that)"
-	@echo "make uninstall          take them away again"
-	@echo "make pdf                build/man/*.pdf: the manuals to print"
-	@echo "make test               check style and types, run all tests"
-	@echo "make quick              check style and types, run the tests that need nothing compiled: under a minute"
-	@echo "make check              style and types only"
-	@echo "make docs               build/site: the documentation as a site"
-	@echo "make format             rewrite the sources in house style"
-	@echo "make clean              remove what was made here (the cache outside stays)"
-	@echo "make bench              measure everything, beside what it is compared with, and write benchmarks/*.md"
-	@echo "PLATFORMS='A B'         build for these platforms (llamafile-build --list), or for all"
-	@echo "PYTHON=/path/to/python3 use this Python, and let what is installed use it"
+	@echo "Build:"
+	@echo "  make              builds build/llamafile, the runtime without weights"
+	@echo "  make demo         packs a real model into one file and runs it"
+	@echo "  make docs         builds the documentation as a site in build/site"
+	@echo "  make pdf          builds the manuals for printing in build/man"
+	@echo
+	@echo "Install:"
+	@echo "  make install      installs the built files under PREFIX (/usr/local), below DESTDIR; needs no network"
+	@echo "  make uninstall    removes the installed files"
+	@echo
+	@echo "Develop:"
+	@echo "  make quick        checks style and types and runs the tests that need nothing compiled; less than a minute"
+	@echo "  make check        checks style and types"
+	@echo "  make test         runs make check and all tests"
+	@echo "  make format       rewrites the sources in house style"
+	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; an hour and a half"
+	@echo "  make constraints  resolves the dependencies in pyproject.toml again; needs uv"
+	@echo "  make clean        removes build and .venv; the cache in ~/.cache/llamafile-toolchain stays"
+	@echo
+	@echo "Variables:"
+	@echo "  PLATFORMS='A B'   platforms to build for; llamafile-build --list prints them, and all means all of them"
+	@echo "  PYTHON=PATH       the Python for .venv and for the installed commands"
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
-.venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml
+.venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml runtime/__init__.py
 	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
 	@$(call needs,$(PYTHON) -m pip --version,this needs pip for $(PYTHON) (Debian package python3-pip))
 	@echo "setting up .venv (downloads about 250 MB, takes about a minute)"
@@ -84,7 +93,7 @@ help:
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Always asked, never rebuilt for nothing: the commands look into their cache.
+# These commands look into the cache and build only if it has nothing.
 build/llamafile: .venv/ready FORCE
 	@mkdir -p build/loaders
 	@for name in linux-amd64 linux-arm64; do $(BIN)/apepack --loader $$name -o build/loaders/$$name || exit; done
@@ -114,9 +123,9 @@ test: check
 	@if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then $(BIN)/llamafile-build windows-amd64 >/dev/null; fi
 	@$(BIN)/pytest $(PARALLEL)
 
-# Each core runs half of the tests in their order; the one that is ready takes over from the other.
+# A process for each core runs its share of the tests in their order, and helps the others when it has finished.
 PARALLEL := --numprocesses auto --dist worksteal
-# The loop of a developer: less than a minute where the caches are warm. Marks: tests/needs.py.
+# Less than a minute with warm caches. tests/needs.py sets the marks.
 quick: check-python
 	@$(BIN)/pytest --quiet $(PARALLEL) -m "not (needs_runtime or needs_compiler or slow)"
 
@@ -129,7 +138,7 @@ check-python: .venv/ready
 	@mkdir -p build
 	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
 
-# The generator of the site has an environment of its own, so that `make` does not wait for it.
+# The site generator has its own environment, so that `make` does not install it.
 build/docs-venv/ready: constraints-docs.txt
 	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
 	@$(PYTHON) -m venv --without-pip build/docs-venv
@@ -145,9 +154,18 @@ docs: build/docs-venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@clang-format -i $(shell find runtime/shim runtime/loader -name '*.[ch]' -o -name '*.cpp')
+	@$(call needs,command -v clang-format,make format needs clang-format (Debian package clang-format))
+	@find runtime/shim runtime/loader \( -name '*.[ch]' -o -name '*.cpp' \) -exec clang-format -i {} +
 
-# What `make` built is taken as it is. Under sudo there is another cache, and root would compile everything anew.
+# Versions stay unless pyproject.toml excludes them; UV=--upgrade takes the newest. No index is named in the results.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints"
+constraints:
+	@$(call needs,command -v uv,make constraints needs uv (Python package uv))
+	@$(LOCK) $(UV) pyproject.toml --extra build --extra fast --group dev --output-file constraints.txt
+	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt
+
+# Existing results of `make` are installed unchanged: under sudo, root's cache is empty, and make would compile again.
 BUILT := .venv/ready build/loaders build/llamafile
 installed = $(DESTDIR)$(toolchaindir)
 of_venv = $(wildcard $(foreach name,$(1),$(SITE)/$(name) $(SITE)/$(name)-*.dist-info))
@@ -190,7 +208,7 @@ build/man/%.pdf: %
 	@mkdir -p $(@D)
 	@mandoc -T pdf $< >$@
 
-# Needs gcc or clang, and an hour and a half, half of which the first run compiles what the runtime is compared with.
+# Needs gcc or clang. Half of the first run compiles the engines that the runtime is compared with.
 BENCHMARKS := zipalign start speed first_token server scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done

@@ -4,4 +4,4 @@ from typing import Final
 
 __all__ = ["VERSION"]
 
-VERSION: Final = "0.1.0"  # the same as in pyproject.toml; a test compares them
+VERSION: Final = "0.1.0"  # of the whole project: pyproject.toml reads it here

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 import time
@@ -30,8 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_version_is_the_projects() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
+    assert importlib.metadata.version("llamafile-toolchain") == VERSION
 
 
 def test_the_tools_are_the_ones_the_extra_names() -> None:
