@@ -1,4 +1,4 @@
-"""What changes a tiny model (tests.builders.gguf) while it runs: a LoRA adapter, a control vector."""
+"""A LoRA adapter and a control vector for a tiny model (tests.builders.gguf)."""
 
 from __future__ import annotations
 

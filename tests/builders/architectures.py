@@ -1,7 +1,7 @@
-"""GGUF files of every architecture that the portable runtime knows: random weights, the same every time.
+"""GGUF files of every architecture of the portable runtime, with reproducible random weights.
 
-Their rows are multiples of 256 numbers, so that every type of quantisation can hold them. Their weights are so large
-that each part of the model matters to the scores that come out, which are a few units apart.
+Rows are multiples of 256 numbers, for every type of quantisation. Weights are large enough that each part of the model
+changes the scores, which are a few units apart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VOCABULARY = len(_CONTROL) + len(_WORDS)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of one of the architectures; what is not said here stands in `pairs`, without the architecture's name."""
+    """A model of one of the architectures; `pairs` has the other metadata, without the name of the architecture."""
 
     architecture: str
     embedding: int = 256
@@ -143,7 +143,7 @@ class _Tensors(dict[str, np.ndarray]):
         self._biases = biases
 
     def add_linear(self, name: str, outputs: int, inputs: int, scale: float = 1.0) -> None:
-        """Add what turns numbers of size one into OUTPUTS numbers of size SCALE."""
+        """Add a matrix that turns numbers of size one into OUTPUTS numbers of size SCALE."""
         weight = self._random.standard_normal((outputs, inputs), dtype=np.float32)
         self[f"{name}.weight"] = weight * np.float32(scale / inputs**0.5)
         if name.rpartition(".")[2] in self._biases:

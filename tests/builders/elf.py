@@ -1,4 +1,4 @@
-"""ELF programs from a few words: a static one that exits with a status, and single fields changed in it."""
+"""ELF programs: a static one that exits with a status, and changes of single fields."""
 
 from __future__ import annotations
 

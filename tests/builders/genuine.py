@@ -1,7 +1,7 @@
-"""APE files as the Cosmopolitan project's tools made them over the years, around the programs of our builders.
+"""APE files in the forms of the Cosmopolitan project's tools, around the programs of our builders.
 
-Written after descriptions of those files, not after their tools: what matters to a reader is where the quote that the
-magic opens is closed, how the numbers of the dd statement are spelled, and how printf is made to print the header.
+They follow descriptions of those files. They differ in the place of the closing quote of the magic, the form of the
+numbers in the dd statement, and the printf statements of the header.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""GGUF files: tiny models and projectors that the engine loads in milliseconds, and files of any shape, byte for byte.
+"""GGUF files: tiny models and projectors that the engine loads in milliseconds, and files with arbitrary bytes.
 
-The models are random but the same every time, and written by the gguf package.
+The models are random but reproducible, and written by the gguf package.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class TinyProjector:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A key and its value, of whatever type."""
+    """A key and its value, of any type."""
 
     key: bytes
     type: int
@@ -223,7 +223,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """A GGUF file that says what it is told to say; the default is sound, and as small as one can be."""
+    """A GGUF file with arbitrary content; the default is valid and minimal."""
 
     pairs: Sequence[Pair] = field(default_factory=lambda: [text("general.architecture", "llama")])
     tensors: Sequence[Info] = (Info(),)

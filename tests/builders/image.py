@@ -1,4 +1,4 @@
-"""Pictures of grey squares, as files of each format that a prompt may hold; all decode to the same pixels."""
+"""Pictures of grey squares, in each format that a prompt may contain; all decode to the same pixels."""
 
 from __future__ import annotations
 

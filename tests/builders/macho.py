@@ -1,4 +1,4 @@
-"""macOS programs from a few words, with an ad-hoc signature if wanted, and single fields changed in them."""
+"""macOS programs, with an optional ad-hoc signature, and changes of single fields."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def signed(program: bytes, page_size: int = 12, others: dict[int, bytes] | None 
 def code_directory(
     covered: bytes, page_size: int = 12, others: dict[int, bytes] | None = None, flags: int = 2
 ) -> bytes:
-    """A code directory: SHA-256 of each page of what it covers, and of the other blobs that have special slots."""
+    """A code directory: the SHA-256 of each page of its range, and of the blobs with special slots."""
     special = {slot: blob for slot, blob in (others or {}).items() if slot < 0x1000}
     hashes = {slot: hashlib.sha256(blob).digest() for slot, blob in special.items()}
     slots = [hashes.get(slot, bytes(32)) for slot in range(max(special, default=0), 0, -1)]

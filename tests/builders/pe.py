@@ -1,4 +1,4 @@
-"""A Windows program from nothing, and single fields changed in it."""
+"""A Windows program, and changes of single fields."""
 
 from __future__ import annotations
 

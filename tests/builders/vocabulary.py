@@ -1,4 +1,4 @@
-"""Vocabularies: small ones of our own, and those that the engine's sources bring with expected tokenisations."""
+"""Vocabularies: small ones of our own, and those in the engine's sources with expected tokenisations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SEPARATOR: Final = "\n__ggml_vocab_test__\n"
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A file with tokens and nothing else.
+    """A file with tokens only.
 
     Attributes:
         tokens: what they are written as, and their types.
@@ -76,7 +76,7 @@ class Vocabulary:
         return pairs
 
     def header(self) -> GgufHeader:
-        """Return what a reader makes of it."""
+        """Return the header that a reader returns."""
         return GgufHeader.unpack(Gguf(self.pairs(), tensors=()).pack_header())
 
 

@@ -167,7 +167,7 @@ def test_a_missing_licence_stops_the_build(tmp_path: Path) -> None:
 
 
 def test_the_recipe_does_not_see_where_it_is_built(tmp_path: Path) -> None:
-    """Configured inside somebody's git repository and outside of one, the engine is compiled by the same commands."""
+    """The engine is compiled by the same commands inside and outside a git repository."""
     repository, outside = tmp_path / "repository", tmp_path / "outside"
     git = [tool("git"), "-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run([*git, "init", "--quiet", str(repository)], check=True)

@@ -51,7 +51,7 @@ def test_names_are_prefixes_that_mean_one_variant(platform: Platform) -> None:
 
 
 def test_what_a_variant_defines_has_its_name(engine: Engine) -> None:
-    """A linker would take a template from any of them, and an old processor would run what it cannot."""
+    """A linker may take a template from any variant; an old processor would execute unknown instructions."""
     nm = [tool("llvm-nm"), "-A", "-P", "--defined-only", "--extern-only"]
     for variant in variants_of(engine.platform):
         library = engine.folder / f"libggml-cpu-{variant.name}.a"
@@ -62,7 +62,7 @@ def test_what_a_variant_defines_has_its_name(engine: Engine) -> None:
 
 
 def test_only_one_function_is_known_outside(engine: Engine) -> None:
-    """Anything else would be the baseline's, whatever was chosen."""
+    """A call of another name would use the baseline in every variant."""
     inside = [str(library) for library in engine.libraries if library.stem.startswith("libggml-cpu")]
     outside = [str(library) for library in engine.libraries if str(library) not in inside]
     defined = names_in("--defined-only", *inside)

@@ -211,7 +211,7 @@ def test_a_node_is_new_enough_or_not(version: str, enough: bool) -> None:  # noq
 
 
 def test_the_packages_want_no_newer_node() -> None:
-    """The versions above are what the lock file asks for; another engine may ask for more."""
+    """The versions above are those in the lock file; another engine may need newer ones."""
     lock = json.loads((engine_source() / "tools" / "ui" / "package-lock.json").read_text())
     wanted = {facts.get("engines", {}).get("node", "") for facts in lock["packages"].values()}
     oldest: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""The header of a GGUF file: what is read of it; apepack/packing/test_pack_gguf.py has the damaged ones."""
+"""The header of a GGUF file; apepack/packing/test_pack_gguf.py tests damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ELF codec: what it reads, and each way in which a header can lie."""
+"""The ELF codec: valid programs, and each kind of invalid header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which platform a native program is for, by what it says itself."""
+"""The platform of a native program, by its headers."""
 
 from __future__ import annotations
 

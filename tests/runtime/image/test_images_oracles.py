@@ -1,4 +1,4 @@
-"""Real programs for all platforms: our codecs, and what other readers of the same formats say."""
+"""Real programs for all platforms: our codecs compared with other readers of the same formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loader: its command line, what a program finds, and what it refuses before anything is mapped."""
+"""The loader: its command line, the initial state of a program, and files refused before mapping."""
 
 from __future__ import annotations
 

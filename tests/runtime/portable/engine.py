@@ -1,4 +1,4 @@
-"""The native engine, asked for the scores that it gives to every word of the vocabulary."""
+"""The native engine, for its scores of all tokens of the vocabulary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXACT = ("-fa", "off", "-ctk", "f32", "-ctv", "f32")
 
 @dataclass(frozen=True)
 class Answer:
-    """What followed a prompt: the likeliest token again and again."""
+    """The continuation of a prompt by the likeliest tokens."""
 
     tokens: list[int]
     scores: Floats  # natural logarithms of probabilities, (tokens, vocabulary); not a number where they were not given

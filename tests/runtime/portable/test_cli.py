@@ -1,4 +1,4 @@
-"""The command of the portable runtime: what it writes, and a sentence for everything that can be wrong."""
+"""The command of the portable runtime: its output, and its error messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def said(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Run the command, and return its status, what it wrote, and what it said."""
+    """Run the command, and return its status, output and messages."""
 
     def run(*arguments: str | Path) -> tuple[int, bytes, str]:
         status = main([str(argument) for argument in arguments])

@@ -1,4 +1,4 @@
-"""Where the portable runtime finds weights: what a name means, and a sentence for each that means nothing."""
+"""The portable runtime's weights: the meaning of names, and error messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_another_llamafile_says_which_of_its_models() -> None:
 
 
 def test_one_of_a_split_model_is_no_choice() -> None:
-    """The others go with it; the sentence is about what is not read here."""
+    """The message says that the portable runtime does not read split models."""
     members = {f"x-0000{part}-of-00002.gguf": weights(split=2) for part in (1, 2)}
     container = open_container(archive("x.llamafile", members))
     with pytest.raises(ContainerError, match=r"'x-00001-of-00002.gguf' in x.llamafile is one of 2 files"):

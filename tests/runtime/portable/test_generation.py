@@ -1,4 +1,4 @@
-"""A text in the making, by a model that says what it is told to say."""
+"""Generation of a text, by a model with predetermined tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOCABULARY = Vocabulary(
 
 @dataclass
 class Parrot:
-    """What it says is what it was given to say, and then "a" for ever."""
+    """A model that continues with given tokens, then with "a" without end."""
 
     text: Sequence[str] = ()
     context: int = 100

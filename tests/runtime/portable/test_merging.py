@@ -1,4 +1,4 @@
-"""Neighbours are merged, the best pair first."""
+"""Merging of neighbours, the best pair first."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def test_pairs(symbols: str, expected: list[str]) -> None:
 
 
 def test_a_long_run() -> None:
-    """With a list that is searched again for each merge, this would take hours."""
+    """A search of the whole list for each merge would take hours."""
     assert merge(["x"] * 200_000, rank) == ["xxxx"] * 50_000

@@ -1,4 +1,4 @@
-"""The portable runtime knows which options the native program has, and how many values each."""
+"""The portable runtime knows the options of the native program, with their numbers of values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"(--?[A-Za-z0-9][\w.-]*)(,? *)")
 
 
 def listed(line: str) -> dict[str, int]:
-    """The options that one line of the engine's help begins with, and how many values follow them there."""
+    """The options at the beginning of a line of the engine's help, with their numbers of values."""
     names, gap = [], ", "
     while gap.startswith(",") and (match := _NAME.match(line)):
         names.append(match[1])
@@ -39,7 +39,7 @@ def listed(line: str) -> dict[str, int]:
 
 
 def engine_options(program: Path) -> dict[str, int]:
-    """All options of the engine's, in any mode."""
+    """All options of the engine, in any mode."""
     found = {}
     for mode in ("--cli", "--server", "--chat"):
         text = subprocess.run([program, mode, "--help-engine"], capture_output=True, text=True, check=True).stdout
@@ -50,7 +50,7 @@ def engine_options(program: Path) -> dict[str, int]:
 
 
 def llamafile_options() -> dict[str, int]:
-    """Those that are llamafile's own, or that it understands in its own way."""
+    """Options of llamafile itself, or with a meaning of its own."""
     entries = re.findall(r"^    \{\{([^}]+)\}, (none|one), ", FLAGS.read_text(), re.MULTILINE)
     return {name: int(kind == "one") for names, kind in entries for name in re.findall(r'"([^"]+)"', names)}
 

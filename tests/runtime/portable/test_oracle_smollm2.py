@@ -55,7 +55,7 @@ def test_the_engine_with_the_same_numbers(weights: Weights, program: Path, tmp_p
 
 
 def test_the_engine_as_it_is_used(weights: Weights, program: Path, tmp_path: Path) -> None:
-    """It rounds what it multiplies with to 8 bits."""
+    """It rounds activations to 8 bits."""
     with answering(program, demo_model(), tmp_path, "-c", "512") as server:
         compare(weights, server, PROMPTS[:4], ALIKE)
 

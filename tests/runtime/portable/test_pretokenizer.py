@@ -1,4 +1,4 @@
-"""Texts are cut into words; what the engine makes of them is compared in test_tokenizer_engine."""
+"""Pretokenizers; test_tokenizer_engine compares with the engine."""
 
 from __future__ import annotations
 

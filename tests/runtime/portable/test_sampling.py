@@ -46,7 +46,7 @@ def test_who_has_a_chance(top_k: int, top_p: float, min_p: float, expected: dict
 
 
 def test_temperature() -> None:
-    """Odds are taken to its reciprocal power; who has a chance is settled before that."""
+    """Probabilities are raised to its reciprocal, after the filters."""
     assert drawn(Sampler(0.5, 0, 1.0, 0.0, seed=7))[2] == pytest.approx(64**2 / (64**2 + 2 * 16**2 + 4**2), abs=0.04)
     assert drawn(Sampler(100.0, 0, 0.7, 0.0, seed=7)) == pytest.approx({2: 0.5, 0: 0.5}, abs=0.04)
 

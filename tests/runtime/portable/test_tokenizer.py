@@ -1,4 +1,4 @@
-"""The tokenizer, on vocabularies small enough to see what must come out."""
+"""The tokenizer, with small vocabularies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's tokenizer and ours say the same: texts that it brings with what they become, and random ones."""
+"""The engine's tokenizer and ours give the same tokens, for its own test texts and for random ones."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_no_expectations_are_left_out() -> None:
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_each_way_to_cut_words(program: Path, tmp_path: Path, name: str) -> None:
-    """The vocabulary is GPT-2's, whatever the way."""
+    """The vocabulary is that of GPT-2, for every pretokenizer."""
     data = (engine_vocabularies() / "gpt-2.gguf").read_bytes()
     key = sized(b"tokenizer.ggml.pre") + b"\x08\0\0\0"
     path = tmp_path / "model.gguf"

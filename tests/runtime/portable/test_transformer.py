@@ -1,4 +1,4 @@
-"""The portable runtime by itself: what it reads at once, keeps and forgets."""
+"""The transformer without an oracle: batches, cached tokens and rewinding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of each type, and what is left in memory after they were used."""
+"""Weights of each type, and the memory that they take."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stored_of(type_: str) -> np.ndarray:
 @pytest.mark.parametrize("matrices", ["used", "kept"])
 @pytest.mark.parametrize("type_", TYPES)
 def test_a_matrix_of_each_type(type_: str, matrices: str) -> None:
-    """All of it, some rows of it, and what it is multiplied by, from an odd address."""
+    """The whole matrix, some rows, and products, from an unaligned address."""
     stored = stored_of(type_)
     file = Gguf(tensors=[Info(dimensions=(COLUMNS, ROWS), type=NUMBERS[type_][0])])
     weights = Weights(memoryview(b"x" + file.pack_header() + stored.tobytes())[1:], cache=matrices == "kept")
