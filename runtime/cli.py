@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from runtime.builder.build import build, builds_in_cache
 from runtime.builder.compilation import jobs
-from runtime.errors import RuntimePackageError
+from runtime.errors import RuntimePackageError, UnknownPlatformError
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
 
@@ -29,17 +28,17 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
     name = "platform"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Platform, ...]:
-        """Return the platforms that VALUE means."""
+        """Return the platforms named VALUE."""
         try:
             return PLATFORMS if value == "all" else (platform_named(value),)
-        except RuntimePackageError as error:
+        except UnknownPlatformError as error:
             self.fail(str(error), param, ctx)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @console.version_option
-@click.option("--list", "listing", is_flag=True, help="Print the platform table and which builds exist, then exit.")
-@click.option("--demo-model", is_flag=True, help="Get SmolLM2-135M-Instruct (98 MB) and print its path, then exit.")
+@click.option("--list", "listing", is_flag=True, help="Print the platform table with the state of builds, then exit.")
+@click.option("--demo-model", is_flag=True, help="Download SmolLM2-135M-Instruct (98 MB), print its path, then exit.")
 @click.option("--no-pages", is_flag=True, help="Build without the server's web page, and without Node.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
@@ -53,10 +52,10 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile the runtime for each PLATFORM and print where it is.
+    """Compile the runtime for each PLATFORM and print its path.
 
-    PLATFORM is a name of the table that --list prints, `host` (the default), or `all`. What was compiled before, by
-    any checkout on this machine, comes from the cache: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
+    PLATFORM is a name in the table of --list, `host` (the default), or `all`. All checkouts on a machine share a cache
+    of builds: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
     """
     if listing:
         _print_table()
@@ -64,19 +63,19 @@ def command(
     if demo_model:
         _print_demo_model()
         return
-    wanted = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
+    selected = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
     quiet = quiet or as_json
-    made = [_build(platform, with_pages=not no_pages, quiet=quiet) for platform in wanted]
+    builds = [_build(platform, with_pages=not no_pages, quiet=quiet) for platform in selected]
     if as_json:
-        facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in made]
+        facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in builds]
         console.print_json("llamafile-build", {"builds": facts})
         return
-    for item in made:
+    for item in builds:
         click.echo(item.path)
 
 
 def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
-    minutes = f"about {max(1, round(_CPU_MINUTES / jobs()))} min where nothing of it is in the cache"
+    minutes = f"about {max(1, round(_CPU_MINUTES / jobs()))} min if the cache has no part of it"
     with (
         console.steps(f"compiling {platform.name}", quiet=quiet, hint=minutes) as progress,
         console.steps("building the web page", quiet=quiet) as pages_progress,
@@ -85,17 +84,17 @@ def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
 
 
 def _print_demo_model() -> None:
-    from runtime.builder.artifacts import demo_model  # noqa: PLC0415  # hashing and archives, wanted here only
+    from runtime.builder.artifacts import demo_model  # noqa: PLC0415  # hashing and archives, needed only here
 
     click.echo(demo_model())
 
 
 def _print_table() -> None:
-    made = {item.platform for item in builds_in_cache()}
+    built = {item.platform for item in builds_in_cache()}
     for platform in PLATFORMS:
-        facts = asdict(platform)
-        state = "built" if platform in made else "not built"
-        click.echo(f"{platform.name:16}{facts['image_format']:8}{facts['launch']:10}{facts['proof']:22}{state}")
+        state = "built" if platform in built else "not built"
+        columns = f"{platform.name:16}{platform.image_format:8}{platform.launch:10}{platform.evidence:22}"
+        click.echo(columns + state)
 
 
 def main() -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Final
 
 from runtime.errors import UnknownPlatformError
 
-__all__ = ["PLATFORMS", "ImageFormat", "Launch", "Platform", "Proof", "host_platform", "platform_named"]
+__all__ = ["PLATFORMS", "Evidence", "ImageFormat", "Launch", "Platform", "host_platform", "platform_named"]
 
 
 class ImageFormat(StrEnum):
@@ -27,7 +27,7 @@ class Launch(StrEnum):
     UNPACKED = "unpacked"  # copied once into a private cache, then executed
 
 
-class Proof(StrEnum):
+class Evidence(StrEnum):
     """How images for a platform are tested."""
 
     NATIVE = "run natively"
@@ -47,7 +47,7 @@ class Platform:
     processor: str  # CMAKE_SYSTEM_PROCESSOR, as `uname -m` prints it
     image_format: ImageFormat
     launch: Launch
-    proof: Proof
+    evidence: Evidence
 
 
 _X86_64: Final = "x86_64+sse3+ssse3"  # every 64-bit Intel since 2006, AMD since 2011
@@ -55,12 +55,14 @@ _ARM64: Final = "generic+v8a"
 
 PLATFORMS: Final = (
     Platform(
-        "linux-amd64", "x86_64-linux-musl", _X86_64, "Linux", "x86_64", ImageFormat.ELF, Launch.MAPPED, Proof.NATIVE
+        "linux-amd64", "x86_64-linux-musl", _X86_64, "Linux", "x86_64", ImageFormat.ELF, Launch.MAPPED, Evidence.NATIVE
     ),
     Platform(
-        "linux-arm64", "aarch64-linux-musl", _ARM64, "Linux", "aarch64", ImageFormat.ELF, Launch.MAPPED, Proof.QEMU
+        "linux-arm64", "aarch64-linux-musl", _ARM64, "Linux", "aarch64", ImageFormat.ELF, Launch.MAPPED, Evidence.QEMU
     ),
-    Platform("windows-amd64", "x86_64-windows-gnu", _X86_64, "Windows", "AMD64", ImageFormat.PE, Launch.PE, Proof.WINE),
+    Platform(
+        "windows-amd64", "x86_64-windows-gnu", _X86_64, "Windows", "AMD64", ImageFormat.PE, Launch.PE, Evidence.WINE
+    ),
     Platform(
         "macos-arm64",
         "aarch64-macos.13.0",
@@ -69,7 +71,7 @@ PLATFORMS: Final = (
         "arm64",
         ImageFormat.MACHO,
         Launch.UNPACKED,
-        Proof.STRUCTURE,
+        Evidence.STRUCTURE,
     ),
     Platform(
         "macos-amd64",
@@ -79,7 +81,7 @@ PLATFORMS: Final = (
         "x86_64",
         ImageFormat.MACHO,
         Launch.UNPACKED,
-        Proof.STRUCTURE,
+        Evidence.STRUCTURE,
     ),
     Platform(
         "freebsd-amd64",
@@ -89,10 +91,17 @@ PLATFORMS: Final = (
         "amd64",
         ImageFormat.ELF,
         Launch.UNPACKED,
-        Proof.STRUCTURE,
+        Evidence.STRUCTURE,
     ),
     Platform(
-        "netbsd-amd64", "x86_64-netbsd", _X86_64, "NetBSD", "amd64", ImageFormat.ELF, Launch.UNPACKED, Proof.STRUCTURE
+        "netbsd-amd64",
+        "x86_64-netbsd",
+        _X86_64,
+        "NetBSD",
+        "amd64",
+        ImageFormat.ELF,
+        Launch.UNPACKED,
+        Evidence.STRUCTURE,
     ),
     Platform(
         "openbsd-amd64",
@@ -102,7 +111,7 @@ PLATFORMS: Final = (
         "amd64",
         ImageFormat.ELF,
         Launch.UNPACKED,
-        Proof.STRUCTURE,
+        Evidence.STRUCTURE,
     ),
 )
 

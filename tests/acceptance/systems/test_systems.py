@@ -20,7 +20,7 @@ from runtime.image.load_commands import BuildVersion
 from runtime.image.macho import Macho
 from runtime.image.os_brand import read_brand, read_notes
 from runtime.image.pe import read_pe
-from runtime.platforms import PLATFORMS, Launch, Proof, platform_named
+from runtime.platforms import PLATFORMS, Evidence, Launch, platform_named
 from tests.acceptance.docs.readme import platform_rows, section
 from tests.builders.programs import everywhere, everywhere_ape
 from tests.conftest import tool
@@ -102,10 +102,10 @@ STARTS = {
     Launch.UNPACKED: "unpacked once, then executed",
 }
 RUN = {
-    Proof.NATIVE: "natively",
-    Proof.QEMU: "under qemu-user",
-    Proof.WINE: "under wine64",
-    Proof.STRUCTURE: "nothing of",
+    Evidence.NATIVE: "natively",
+    Evidence.QEMU: "under qemu-user",
+    Evidence.WINE: "under wine64",
+    Evidence.STRUCTURE: "nothing of",
 }
 
 
@@ -126,8 +126,8 @@ def test_a2_the_readme_says_where_it_runs_and_how_that_is_known() -> None:
     for platform in PLATFORMS:
         _, starts, was_run, _ = rows[platform.name]
         assert starts == STARTS[platform.launch]
-        assert RUN[platform.proof] in was_run
-        assert ("nothing of" in was_run) is (platform.proof is Proof.STRUCTURE)
+        assert RUN[platform.evidence] in was_run
+        assert ("nothing of" in was_run) is (platform.evidence is Evidence.STRUCTURE)
 
 
 def test_a2_the_readme_has_the_same_evidence_in_short() -> None:
@@ -138,11 +138,16 @@ def test_a2_the_readme_has_the_same_evidence_in_short() -> None:
         for system in re.findall("Linux|Windows|macOS|FreeBSD|NetBSD|OpenBSD", systems)
         for processor in processors.split(", ")
     }
-    words = {Proof.NATIVE: "natively", Proof.QEMU: "qemu-user", Proof.WINE: "Wine", Proof.STRUCTURE: "never run"}
+    words = {
+        Evidence.NATIVE: "natively",
+        Evidence.QEMU: "qemu-user",
+        Evidence.WINE: "Wine",
+        Evidence.STRUCTURE: "never run",
+    }
     for platform in PLATFORMS:
         system, _, processor = platform.name.partition("-")
         (evidence,) = [value for key, value in shown.items() if (key[0].lower(), key[1]) == (system, processor)]
-        assert words[platform.proof] in evidence
+        assert words[platform.evidence] in evidence
     assert len(shown) == len(PLATFORMS)
 
 
