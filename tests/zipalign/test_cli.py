@@ -134,7 +134,7 @@ FAILURES = [
     (["x.llamafile", "models"], "models is not a regular file", "input-file"),
     (["x.llamafile", "x.llamafile"], "x.llamafile is the archive itself", "input-file"),
     (["-j", "x.llamafile", ".args", "models/../.args"], "would both be stored as '.args'", "duplicate-name"),
-    (["x.llamafile", "../x"], "(-j stores the last part only)", "entry-name"),
+    (["x.llamafile", "../x"], "(-j stores only the last part)", "entry-name"),
     (["models", ".args"], "models is not a regular file", "input-file"),
     (["nowhere/x.zip", ".args"], "nowhere/x.zip: No such file or directory", "file-not-found"),
     (["--list", "x.llamafile"], "x.llamafile is not a ZIP archive", "not-an-archive"),
