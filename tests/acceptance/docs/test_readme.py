@@ -55,21 +55,24 @@ def transcripts() -> list[list[Step]]:
 
 
 @pytest.fixture
-def desk(smollm2: Path, llamafile: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]) -> Iterator[Terminal]:
+def desk(
+    runtime: Path, smollm2: Path, llamafile: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
+) -> Iterator[Terminal]:
     """A terminal in a folder with the files that the documentation names."""
     tool("curl")
     for folder in ("build", "www"):
         (tmp_path / folder).mkdir()
     for name in ("build/smollm2.llamafile", "my.llamafile"):
         (tmp_path / name).symlink_to(smollm2)
+    (tmp_path / "build" / "llamafile").symlink_to(runtime)
     (tmp_path / "model.gguf").symlink_to(tiny_model)
-    (tmp_path / "build" / "llamafile").hardlink_to(llamafile)
     llamafile.rename(tmp_path / "cat.llamafile")
     (tmp_path / "www" / "index.html").write_text("<!doctype html><title>cats</title>")
     browser = tmp_path / "xdg-open"  # one that opens nothing
     browser.touch(mode=0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    with terminal(tmp_path, bare | {"PATH": path, "TERM": "xterm", "LANG": "C.UTF-8"}) as opened:
+    shown = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "xterm", "LANG": "C.UTF-8"}
+    # numpy's threads wait actively, which on a busy machine takes minutes.
+    with terminal(tmp_path, bare | shown | {"OPENBLAS_NUM_THREADS": "1"}) as opened:
         yield opened
 
 
