@@ -1,6 +1,6 @@
-"""For which processors, beyond the oldest one, a program computes with instructions of their own.
+"""The processors, beyond the oldest one, that the CPU backend is also compiled for.
 
-The program chooses when it starts (shim/cpu/cpu_variant.cpp, which knows what each of these asks for).
+The program selects one when it starts (shim/cpu/cpu_variant.cpp, which has the features that each requires).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINE", "Variant", "variants_of"]
 
-# What every program has: code for the processor in the platform table.
+# Part of every program: code for the processor in the platform table.
 BASELINE: Final = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The code that computes, compiled once more."""
+    """A copy of the CPU backend for newer processors."""
 
     name: str  # a prefix of C identifiers
     cpu: str  # zig's -mcpu
-    amx_cpu: str = ""  # the same for the files that compute with matrix registers, if the program finds these
+    amx_cpu: str = ""  # the same for the AMX files, if there are any
 
 
 # x86_64_v2, _v3 and _v4 are the levels of the x86-64 psABI; the names are those of the first processors with all of it.
@@ -36,21 +36,21 @@ _AMD64: Final = (
     Variant("skylakex", "x86_64_v4"),
     Variant("zen4", _ZEN4, f"{_ZEN4}+amx_tile+amx_int8"),
 )
-# Not by the levels of the architecture: each would bring more than what is asked for here.
+# Not the levels of the architecture: each has more features than the code uses.
 _ARM64: Final = (
     Variant("dotprod", "generic+v8a+dotprod"),
     Variant("fp16", "generic+v8a+dotprod+fullfp16"),
     Variant("i8mm", "generic+v8a+dotprod+fullfp16+i8mm"),
     Variant("sve", "generic+v8a+dotprod+fullfp16+i8mm+sve"),
 )
-# The oldest Mac has the first two of these.
+# The oldest Apple processor has the first two of these.
 _APPLE: Final = (Variant("i8mm", "apple_m1+i8mm"),)
 
 
 def variants_of(platform: Platform) -> tuple[Variant, ...]:
-    """Return what is compiled for PLATFORM beside its baseline."""
+    """Return the variants of PLATFORM beside its baseline."""
     if platform.cpu.startswith("x86_64"):
-        # Windows wants to be asked for matrix registers in a way that was never tried; the others do not have them.
+        # Windows has its own request for matrix registers, which is not tested; the other systems have none.
         has_amx = platform.system == "Linux"
         return _AMD64 if has_amx else tuple(replace(variant, amx_cpu="") for variant in _AMD64)
     return _APPLE if platform.system == "Darwin" else _ARM64

@@ -12,7 +12,7 @@ from runtime.builder.artifacts import ENGINE_SDIST, download, unpack_engine
 from runtime.builder.cache import cached, digest_of
 from runtime.builder.compilation import jobs, run_tool
 from runtime.builder.cpu_variants import variants_of
-from runtime.builder.patches import EDITS, apply_edits
+from runtime.builder.patches import apply_patches, patches_key
 from runtime.builder.toolchain import Toolchain, compiler_flags
 from runtime.platforms import ImageFormat, Platform
 
@@ -24,18 +24,18 @@ __all__ = ["INCLUDES", "LIBRARIES", "STANDARD_HEADERS", "Engine", "build_engine"
 _HOOKS: Final = Path(__file__).parents[1] / "shim" / "hooks"
 # Compiled before what includes most of it: the engine's C++ here, and the shim.
 STANDARD_HEADERS: Final = Path(__file__).with_name("cmake") / "standard.h"
-# In the build folder, where CMakeLists.txt finds them, and where they come from.
-_RECIPE: Final = {
+# The files of the CMake project: their names there, and their sources.
+_PROJECT: Final = {
     "CMakeLists.txt": Path(__file__).with_name("cmake") / "CMakeLists.txt",
     "hooks.h": _HOOKS / "hooks.h",
     "member_file.h": _HOOKS / "member_file.h",
     "standard.h": STANDARD_HEADERS,
     "pages/ui.h": _HOOKS / "webui" / "ui.h",
 }
-_RENAMING: Final = Path(__file__).with_name("symbol_prefix.py")
+_SYMBOL_PREFIX: Final = Path(__file__).with_name("symbol_prefix.py")
 
-# zig has one level for -O1, -O2 and -O3; that what computes shall have the last, clang is told directly. What these
-# choices bought: ARCHITECTURE.md, "What the build costs".
+# zig maps -O1, -O2 and -O3 to one level, so the hot code passes -O3 to clang directly. Measurements:
+# docs/decisions/building.md.
 _HOT: Final = "-O2;SHELL:-Xclang -O3"
 _COLD: Final = "-Os"
 
@@ -117,7 +117,7 @@ class Engine:
 
 
 def engine_source() -> Path:
-    """Return the engine's source tree, downloaded, checked, edited and kept in the cache.
+    """Return the engine's source tree, downloaded, checked, patched and kept in the cache.
 
     Raises:
         ArtifactError, AnchorError, CacheError: see there; nothing half-made is left behind.
@@ -125,13 +125,13 @@ def engine_source() -> Path:
 
     def unpack(folder: Path) -> None:
         unpack_engine(download(ENGINE_SDIST), folder)
-        apply_edits(folder)
+        apply_patches(folder)
 
     return cached("source", _source_key(), unpack)
 
 
 def _source_key() -> str:
-    return digest_of([ENGINE_SDIST.sha256, repr(EDITS)])
+    return digest_of([ENGINE_SDIST.sha256, patches_key()])
 
 
 def engine_key(platform: Platform, tools: Toolchain) -> str:
@@ -139,20 +139,10 @@ def engine_key(platform: Platform, tools: Toolchain) -> str:
     target = [platform.zig_target, platform.cpu, platform.system, platform.processor]
     flags = compiler_flags(platform, [])
     variants = repr(variants_of(platform))
-    return digest_of(
-        [
-            _source_key(),
-            tools.identity,
-            *target,
-            *flags,
-            variants,
-            repr(_OPTIONS),
-            _HOT,
-            _COLD,
-            *_RECIPE.values(),
-            _RENAMING,
-        ]
-    )
+    # With their names: a file that is renamed or moved is another input.
+    files = [part for name, file in _PROJECT.items() for part in (name, file)]
+    settings = [*target, *flags, variants, repr(_OPTIONS), _HOT, _COLD]
+    return digest_of([_source_key(), tools.identity, *settings, *files, _SYMBOL_PREFIX])
 
 
 def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -184,10 +174,10 @@ def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, 
 
 
 def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -> None:
-    recipe = work / "recipe"
-    for name, file in _RECIPE.items():
-        (recipe / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, recipe / name)
+    project = work / "project"
+    for name, file in _PROJECT.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, project / name)
     flags = compiler_flags(platform, [(source, "engine"), (work, "build")])
     options = _OPTIONS | {
         "CMAKE_SYSTEM_NAME": platform.system,
@@ -209,11 +199,11 @@ def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -
         "CPU_VARIANTS": ";".join(
             f"{variant.name}={variant.cpu}={variant.amx_cpu}" for variant in variants_of(platform)
         ),
-        "RENAMING": f"{sys.executable};{_RENAMING}",
+        "SYMBOL_PREFIX": f"{sys.executable};{_SYMBOL_PREFIX}",
     }
     if platform.image_format is ImageFormat.MACHO:
         options["CMAKE_INSTALL_NAME_TOOL"] = "true"  # CMake asks for it on Darwin; nothing is installed
-    command = [str(tools.cmake), "-G", "Ninja", "-S", str(recipe), "-B", str(work)]
+    command = [str(tools.cmake), "-G", "Ninja", "-S", str(project), "-B", str(work)]
     command += [f"-D{name}={value}" for name, value in options.items()]
     run_tool(command, tools.environment(work), f"configuring the engine for {platform.name}")
 

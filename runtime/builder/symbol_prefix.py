@@ -1,8 +1,8 @@
-"""The names in a static library, and a C header that gives each of them a prefix.
+"""The symbols of a static library, and a C header that gives each of them a prefix.
 
-One source compiled twice, the second time with such a header included first, can be linked into one program twice.
+With such a header included first, a source can be compiled once more and linked into the same program.
 
-This module imports nothing of the package: the engine's build runs it as a script (recipe/CMakeLists.txt).
+This module imports nothing of the package: the engine's build runs it as a script (cmake/CMakeLists.txt).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def symbols_of(archive: bytes) -> list[str]:
     "Archive file format"), and that of macOS, pairs of offsets between two sizes, little-endian (ranlib.h).
 
     Raises:
-        ValueError: it is no static library, or has no index.
+        ValueError: the file is not a static library, or has no symbol index.
     """
     if not archive.startswith(_MAGIC):
-        raise ValueError("this is no static library")
+        raise ValueError("this is not a static library")
     header = archive[len(_MAGIC) :][:_MEMBER_SIZE]
     start = len(_MAGIC) + _MEMBER_SIZE
     name, content = header[:16].rstrip(), archive[start : start + int(header[48:58])]
@@ -51,9 +51,9 @@ def symbols_of(archive: bytes) -> list[str]:
 
 
 def identifiers_of(symbols: list[str]) -> list[str]:
-    """Return what sources call SYMBOLS: of C++, the outermost namespace, else the function or the class.
+    """Return the identifiers of SYMBOLS in sources: for C++, the outermost namespace, else the function or the class.
 
-    What belongs to the standard library is left out.
+    Symbols of the standard library are left out.
     """
     found = set()
     for symbol in symbols:
@@ -66,7 +66,7 @@ def identifiers_of(symbols: list[str]) -> list[str]:
 
 
 def header_of(identifiers: list[str], prefix: str) -> str:
-    """Return a header that makes PREFIX_NAME of each NAME in what it is included into."""
+    """Return a header that renames each of IDENTIFIERS to PREFIX_IDENTIFIER where it is included."""
     return "".join(f"#define {name} {prefix}_{name}\n" for name in identifiers)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.builder.artifacts import ENGINE_SDIST
 from runtime.builder.cache import cached, digest_of
 from runtime.builder.engine import engine_source
-from runtime.builder.patches import Edit, apply_edits
+from runtime.builder.patches import Patch, apply_patches, patches_key
 from runtime.builder.webui.node import find_node
 from runtime.builder.webui.notices import collect_page_notices
 from runtime.errors import PagesError
@@ -39,15 +39,17 @@ _CONFIGURATION: Final = Path(__file__).with_name("vite.config.mjs")
 _CONFIGURATION_NAME: Final = "vite.llamafile.config.mjs"
 _NOTICES: Final = Path(__file__).with_name("notices.py")
 
-_EDITS: Final = (
-    Edit(
+_PATCHES: Final = (
+    Patch(
         file="svelte.config.js",
         anchor="router: { type: 'hash' }",
         replacement=f"router: {{ type: 'hash' }}, version: {{ name: '{ENGINE_SDIST.version}' }}",
         reason="the name of a version is the time of its build, unless there is one",
     ),
     *(
-        Edit(f"src/lib/{file}", gif, f"{bmp} {gif}", "the engine decodes BMP as it does GIF; the page took it for text")
+        Patch(
+            f"src/lib/{file}", gif, f"{bmp} {gif}", "the engine decodes BMP as it does GIF; the page took it for text"
+        )
         for file, gif, bmp in (
             ("enums/files.enums.ts", "GIF = 'gif',", "BMP = 'bmp',"),
             ("enums/files.enums.ts", "GIF = '.gif',", "BMP = '.bmp',"),
@@ -63,7 +65,7 @@ _EDITS: Final = (
             ("utils/file-type.ts", "case FileExtensionImage.GIF:", "case FileExtensionImage.BMP:"),
         )
     ),
-    Edit(
+    Patch(
         file="src/lib/constants/mcp-resource.constants.ts",
         anchor="|gif|",
         replacement="|bmp|gif|",
@@ -94,7 +96,7 @@ class Pages:
 
 def pages_key() -> str:
     """Return the cache key of the page: it changes with everything that its bytes depend on."""
-    return digest_of([ENGINE_SDIST.sha256, repr(_EDITS), _CONFIGURATION, _NOTICES, NOTICES_NAME])
+    return digest_of([ENGINE_SDIST.sha256, patches_key(_PATCHES), _CONFIGURATION, _NOTICES, NOTICES_NAME])
 
 
 def build_pages(progress: Progress | None = None, stop: Event | None = None) -> Pages:
@@ -130,7 +132,7 @@ def _build(work: Path, target: Path, progress: Progress, stop: Event) -> None:
     sources, home, modules = work / "ui", work / "home", work / "modules.json"
     shutil.copytree(engine_source() / "tools" / "ui", sources)
     shutil.copyfile(_CONFIGURATION, sources / _CONFIGURATION_NAME)
-    apply_edits(sources, _EDITS)
+    apply_patches(sources, _PATCHES)
     home.mkdir()
     node = find_node()
     environment = node.environment(home) | {

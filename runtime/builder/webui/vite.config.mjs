@@ -1,4 +1,4 @@
-// The engine's own configuration, and a record of whose code the pages hold, so that its licences can go with them.
+// The engine's own configuration, and a record of the bundled modules, for the licences of their packages.
 
 import { writeFileSync } from 'node:fs';
 import upstream from './vite.config.ts';
@@ -7,7 +7,7 @@ const recordPackages = {
 	name: 'llamafile:record-packages',
 	apply: 'build',
 	generateBundle(options) {
-		// The pages are also rendered on a server once while they are built; what only that needs is not in them.
+		// The build also renders the pages once as on a server; modules of that part are not in the result.
 		if (!options.dir.replaceAll('\\', '/').endsWith('/output/client')) return;
 		writeFileSync(process.env.LLAMAFILE_PAGES_MODULES, JSON.stringify([...this.getModuleIds(), ...this.getWatchFiles()]));
 	}

@@ -1,6 +1,6 @@
-// Force-included into the two files of the engine that measure and map model files, so that a model inside an archive
-// looks to them like a file that ends where the member ends. The functions live in the shim: for mapping in
-// member_mapping.cpp, the others in member_file.cpp.
+// Force-included into the two files of the engine that measure and map model files, so that they see a model inside an
+// archive as a file that ends at the end of the member. The functions for mapping are defined in
+// member_mapping_posix.cpp, the others in member_file_posix.cpp and member_file_windows.cpp.
 
 #ifndef LLAMAFILE_MEMBER_FILE_H
 #define LLAMAFILE_MEMBER_FILE_H
@@ -30,7 +30,7 @@ extern "C" {
 #define _fseeki64 member_fseek
 #define SetFilePointerEx member_set_file_pointer
 
-// _fseeki64 and SetFilePointerEx, with the end that they count from being that of the member.
+// _fseeki64 and SetFilePointerEx, with the end of the member as the end of the file.
 int member_fseek(FILE *file, long long offset, int whence);
 BOOL member_set_file_pointer(HANDLE file, LARGE_INTEGER distance, LARGE_INTEGER *position, DWORD method);
 
@@ -53,7 +53,7 @@ void *member_mmap(void *address, size_t size, int protection, int flags, int des
 int member_fadvise(int descriptor, off_t offset, off_t size, int advice);
 int member_madvise(void *address, size_t size, int advice);
 
-// mlock and munlock, limited to the member: what else the range holds has no memory.
+// mlock and munlock, limited to the member: the rest of the range is reserved address space.
 int member_mlock(const void *address, size_t size);
 int member_munlock(const void *address, size_t size);
 

@@ -36,8 +36,8 @@ def test_both_forms_of_the_index_give_the_same_names(form: object) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "no static library"),
-        (b"\x7fELF" + bytes(100), "no static library"),
+        (b"", "not a static library"),
+        (b"\x7fELF" + bytes(100), "not a static library"),
         (archive(b"first.o/", b"\x7fELF"), "no index"),
         (archive(b"#1/12", b"first.o\0\0\0\0\0"), "no index"),
     ],

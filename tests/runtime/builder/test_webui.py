@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from runtime.builder import build as build_module
 from runtime.builder.build import builds_in_cache
 from runtime.builder.engine import engine_source
-from runtime.builder.patches import apply_edits
+from runtime.builder.patches import apply_patches
 from runtime.builder.toolchain import find_toolchain
 from runtime.builder.webui import build as pages
 from runtime.builder.webui import node
@@ -69,11 +69,11 @@ def pretend(
     (source / "src" / "lib" / "vendors").mkdir(parents=True)
     (source / "src" / "app.css").write_text("@import 'tailwindcss';\n")
     (source / "package-lock.json").write_text('{"packages": {"node_modules/vite": {"version": "7.0.0"}}}')
-    for edit in pages._EDITS:
-        file = source / edit.file
+    for patch in pages._PATCHES:
+        file = source / patch.file
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as text:
-            text.write(f"{edit.anchor}\n")
+            text.write(f"{patch.anchor}\n")
     monkeypatch.setattr(pages, "engine_source", lambda: folder / "source")
 
 
@@ -89,7 +89,7 @@ def edited(tmp_path: Path) -> Path:
     """The page's sources, as they are built."""
     shutil.copytree(engine_source() / "tools" / "ui" / "src", tmp_path / "src")
     shutil.copy(engine_source() / "tools" / "ui" / "svelte.config.js", tmp_path)
-    apply_edits(tmp_path, pages._EDITS)
+    apply_patches(tmp_path, pages._PATCHES)
     return tmp_path
 
 
@@ -319,7 +319,7 @@ def test_a_build_with_the_page_is_preferred(cache: Path) -> None:
 
 def test_the_key_follows_what_decides_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {pages_key()}
-    monkeypatch.setattr(pages, "_EDITS", ())
+    monkeypatch.setattr(pages, "_PATCHES", ())
     keys.add(pages_key())
     other = tmp_path / "vite.config.mjs"
     other.write_text("export default {};\n")

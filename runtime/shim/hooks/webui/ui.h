@@ -1,5 +1,5 @@
-// Stands in for the header that the engine generates when it embeds its web pages: ours come from the archive, so what
-// there is is known when the program runs. The functions live in the shim (pages.cpp).
+// Replaces the header that the engine generates when it embeds its web pages: ours come from the archive and are known
+// only at run time. The functions are defined in server/pages.cpp.
 
 #pragma once
 
