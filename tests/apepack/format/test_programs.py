@@ -14,7 +14,7 @@ import pytest
 from apepack.format.binfmt import BINFMT_CONFIGURATION, INTERPRETER
 from apepack.format.prologue import Magic
 from assimilate.conversion import assimilate
-from runtime.platforms import PLATFORMS, Platform, Proof, platform_named
+from runtime.platforms import PLATFORMS, Evidence, Platform, platform_named
 from tests.builders.ape import loader
 from tests.builders.hosts import Host, under_wine
 from tests.builders.programs import STARTS, UNPACKED, everywhere, everywhere_ape, everywhere_output, start_id
@@ -36,11 +36,11 @@ ARGUMENTS = ["one", "two  words", "", "*", "it's", "--", "ä"]
 
 
 def test_no_platform_is_forgotten() -> None:
-    """Each one says by its proof where it is tested: run here, or led to its program in test_platforms.py."""
-    proofs = dict.fromkeys(UNPACKED, Proof.STRUCTURE)
-    proofs |= {LINUX[0]: Proof.NATIVE, LINUX[1]: Proof.QEMU, WINDOWS: Proof.WINE}
+    """Each platform is tested where its evidence says: run here, or led to its program in test_platforms.py."""
+    evidence = dict.fromkeys(UNPACKED, Evidence.STRUCTURE)
+    evidence |= {LINUX[0]: Evidence.NATIVE, LINUX[1]: Evidence.QEMU, WINDOWS: Evidence.WINE}
 
-    assert proofs == {platform: platform.proof for platform in PLATFORMS}
+    assert evidence == {platform: platform.evidence for platform in PLATFORMS}
 
 
 @pytest.fixture
