@@ -1,4 +1,4 @@
-"""Running the compilers: one process at a time or as many as there are cores, and what they say when they fail."""
+"""Runs the build tools, reports their progress, and keeps their output for errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Progress", "jobs", "run_tool"]
 # Called with the number of steps done and of all.
 Progress: TypeAlias = "Callable[[int, int], None]"
 
-# What NINJA_STATUS makes ninja print before each step.
+# The prefix of each step in ninja's output, from NINJA_STATUS.
 _STEP: Final = re.compile(r"\[(\d+)/(\d+)\] ")
 
 
 def jobs() -> int:
-    """Return how many compilers to run at once: the cores this process may use."""
+    """Return the number of compilers to run at once: the cores of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,20 +33,20 @@ def run_tool(
     what: str,
     progress: Progress | None = None,
 ) -> None:
-    """Run COMMAND to its end; PROGRESS is told the steps done and the steps of all, if it is ninja.
+    """Run COMMAND; PROGRESS is called for each step of ninja.
 
     An exception of PROGRESS ends the command and is passed on.
 
     Raises:
-        CompileError: it failed; the error holds the end of what it printed.
+        CompileError: it failed; the error contains the end of its output.
     """
-    said: deque[str] = deque(maxlen=40)
+    output: deque[str] = deque(maxlen=40)
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             for line in process.stdout or ():
-                said.append(line)
+                output.append(line)
                 step = _STEP.match(line)
                 if step and progress:
                     progress(int(step[1]), int(step[2]))
@@ -54,4 +54,4 @@ def run_tool(
             process.terminate()  # or leaving this block would wait for its end; ninja takes its compilers with it
             raise
     if process.returncode != 0:
-        raise CompileError(what, "".join(said))
+        raise CompileError(what, "".join(output))
