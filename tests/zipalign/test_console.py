@@ -39,3 +39,22 @@ def test_tqdms_own_variable_is_honoured(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setenv("TQDM_DISABLE", "1")
     count_to(10)
     assert capsys.readouterr().err == ""
+
+
+def test_a_job_that_has_begun_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.steps("counting", quiet=False, hint="about 5 min") as show:
+        show(0, 2)
+        show(1, 2)
+    assert capsys.readouterr().err.splitlines() == ["counting (about 5 min)", "counting: 1 of 2"]
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(1, ""), (2, ", about 10 s left"), (15, ", about 2 min left")])
+def test_a_long_job_says_how_long_it_will_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seconds: int, left: str
+) -> None:
+    clock = iter(range(100, 10_000, seconds))
+    monkeypatch.setattr("zipalign.console.time.monotonic", lambda: next(clock))
+    with console.steps("counting", quiet=False) as show:
+        show(1, 22)
+        show(3, 22)
+    assert capsys.readouterr().err.splitlines() == [f"counting: 3 of 22{left}"]
