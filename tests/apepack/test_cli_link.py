@@ -54,6 +54,7 @@ def test_link_without_windows_to_the_default_name(folder: Path) -> None:
     assert (folder / "tool-amd64.ape").read_bytes()[:9] == b"jartsr='\n"
 
 
+@pytest.mark.slow
 def test_json_tells_the_layout(folder: Path) -> None:
     (folder / "NOTICES").write_text("licences")
     arguments = ("--json", "-o", "tool", "tool-amd64", "tool-arm64")
@@ -70,6 +71,7 @@ def test_json_tells_the_layout(folder: Path) -> None:
     assert json_of(apepack(folder, "--no-windows", *arguments))["profile"] == "no-windows"
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_map_and_writes_nothing(folder: Path) -> None:
     (folder / "NOTICES").write_text("licences")
     planned = apepack(folder, "-n", "-o", "tool", "tool-amd64", "tool-arm64")
@@ -82,6 +84,7 @@ def test_a_dry_run_prints_the_map_and_writes_nothing(folder: Path) -> None:
     assert int(planned.stdout.splitlines()[-1].split()[0], 16) == (folder / "tool").stat().st_size
 
 
+@pytest.mark.slow
 def test_errors_are_one_sentence_or_one_object(folder: Path) -> None:
     (folder / "text").write_text("not a program\n")
 
@@ -111,6 +114,7 @@ def test_binfmt_lines_name_both_magics_and_the_interpreter(folder: Path) -> None
     assert json_of(apepack(folder, "--print-binfmt", "--json"))["configuration"] == printed
 
 
+@pytest.mark.slow
 def test_the_loader_alone(folder: Path) -> None:
     assert apepack(folder, "--loader", "host", "-o", "ape").returncode == 0
 

@@ -46,6 +46,7 @@ def content(path: Path, name: str) -> bytes:
     return path.read_bytes()[entry.data_offset : entry.data_end]
 
 
+@pytest.mark.slow
 def test_the_line_of_the_readme(folder: Path) -> None:
     result = apepack(folder, "--runtime", "llamafile", "-o", "my.llamafile", "tiny.gguf", "--", "--temp", "0.7")
 
@@ -55,6 +56,7 @@ def test_the_line_of_the_readme(folder: Path) -> None:
     assert subprocess.run(["sh", "./my.llamafile"], check=False, cwd=folder, env=environment).returncode == 5
 
 
+@pytest.mark.slow
 def test_the_name_is_that_of_the_model(folder: Path) -> None:
     assert apepack(folder, "--runtime", "llamafile", "tiny.gguf").returncode == 0
     assert names(folder) == ["llamafile", "tiny.gguf", "tiny.llamafile"]
@@ -74,6 +76,7 @@ def test_everything_at_once(folder: Path) -> None:
     assert lines == ["-m", "tiny.gguf", "--mmproj", "mmproj.gguf", "--grammar-file", "g.gbnf", "-o", "--add", "..."]
 
 
+@pytest.mark.slow
 def test_a_split_model_by_its_first_file_or_by_all(folder: Path) -> None:
     for position in (1, 2):
         split = [number("split.no", position - 1, U16), number("split.count", 2, U16), number("split.tensors.count", 2)]
@@ -86,6 +89,7 @@ def test_a_split_model_by_its_first_file_or_by_all(folder: Path) -> None:
         assert members == ["NOTICES", *shards, ".args"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_what_would_be_where(folder: Path) -> None:
     options = ["--runtime", "llamafile", "-o", "x.llamafile", "tiny.gguf", "--", "-p", "a\nb"]
     planned = apepack(folder, "-n", *options)
@@ -102,6 +106,7 @@ def test_a_dry_run_prints_what_would_be_where(folder: Path) -> None:
     assert planned.stdout.endswith(".args:\n    -m\n    tiny.gguf\n    -p\n    a\\nb\n    ...\n")
 
 
+@pytest.mark.slow
 def test_json_tells_the_same(folder: Path) -> None:
     options = ["--json", "--runtime", "llamafile", "-o", "x", "tiny.gguf", "--", "-m", "/else/where.gguf"]
     planned = json_of(apepack(folder, "-n", *options))
@@ -121,6 +126,7 @@ def test_json_tells_the_same(folder: Path) -> None:
     assert made["companion"] is None
 
 
+@pytest.mark.slow
 def test_warnings_are_told_and_errors_refuse(folder: Path) -> None:
     options = ["--runtime", "llamafile", "-o", "x", "tiny.gguf", "--"]
     told = apepack(folder, *options, "-m", "/else/where.gguf")
@@ -136,6 +142,7 @@ def test_warnings_are_told_and_errors_refuse(folder: Path) -> None:
     assert (error["kind"], "nowhere.gguf" in error["message"]) == ("lint", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -151,6 +158,7 @@ def test_wrong_command_lines(arguments: list[str], word: str, folder: Path) -> N
     assert word in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "word"),
     [
@@ -170,6 +178,7 @@ def test_models_that_are_none(make: object, word: str, folder: Path) -> None:
     assert word in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "terminated"])
 def test_nothing_is_left_when_it_is_stopped(number_: signal.Signals, folder: Path) -> None:
     """The model is 2 GiB of holes: large enough to be stopped while it is copied."""
@@ -196,6 +205,7 @@ def _growing(folder: Path) -> Iterator[Path]:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_light_start(folder: Path) -> None:
     code = "import sys, apepack.cli\ntry: apepack.cli.main()\nfinally: print(*sys.modules, file=sys.stderr)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -193,6 +193,7 @@ class TestBackup:
         with pytest.raises(NoBackupError):
             restore(ape)
 
+    @pytest.mark.slow
     def test_another_files_is_not_overwritten(self, ape: Path) -> None:
         backup_path(ape).write_bytes(b"something")
         before = ape.read_bytes()

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ def test_what_was_added_is_read_back(prefix: bytes, contents: dict[str, bytes], 
             assert other.testzip() is None
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(rounds=st.lists(members, min_size=2, max_size=4), alignment=alignments)
 def test_appending_keeps_every_old_byte(rounds: list[dict[str, bytes]], alignment: int) -> None:

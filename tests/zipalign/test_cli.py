@@ -168,6 +168,7 @@ def test_failures_are_one_sentence(arguments: list[str], sentence: str, kind: st
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_json_of_every_operation(folder: Path) -> None:
     done = run("--json", "-n", "x.llamafile", ".args", cwd=folder)
     assert done.returncode == 0
@@ -210,6 +211,7 @@ def test_the_schema_is_a_schema() -> None:
         jsonschema.validate({"version": 1, "tool": "zipalign", "operation": "add"}, SCHEMA)
 
 
+@pytest.mark.slow
 def test_dry_run_changes_nothing(folder: Path) -> None:
     path = folder / "x.llamafile"
     add_files(path, [Member("a", b"a"), Member("b", b"b")])
@@ -309,6 +311,7 @@ def _on_a_terminal(folder: Path, *arguments: str, extra: dict[str, str] | None =
     return shown
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal_only(folder: Path) -> None:
     (folder / "big").write_bytes(os.urandom(3 << 20))
     assert b"x.zip" in _on_a_terminal(folder, "-1", "x.zip", "big")

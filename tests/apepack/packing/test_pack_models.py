@@ -192,6 +192,7 @@ class TestShards:
         (finding,) = pack(PackInputs(model), tmp_path / "out", runtime=front).findings
         assert (finding.severity, finding.kind) == (Severity.WARNING, "shards")
 
+    @pytest.mark.slow
     def test_a_great_many(self, front: Path, tmp_path: Path) -> None:
         split = [number("split.no", 0, U16), number("split.count", 65535, U16)]
         model = write(tmp_path / "y-00001-of-65535.gguf", LLAMA, *split)

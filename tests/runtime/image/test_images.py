@@ -167,6 +167,7 @@ CHANGES: dict[str, Callable[[bytes, int], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_damaged_programs_of_all_platforms_are_read_or_refused(change: Callable[[bytes, int], bytes]) -> None:
     for data, _ in PLATFORM.values():

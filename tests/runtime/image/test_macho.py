@@ -182,6 +182,7 @@ def outcome(image: bytes) -> str:
     return "read"
 
 
+@pytest.mark.slow
 def test_every_prefix_is_refused() -> None:
     image = macho_program(signature=True)
 

@@ -143,6 +143,7 @@ def test_no_gguf_file() -> None:
         Weights(memoryview(b"PK\3\4" + bytes(100)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SOUND, WINDOWS], ids=["llama", "gemma3"])
 def test_no_single_byte_is_more_than_an_error(model: Model, tmp_path: Path) -> None:
     """2,000 seeded changes of a byte in a real header: it runs, or there is our error."""

@@ -32,6 +32,7 @@ def test_pairs(symbols: str, expected: list[str]) -> None:
     assert merge(list(symbols), rank) == expected
 
 
+@pytest.mark.slow
 def test_a_long_run() -> None:
     """A search of the whole list for each merge would take hours."""
     assert merge(["x"] * 200_000, rank) == ["xxxx"] * 50_000

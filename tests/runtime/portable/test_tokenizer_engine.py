@@ -65,6 +65,7 @@ def native(program: Path, folder: Path, model: Path, text: str, *options: str) -
     return subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PAIRS, *PIECES])
 def test_the_engines_own_expectations(name: str) -> None:
     path = engine_vocabularies() / f"{name}.gguf"

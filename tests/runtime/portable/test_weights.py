@@ -113,6 +113,7 @@ print(started, peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrices", ["used", "kept"])
 def test_memory(tmp_path: Path, matrices: str) -> None:
     """Besides the weights as stored, no more than one matrix in 32-bit numbers; if they are kept, all of them."""
