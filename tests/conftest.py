@@ -7,15 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.builder.cache import cache_root
+from tests.builders.home import links_into_home, living_in
 from tools.lost_inputs import debian_package, read_lost_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
     from typing import NoReturn
 
 # Debian's package for each program that a test may want; .ci/run installs all of them.
@@ -133,6 +137,25 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Give the fixtures that tests share a home of their own; the value does it for a test.
+
+    What a user's home has for pip and npm is there, and so are the builds.
+    """
+    shared = links_into_home(Path.home(), cache_root())
+    folder, number = tmp_path_factory.mktemp("homes"), count()
+    with living_in(folder / str(next(number)), shared):
+        yield lambda: living_in(folder / str(next(number)), shared)
+
+
+@pytest.fixture(autouse=True)
+def home_of_its_own(new_home: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """No test finds what this machine's user or another test has left in a home or a directory for temporary files."""
+    with new_home():
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def cache_root() -> Path:
     configured = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification demands that relative values are ignored.
     base = Path(configured) if configured.startswith("/") else Path.home() / ".cache"
-    return base / "llamafile-toolchain"
+    # Compilers record where they work: links that lead there make no difference.
+    return (base / "llamafile-toolchain").resolve()
 
 
 def digest_of(parts: Iterable[bytes | str | Path]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from apepack.packing.portable_part import portable_members
 from tests.builders.elf import AARCH64, X86_64, exit_program
+from tests.builders.home import new_name
 from tests.conftest import run_module
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_link(folder: Path) -> None:
 
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
     assert (folder / "tool").read_bytes()[:9] == b"MZqFpD='\n"
-    environment = {"TMPDIR": str(folder), "PATH": os.environ["PATH"]}
+    environment = {"TMPDIR": str(folder), "PATH": os.environ["PATH"], "LOGNAME": new_name()}
     assert subprocess.run(["sh", "./tool"], check=False, cwd=folder, env=environment).returncode == 5
 
 

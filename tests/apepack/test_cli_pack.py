@@ -16,6 +16,7 @@ import pytest
 from tests.apepack.test_cli_link import apepack, json_of
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import U16, Gguf, Info, TinyModel, number, text
+from tests.builders.home import new_name
 from zipalign import read_archive
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def test_the_line_of_the_readme(folder: Path) -> None:
 
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
     assert content(folder / "my.llamafile", ".args") == b"-m\ntiny.gguf\n--temp\n0.7\n...\n"
-    environment = {"TMPDIR": str(folder), "PATH": os.environ["PATH"]}
+    environment = {"TMPDIR": str(folder), "PATH": os.environ["PATH"], "LOGNAME": new_name()}
     assert subprocess.run(["sh", "./my.llamafile"], check=False, cwd=folder, env=environment).returncode == 5
 
 

@@ -185,7 +185,6 @@ def in_private_mounts(script: str, *arguments: str | Path, **environment: str) -
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs user and mount namespaces (unshare -rm)")
-    return subprocess.run(
-        [*unshare, "sh", "-euc", script, "sh", *arguments],
-        check=False, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], **environment},
-    )  # fmt: skip  # the command, then how it is run
+    environment = {"PATH": os.environ["PATH"]} | environment
+    command = [*unshare, "sh", "-euc", script, "sh", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)

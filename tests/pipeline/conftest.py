@@ -13,6 +13,7 @@ from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
 from runtime.platforms import host_platform, platform_named
 from tests.builders.gguf import TinyModel
+from tests.builders.home import new_name
 from tests.builders.hosts import wine64
 from tests.workers import shared_file
 
@@ -80,7 +81,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     """The environment of somebody who has nothing: a path, and an empty home."""
     home = tmp_path / "home"
     home.mkdir()
-    return {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home), "LOGNAME": new_name()}
 
 
 def run(program: Path, *arguments: str, shell: str = "/bin/sh", **options: object) -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ from runtime.platforms import platform_named
 from tests.acceptance.docs.readme import COMMANDS, PAGES, commands, page, problem, section
 from tests.acceptance.packaging.packing import packed
 from tests.builders.ape import in_private_mounts
+from tests.builders.home import new_name
 from tests.builders.hosts import Host, stand_in_output
 from tests.builders.programs import everywhere, everywhere_ape
 from tests.conftest import tool
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MANUAL: Final = Path(__file__).parents[3] / "man" / "man1" / "llamafile.1"
 # What compiles, or fetches what compiles; a Mac runs the last two when a command line tool is missing.
 COMPILERS: Final = ("cc", "c++", "gcc", "g++", "clang", "clang++", "ld", "make", "xcrun", "xcode-select")
+USER: Final = new_name()
 EXECVE: Final = "import os, sys; os.execve(sys.argv[1], sys.argv[1:], dict(os.environ))"
 
 
@@ -109,8 +111,8 @@ def test_e1_a_mac_needs_nothing_installed(tmp_path: Path) -> None:
     for name in COMPILERS:
         host.put(tmp_path / "compilers" / name, f'#!/bin/sh\necho {name} >>"{tmp_path}/called"\nexit 1\n')
     path = f"{tmp_path}/compilers:{os.environ['PATH']}"
-    result = host.run("sh", program, "one", PATH=path, TMPDIR=f"{tmp_path}/temporary", LOGNAME="me")
-    (kept,) = (tmp_path / "temporary" / ".ape-me").iterdir()
+    result = host.run("sh", program, "one", PATH=path, TMPDIR=f"{tmp_path}/temporary", LOGNAME=USER)
+    (kept,) = (tmp_path / "temporary" / f".ape-{USER}").iterdir()
     assert (result.stdout, result.stderr) == (stand_in_output(kept, ["one"], str(program)), "")
     assert not (tmp_path / "called").exists()
     data = everywhere(platform_named("macos-arm64")).read_bytes()
@@ -161,7 +163,7 @@ def test_e3_registered_it_is_no_program_for_wine(tiny: Path, tmp_path: Path) -> 
     result = host.run(*command, registrations=[foreign, *ours])
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("llamafile ")
-    by_shell = host.run("sh", *command[3:], registrations=[foreign], TMPDIR=str(tmp_path), LOGNAME="me")
+    by_shell = host.run("sh", *command[3:], registrations=[foreign], TMPDIR=str(tmp_path), LOGNAME=USER)
     assert by_shell.stdout == result.stdout
     said = problem("run-detectors")
     assert "apepack --print-binfmt | sudo tee /etc/binfmt.d/" in said
@@ -196,10 +198,10 @@ def test_f5_a_small_loader_is_kept_for_its_user_alone(tiny: Path, tmp_path: Path
     prepare, base = PLACES[place]
     for name in ("home", "temporary"):
         (tmp_path / name).mkdir(exist_ok=True)
-    environment = {"HOME": f"{tmp_path}/home", "TMPDIR": f"{tmp_path}/temporary", "LOGNAME": "me"}
+    environment = {"HOME": f"{tmp_path}/home", "TMPDIR": f"{tmp_path}/temporary", "LOGNAME": USER}
     result = in_private_mounts(f'{prepare}; exec sh "$1" --version', tiny, **environment)
     assert result.stdout.startswith("llamafile "), result.stderr
-    (loader,) = (tmp_path / base / ".ape-me").iterdir()
+    (loader,) = (tmp_path / base / f".ape-{USER}").iterdir()
     assert stat.S_IMODE(loader.stat().st_mode) == stat.S_IMODE(loader.parent.stat().st_mode) == 0o700
     assert loader.stat().st_size <= 8192
     said = problem("no directory to run a program from")

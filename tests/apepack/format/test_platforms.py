@@ -27,6 +27,7 @@ from runtime.image.elf import Elf
 from runtime.image.macho import Macho
 from runtime.image.os_brand import Brand, read_brand
 from runtime.platforms import Platform, platform_named
+from tests.builders.home import new_name
 from tests.builders.hosts import Host, stand_in_output
 from tests.builders.programs import STARTS, UNPACKED, everywhere, everywhere_ape, start_id
 from tests.conftest import tool
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs_compiler
 
 OTHER_USER = 4711
-USER = f"test-{os.getpid()}"  # nobody has left a program in this machine's /tmp under this name
+USER = new_name()
 ARGUMENTS = ["one", "two  words", "", "*", "$HOME", "it's", '"', "\\n", "-n", "--", "ä"]
 MACOS_ARM64, MACOS_AMD64, FREEBSD = map(platform_named, ("macos-arm64", "macos-amd64", "freebsd-amd64"))
 DYNAMIC_LINKERS = {

@@ -16,6 +16,7 @@ from apepack.format.prologue import Magic
 from assimilate.conversion import assimilate
 from runtime.platforms import PLATFORMS, Evidence, Platform, platform_named
 from tests.builders.ape import loader
+from tests.builders.home import new_name
 from tests.builders.hosts import Host, under_wine
 from tests.builders.programs import STARTS, UNPACKED, everywhere, everywhere_ape, everywhere_output, start_id
 from tests.conftest import tool
@@ -60,7 +61,7 @@ class Linux(Host):
     """A Linux machine, and what it prints when all is well."""
 
     def works(self, *command: str | Path, expected: str, registrations: Sequence[str] = ()) -> bool:
-        result = self.run(*command, registrations=registrations, TMPDIR=f"{self.folder}/temporary", LOGNAME="me")
+        result = self.run(*command, registrations=registrations, TMPDIR=f"{self.folder}/temporary", LOGNAME=new_name())
         assert (result.stdout, result.stderr) == (expected, "")
         return result.returncode == 7
 

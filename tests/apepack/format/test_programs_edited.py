@@ -13,6 +13,7 @@ from apepack.format.link import link
 from apepack.format.prologue import Magic
 from assimilate.conversion import assimilate, restore
 from runtime.platforms import PLATFORMS, platform_named
+from tests.builders.home import new_name
 from tests.builders.programs import everywhere, everywhere_output
 from zipalign import Member, add_files, read_archive
 
@@ -28,7 +29,7 @@ NATIVE = [AMD64, ARM64, MACOS]
 
 
 def output_of(*command: str | Path, folder: Path) -> tuple[str, int]:
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), "LOGNAME": new_name()}
     result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert result.stderr == ""
     return result.stdout, result.returncode

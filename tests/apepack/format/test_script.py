@@ -14,6 +14,7 @@ import pytest
 from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue
 from runtime.image.elf import Machine
 from tests.builders.ape import SHELLS, in_private_mounts, linked, probe_output
+from tests.builders.home import new_name
 from tests.conftest import tool
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.needs_compiler
 MAGICS = [Magic.MZ, Magic.NO_WINDOWS]
 ARGUMENTS = ["one", "two  words", "", "*", "$HOME", "it's", '"', "\\n", "new\nline", "-n", "--", "ä"]
 NOT_UTF8 = "\udcff"
+USER = new_name()
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def ape(home: Path, magic: Magic = Magic.MZ, name: str = "here/probe", data: byt
 
 
 def run(home: Path, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": f"{home}/home", "TMPDIR": f"{home}/temporary", "LOGNAME": "me"}
+    environment = {"PATH": os.environ["PATH"], "HOME": f"{home}/home", "TMPDIR": f"{home}/temporary", "LOGNAME": USER}
     return subprocess.run(
         command,
         check=False,

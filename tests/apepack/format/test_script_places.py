@@ -17,12 +17,13 @@ from apepack.format.script import BLOCK_SIZE
 from runtime.builder.loaders import loader_bytes
 from runtime.platforms import platform_named
 from tests.builders.ape import in_private_mounts, linked, probe_output
+from tests.builders.home import new_name
 from tests.conftest import tool
 
 pytestmark = pytest.mark.needs_compiler
 
 OTHER_USER = 4711
-USER = f"test-{os.getpid()}"  # nobody has left a loader in this machine's /tmp under this name
+USER = new_name()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files that belong to another user")
 
 
@@ -230,7 +231,10 @@ class TestOtherPlaces:
 
     def test_nothing_set_at_all(self, home: Home) -> None:
         result = in_private_mounts(
-            'mount --bind "$1" /mnt; mount -t tmpfs -o mode=1777 tmpfs /tmp; sh /mnt/probe || cd /tmp; find .ape-*',
+            """mount --bind "$1" /mnt
+            for place in /dev/shm /var/tmp /tmp; do mount -t tmpfs -o mode=1777 tmpfs $place; done
+            sh /mnt/probe || cd /tmp
+            find .ape-*""",
             home.program.parent,
         )
 
@@ -342,8 +346,8 @@ class TestOtherUsers:
         assert everything(home.temporary) == []
 
     def test_a_place_of_root_where_others_may_only_add_is_used(self, shell: str) -> None:
-        # Not tmp_path: nobody but root may enter that.
-        with tempfile.TemporaryDirectory() as folder:
+        # Not tmp_path: only root may enter that, and what is below it.
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a new folder
             home = Home(Path(folder))
             home.root.chmod(0o755)
             home.temporary.chmod(0o1777)

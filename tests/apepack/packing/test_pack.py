@@ -22,6 +22,7 @@ from runtime.platforms import PLATFORMS
 from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import TinyModel
+from tests.builders.home import new_name
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
 from zipalign.append_marker import AppendMarker
 from zipalign.errors import DuplicateNameError, NoSpaceError
@@ -204,7 +205,7 @@ def test_builds_are_linked(model: Path, program: Path, tmp_path: Path) -> None:
     assert packed.size == output.stat().st_size
     assert names_in(output) == ["NOTICES", "tiny.gguf", ".args"]
     assert check_archive(output).ok
-    environment = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
+    environment = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"], "LOGNAME": new_name()}
     assert subprocess.run(["sh", output], check=False, env=environment).returncode == 5
 
 

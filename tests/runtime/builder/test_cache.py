@@ -17,6 +17,14 @@ def test_root_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch, tmp
     assert cache_root() == Path("/elsewhere/llamafile-toolchain")
 
 
+def test_one_root_whatever_links_lead_there(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compilers record the names of folders."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "llamafile-toolchain").symlink_to(cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert cache_root() == cache
+
+
 def test_an_entry_is_filled_once(cache: Path) -> None:
     calls: list[Path] = []
 
