@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.cache import cache_root
+from tools.apt import AptGet, reason, run
 from tools.lost_inputs import python_for, record_lost_input
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ FOREIGN: Final = Path(__file__).parents[1] / "build" / "foreign"
 _READY: Final = "ready"  # in the folder of an architecture: the name of its Python
 _REQUEST_LIMIT: Final = 600  # seconds for one call of apt
 _START_LIMIT: Final = 300  # for Python under qemu-user, on a busy machine
-_OPTIONS: Final = ("Acquire::Retries=3", "Acquire::http::Timeout=30", "Acquire::https::Timeout=30")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,55 +62,59 @@ class LostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Apt:
-    """apt-get with lists and sources of its own, below FOLDER."""
+class _Index:
+    """A suite's index of packages, for apt alone, below FOLDER."""
 
     folder: Path
-    architecture: str
+    apt: AptGet
 
-    def use(self, site: str, suite: str) -> None:
-        """Read the index of SUITE.
+    @classmethod
+    def read(cls, folder: Path, architecture: str, site: str, suite: str) -> _Index:
+        """Fetch it.
 
         Raises:
             LostError: it cannot be had.
         """
         for name in ("lists/partial", "archives/partial"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "sources.list").write_text(f"deb {site} {suite} main\n")
-        result = self.get("update", "-o", "APT::Update::Error-Mode=any")
-        if result.returncode != 0:
-            raise LostError(f"no index: {_reason(result)}")
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "sources.list").write_text(f"deb {site} {suite} main\n")
+        options = {
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "APT::Sandbox::User": "root",
+            "APT::Update::Error-Mode": "any",
+            "Dir::Cache": str(folder),
+            "Dir::State::Lists": str(folder / "lists"),
+            "Dir::State::Status": "/dev/null",
+            "Dir::Etc::SourceList": str(folder / "sources.list"),
+            "Dir::Etc::SourceParts": "-",
+        }
+        index = cls(folder, AptGet(options))
+        index.get("update")
+        return index
 
-    def get(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it in `archives`, where what it downloads goes."""
-        options = (
-            *_OPTIONS,
-            f"APT::Architecture={self.architecture}",
-            f"APT::Architectures={self.architecture}",
-            "APT::Sandbox::User=root",
-            f"Dir::Cache={self.folder}",
-            f"Dir::State::Lists={self.folder}/lists",
-            "Dir::State::Status=/dev/null",
-            f"Dir::Etc::SourceList={self.folder}/sources.list",
-            "Dir::Etc::SourceParts=-",
-        )
-        command = ["apt-get", "-qq", *(word for option in options for word in ("-o", option)), *arguments]
-        return _run(command, cwd=self.folder / "archives")
-
-    def digests(self, packages: Sequence[str]) -> dict[str, str]:
-        """Return the SHA-256 of each of PACKAGES, as the index has it.
+    def get(self, *arguments: str) -> str:
+        """Run apt-get in `archives`, where what it downloads goes, and return what it prints.
 
         Raises:
-            LostError: the index lacks one.
+            LostError: it fails.
         """
-        result = self.get("download", "--print-uris", *packages)
+        result = self.apt(*arguments, limit=_REQUEST_LIMIT, cwd=self.folder / "archives")
         if result.returncode != 0:
-            raise LostError(_reason(result))
+            raise LostError(reason(result))
+        return result.stdout
+
+    def digests(self, packages: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256 of each of PACKAGES.
+
+        Raises:
+            LostError: it lacks one.
+        """
         # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:DIGEST
-        lines = re.findall(r"^'\S+' ([^_\s]+)_\S+ \d+ SHA256:([0-9a-f]{64})$", result.stdout, re.MULTILINE)
-        found = dict(lines)
-        if missing := [name for name in packages if name not in found]:
-            raise LostError(f"its index has no {', '.join(missing)}")
+        line = r"^'\S+' ([^_\s]+)_\S+ \d+ SHA256:([0-9a-f]{64})$"
+        found = dict(re.findall(line, self.get("download", "--print-uris", *packages), re.MULTILINE))
+        if absent := [name for name in packages if name not in found]:
+            raise LostError(f"its index gives no digest of {', '.join(absent)}")
         return found
 
 
@@ -191,16 +193,19 @@ def fetch(architecture: str, site: str | None = None) -> None:
 
 def _download(architecture: str, site: str, suite: Suite, kept: _Kept) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as scratch:
-        apt = _Apt(Path(scratch), architecture)
-        apt.use(site, suite.name)
-        digests = apt.digests(suite.packages)
+        index = _Index.read(Path(scratch), architecture, site, suite.name)
+        digests = index.digests(suite.packages)
         wanted = [name for name, digest in digests.items() if not kept.holds(digest)]
-        result = apt.get("download", *wanted) if wanted else None
-        for package in apt.folder.glob("archives/*.deb"):
-            kept.add(package)
-        if missing := [name for name in wanted if not kept.holds(digests[name])]:
-            reason = f" ({_reason(result)})" if result else ""
-            raise LostError(f"its pool lacks {', '.join(missing)}{reason}")
+        problem = None
+        try:
+            if wanted:
+                index.get("download", *wanted)
+        except LostError as error:
+            problem = error
+        for package in index.folder.glob("archives/*.deb"):
+            kept.add(package)  # for the next run, even if another one is lost
+        if absent := [name for name in wanted if not kept.holds(digests[name])]:
+            raise LostError(f"its pool lacks {', '.join(absent)} ({problem})")
     return digests
 
 
@@ -208,19 +213,19 @@ def _unpack(root: Path, kept: _Kept, suite: Suite, digests: Mapping[str, str]) -
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     for digest in digests.values():
-        extracted = _run(["dpkg-deb", "--extract", str(kept.package(digest)), str(root)])
+        extracted = run(["dpkg-deb", "--extract", str(kept.package(digest)), str(root)], limit=_START_LIMIT)
         if extracted.returncode != 0:
-            raise LostError(_reason(extracted))
+            raise LostError(reason(extracted))
     if not (root / "lib").exists():
         (root / "lib").symlink_to("usr/lib")  # the base system's link; the path of the dynamic loader goes through it
     (root / _READY).write_text(suite.python)
     command = emulated(root.name)
     if shutil.which(command[0]) is None:
         return  # tests that want it say so
-    result = _run([*command, "-B", "-c", "import numpy"], limit=_START_LIMIT)
+    result = run([*command, "-B", "-c", "import numpy"], limit=_START_LIMIT)
     if result.returncode != 0:
         (root / _READY).unlink()
-        raise LostError(f"its {suite.python} does not import numpy: {_reason(result)}")
+        raise LostError(f"its {suite.python} does not import numpy: {reason(result)}")
 
 
 def emulated(architecture: str) -> list[str]:
@@ -243,34 +248,12 @@ def _site() -> str:
     Raises:
         LostError: it has none.
     """
-    query = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian"]
-    if not (sites := _run(query).stdout.split()):  # nothing was ever fetched from it
-        as_root = [] if os.geteuid() == 0 else ["sudo"]
-        updated = _run(
-            [*as_root, "apt-get", "-qq", *(word for option in _OPTIONS for word in ("-o", option)), "update"]
-        )
-        if not (sites := _run(query).stdout.split()):
-            raise LostError(f"apt knows no archive of Debian: {_reason(updated)}")
+    query = ("indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian")
+    if not (sites := AptGet()(*query, limit=_REQUEST_LIMIT).stdout.split()):  # nothing was ever fetched from it
+        updated = AptGet(as_root=True)("update", limit=_REQUEST_LIMIT)
+        if not (sites := AptGet()(*query, limit=_REQUEST_LIMIT).stdout.split()):
+            raise LostError(f"apt knows no archive of Debian: {reason(updated)}")
     return sites[0]
-
-
-def _run(
-    command: Sequence[str], cwd: Path | None = None, limit: float = _REQUEST_LIMIT
-) -> subprocess.CompletedProcess[str]:
-    """Run COMMAND; one that takes longer than LIMIT seconds is killed, and has failed."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=limit
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", f"E: {command[0]} did not end in {limit} seconds")
-
-
-def _reason(result: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-    errors = [line.removeprefix("E:").strip() for line in lines if line.startswith("E:")]
-    return (errors or lines[-1:] or ["no reason given"])[0]
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The inputs from outside that CI could not fetch, and goes on without: build/lost-inputs.json.
 
 CI turns a skipped test into a failed one, except where this record names the input that the test needs. Only commands
-that CI runs before the tests write it.
+that CI runs before the tests write it. `python3 -m tools.lost_inputs` prints it.
 """
 
 from __future__ import annotations
@@ -40,3 +40,13 @@ def record_lost_input(name: str, reason: str, record: Path = RECORD) -> None:
     lost = read_lost_inputs(record) | {name: reason}
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(lost, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Print a line for each lost input."""
+    for name, reason in read_lost_inputs().items():
+        print(f"CI goes on without {name}: {reason}")  # noqa: T201  # a command
+
+
+if __name__ == "__main__":
+    main()

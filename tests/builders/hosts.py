@@ -15,7 +15,8 @@ from runtime.builder.cache import cache_root
 from runtime.platforms import Launch, platform_named
 from tests.builders.ape import in_private_mounts
 from tests.builders.programs import everywhere
-from tests.conftest import tool
+from tests.conftest import skip_without, tool
+from tools.lost_inputs import debian_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +137,7 @@ def windows_command(*command: str | Path) -> tuple[list[str | Path], dict[str, s
     """Return how to run a Windows command, and in which environment."""
     wine = wine64()
     if wine is None:
-        pytest.skip("needs wine64 (Debian package wine64)")
+        skip_without(debian_package("wine64"), "needs wine64 (Debian package wine64)")
     prefix = cache_root() / "wine"
     prefix.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "HOME": str(prefix)}

@@ -12,7 +12,7 @@ from runtime.builder.cpu_variants import BASELINE, variants_of
 from runtime.builder.engine import Engine, build_engine
 from runtime.builder.toolchain import find_toolchain
 from runtime.platforms import PLATFORMS, Platform, platform_named
-from tests.builders.hosts import wine64
+from tests.builders.hosts import windows_command
 from tests.conftest import tool
 
 SHIM = Path(__file__).parents[3] / "runtime" / "shim" / "cpu" / "cpu_variant.cpp"
@@ -27,8 +27,8 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """The engine for a platform that tests run, as the runtime has it."""
     if request.param == "linux-arm64":
         tool("qemu-aarch64-static")
-    if request.param == "windows-amd64" and wine64() is None:
-        pytest.skip("needs wine64 (Debian package wine64)")
+    if request.param == "windows-amd64":
+        windows_command()
     return build_engine(platform_named(request.param), find_toolchain())
 
 
