@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["AptGet", "reason", "run"]
+__all__ = ["PATIENCE", "AptGet", "reason", "run"]
 
-_PATIENCE: Final = {
+PATIENCE: Final[dict[str, str]] = {
     "Acquire::Retries": "3",
     "Acquire::http::Timeout": "30",
     "Acquire::https::Timeout": "30",
@@ -32,7 +32,7 @@ class AptGet:
     def __call__(self, *arguments: str, limit: float, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run it for LIMIT seconds at most."""
         options = [
-            word for name, value in (_PATIENCE | dict(self.options)).items() for word in ("-o", f"{name}={value}")
+            word for name, value in (PATIENCE | dict(self.options)).items() for word in ("-o", f"{name}={value}")
         ]
         sudo = ["sudo"] if self.as_root and os.geteuid() != 0 else []
         return run([*sudo, "apt-get", "-qq", *options, *arguments], limit=limit, cwd=cwd)

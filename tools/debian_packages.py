@@ -25,9 +25,9 @@ _INSTALL_LIMIT: Final = 3600  # no network is used; dpkg must not be interrupted
 _INSTALL: Final = ("install", "--yes", "--no-install-recommends")
 
 
-def missing(packages: Sequence[str], admindir: str = "/var/lib/dpkg") -> list[str]:
+def missing(packages: Sequence[str]) -> list[str]:
     """Return which of PACKAGES are not installed."""
-    query = ["dpkg-query", f"--admindir={admindir}", "--show", "--showformat=${db:Status-Status}"]
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}"]
     states = [subprocess.run([*query, name], capture_output=True, text=True, check=False).stdout for name in packages]
     return [name for name, state in zip(packages, states, strict=True) if state != "installed"]
 

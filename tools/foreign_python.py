@@ -179,9 +179,10 @@ def fetch(architecture: str, site: str | None = None) -> None:
             lost.append(f"in the cache: {error}")
         else:
             return
+    site = site or _site()
     for suite in SUITES:
         try:
-            digests = _download(architecture, site or _site(), suite, kept)
+            digests = _download(architecture, site, suite, kept)
             _unpack(root, kept, suite, digests)
         except LostError as error:
             lost.append(f"{suite.name}: {error}")

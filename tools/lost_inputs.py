@@ -25,21 +25,21 @@ def python_for(architecture: str) -> str:
     return f"Python for {architecture}"
 
 
-def read_lost_inputs(record: Path = RECORD) -> dict[str, str]:
+def read_lost_inputs() -> dict[str, str]:
     """Return the reason of each lost input, by its name."""
     try:
-        text = record.read_text(encoding="utf-8")
+        text = RECORD.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     lost: dict[str, str] = json.loads(text)
     return lost
 
 
-def record_lost_input(name: str, reason: str, record: Path = RECORD) -> None:
+def record_lost_input(name: str, reason: str) -> None:
     """Add the input NAME, which could not be fetched for REASON."""
-    lost = read_lost_inputs(record) | {name: reason}
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(lost, indent=2) + "\n", encoding="utf-8")
+    lost = read_lost_inputs() | {name: reason}
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    RECORD.write_text(json.dumps(lost, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
