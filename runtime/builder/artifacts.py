@@ -7,6 +7,7 @@ mirrors and certificates applies.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,7 @@ NODE_WHEELS: Final = {
     ),
 }
 
+_TIME_LIMIT: Final = 1800  # seconds for one file; pip itself gives up on a server that sends nothing for 15
 _ENGINE_PREFIX: Final = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
 # The folders for the build; the rest of the sdist (tests, media, kernels of other back ends) is four times as large.
 _ENGINE_FOLDERS: Final = (
@@ -112,16 +114,25 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(artifact.requirement)
     only = "--only-binary" if artifact.binary else "--no-binary"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [sys.executable, "-m", "pip", "download", "--verbose", "--disable-pip-version-check", "--no-deps"]
     command += [only, artifact.distribution, "--dest", str(folder), "--requirement", str(requirements)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    problem = f"cannot download {artifact.distribution} {artifact.version} with pip:"
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIME_LIMIT)
+    except subprocess.TimeoutExpired as error:
+        raise ArtifactError(f"{problem} it takes more than {_TIME_LIMIT // 60} minutes") from error
     requirements.unlink()
     if result.returncode != 0 or not (folder / artifact.file).is_file():
-        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines()
-        raise ArtifactError(
-            f"cannot download {artifact.distribution} {artifact.version} with pip:"
-            f" {errors[-1] if errors else 'it downloaded another file'}"
-        )
+        raise ArtifactError(f"{problem} {_reason(result.stdout, result.stderr)}")
+
+
+def _reason(output: str, errors: str) -> str:
+    """Return pip's explanation of a failure: its last error, and the index that it could not read."""
+    said = [line.strip() for line in errors.splitlines()]
+    said = [line for line in said if line.startswith("ERROR")] or said or ["it downloaded another file"]
+    failures = re.findall(r"Could not fetch URL (.+) - skipping$", output, re.MULTILINE)
+    failures = [failure for failure in failures if ": 404 " not in failure]  # as one of several indexes may answer
+    return " ".join(said[-1:] + [f"({failure})" for failure in failures[-1:]])
 
 
 def _require_digest(file: Path, expected: str, what: str) -> None:

@@ -98,7 +98,7 @@ def test_the_second_is_used_if_the_first_is_not_whole(
 
 def test_a_mirror_that_stalls_is_left_in_time(mirror: Mirror, foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(apt.PATIENCE, "Acquire::Retries", "0")
-    monkeypatch.setitem(apt.PATIENCE, "Acquire::http::Timeout", "1")
+    monkeypatch.setitem(apt.PATIENCE, "Acquire::http::Timeout", "3")
     offer(mirror, *SUITES)
     mirror.stalled.add("*/libffi8_trixie_*")
     fetch(ARCHITECTURE, mirror.address)

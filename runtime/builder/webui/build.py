@@ -12,10 +12,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.artifacts import ENGINE_SDIST
-from runtime.builder.cache import cached, digest_of
+from runtime.builder.cache import cache_root, cached, digest_of
 from runtime.builder.engine import engine_source
 from runtime.builder.patches import Patch, apply_patches, patches_key
 from runtime.builder.webui.node import find_node
@@ -73,10 +74,14 @@ _PATCHES: Final = (
     ),
 )
 
-_IMPATIENT: Final = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+# Packages are kept in the cache, under their hashes; the limits are in milliseconds.
+_FETCH: Final = (
+    "--prefer-offline", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=120000"
+)  # fmt: skip  # a list
+_TIME_LIMIT: Final = 1800  # seconds for one step
 # Where no registry answers, one package tells it in seconds; `npm ci` would try a thousand of them again and again.
-_REACH: Final = ("cache", "add", *_IMPATIENT)
-_INSTALL: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", *_IMPATIENT)
+_REACH: Final = ("cache", "add", *_FETCH)
+_INSTALL: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", *_FETCH)
 _STEPS: Final = 4
 _STOP_DELAY: Final = 0.5  # seconds after which a command that is to stop is ended at the latest
 
@@ -142,9 +147,10 @@ def _build(work: Path, target: Path, progress: Progress, stop: Event) -> None:
     }
     # The same commands as in the engine's package.json, with our configuration around its own.
     bundler = [str(node.program), "node_modules/vite/bin/vite.js", "build", "--config", _CONFIGURATION_NAME]
+    kept = ("--cache", str(cache_root() / "npm"))
     commands = (
-        ("npm cannot fetch the packages", [*node.npm, *_REACH, _first_package(sources)]),
-        ("npm cannot fetch the packages", [*node.npm, *_INSTALL]),
+        ("npm cannot fetch the packages", [*node.npm, *_REACH, *kept, _first_package(sources)]),
+        ("npm cannot fetch the packages", [*node.npm, *_INSTALL, *kept]),
         ("its icons cannot be made", [*node.npm, "run", "build-pwa-assets"]),
         ("its sources cannot be bundled", bundler),
     )
@@ -163,6 +169,7 @@ def _first_package(sources: Path) -> str:
 
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str], problem: str, stop: Event) -> None:
+    deadline = monotonic() + _TIME_LIMIT
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, errors="replace",
@@ -172,11 +179,13 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str], prob
                 said, errors = process.communicate(timeout=_STOP_DELAY)
                 break
             except subprocess.TimeoutExpired:
-                if stop.is_set():
+                if stop.is_set() or monotonic() > deadline:
                     process.kill()
             except BaseException:
                 process.kill()
                 raise
+    if process.returncode != 0 and monotonic() > deadline:
+        raise PagesError(f"{problem}: it takes more than {_TIME_LIMIT // 60} minutes")
     if process.returncode != 0:
         raise PagesError(f"{problem}: {_reason(errors or said)}")
 
