@@ -3,7 +3,7 @@ r"""The grammar of `.args`, the member that holds a llamafile's default argument
 One argument a line. CR and LF end lines, empty lines are skipped, spaces belong to the argument. The two characters
 `\n` inside a line are a newline. A byte order mark before the first line is skipped. A line of three dots stands for
 the arguments of the command line; without one they come last. The shim reads the same grammar
-(shim/options/arguments.cpp); args(5) describes it.
+(shim/base/arguments.cpp); args(5) describes it.
 """
 
 from __future__ import annotations

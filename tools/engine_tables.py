@@ -33,7 +33,7 @@ _NO_ARCHITECTURES: Final = {"clip", "(unknown)"}
 _C_SIZES: Final = {"float": 4, "double": 8, "ggml_fp16_t": 2, "ggml_bf16_t": 2, "ggml_half": 2} | {
     f"{sign}int{bits}_t": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
-# The engine's modes that a llamafile has (runtime/shim/options/engine.cpp).
+# The engine's modes that a llamafile has (runtime/shim/engine/engine_options.cpp).
 _MODES: Final = {"CLI", "COMPLETION", "MTMD", "SERVER"}
 _FLAG_VALUE_COUNTS: Final = {"none": 0, "one": 1}  # functions in flags.cpp; those of the others read the values
 _FIM_ROLES: Final = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")

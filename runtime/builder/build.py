@@ -29,11 +29,21 @@ if TYPE_CHECKING:
 
     from runtime.builder.compilation import Progress
 
-__all__ = ["Build", "build", "builds_in_cache"]
+__all__ = ["Build", "build", "builds_in_cache", "shim_flags", "shim_sources"]
 
 
 _SHIM: Final = Path(__file__).parents[1] / "shim"
 _FLAGS: Final = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+# The systems of a source whose name ends with _SUFFIX; other sources are for all systems.
+_POSIX: Final = {platform.system for platform in PLATFORMS} - {"Windows"}
+_SYSTEMS: Final = {
+    "posix": _POSIX,
+    "linux": {"Linux"},
+    "macos": {"Darwin"},
+    "bsd": {"FreeBSD", "NetBSD"},
+    "openbsd": {"OpenBSD"},
+    "windows": {"Windows"},
+}
 _SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32")}
 
 
@@ -74,7 +84,7 @@ def build(
         with _PagesBeside(pages_progress) if with_pages else nullcontext() as pages:
 
             def link(folder: Path) -> None:
-                steps = _Steps(len(_sources()) + 2, progress, pages)
+                steps = _Steps(len(shim_sources(platform)) + 2, progress, pages)
                 steps.of_engine(0, 0)
                 engine = build_engine(platform, tools, steps.of_engine)
                 _link(platform, tools, engine, folder, steps.one_of_ours)
@@ -175,8 +185,22 @@ def _program_name(platform: Platform) -> str:
     return "llamafile.exe" if platform.image_format is ImageFormat.PE else "llamafile"
 
 
-def _sources() -> list[Path]:
-    return sorted(_SHIM.rglob("*.cpp"))
+def shim_sources(platform: Platform) -> list[Path]:
+    """Return the shim's source files for PLATFORM."""
+    return [
+        source
+        for source in sorted(_SHIM.rglob("*.cpp"))
+        if platform.system in _SYSTEMS.get(source.stem.rpartition("_")[2], {platform.system})
+    ]
+
+
+def shim_flags(platform: Platform, renamed: Sequence[tuple[Path, str]] = ()) -> list[str]:
+    """Return the options to compile a source of the shim, without those for the engine's headers.
+
+    The program contains the names in RENAMED instead of these folders.
+    """
+    flags = compiler_flags(platform, renamed)
+    return [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', f"-I{_SHIM}"]
 
 
 def _unit_name(source: Path) -> str:
@@ -189,7 +213,7 @@ def _key(program_key: str, *, with_pages: bool) -> str:
 
 
 def _program_key(platform: Platform, tools: Toolchain) -> str:
-    files = [*_sources(), *sorted(_SHIM.rglob("*.h"))]
+    files = [*shim_sources(platform), *sorted(_SHIM.rglob("*.h"))]
     names = [file.relative_to(_SHIM).as_posix() for file in files]
     flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
     notices = Path(__file__).with_name("notices.py")
@@ -204,9 +228,9 @@ def _version_text(platform: Platform) -> str:
 def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, step_done: Callable[[], None]) -> None:
     work = folder / "work"
     work.mkdir()
-    flags = compiler_flags(platform, [(engine.source, "engine"), (_SHIM, "shim"), (work, "build")])
-    compile_flags = [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', f"-I{_SHIM}"]
-    compile_flags += [f"-isystem{include}" for include in engine.includes]
+    renamed = [(engine.source, "engine"), (_SHIM, "shim"), (work, "build")]
+    flags = compiler_flags(platform, renamed)
+    compile_flags = [*shim_flags(platform, renamed), *(f"-isystem{include}" for include in engine.includes)]
     compiler = [str(tools.zig), "c++"]
     environment = tools.environment(work)
     headers = work / "standard.pch"
@@ -225,7 +249,7 @@ def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, st
 
     objects = []
     with ThreadPoolExecutor(jobs()) as pool:
-        for compiled in pool.map(compile_source, _sources()):
+        for compiled in pool.map(compile_source, shim_sources(platform)):
             objects.append(compiled)
             step_done()
     program = folder / _program_name(platform)
@@ -263,5 +287,5 @@ def _link_arguments(platform: Platform, engine: Engine, objects: Sequence[Path])
     if platform.system == "Linux":
         arguments.append("-static")
     if platform.cpu.startswith("x86_64") and platform.image_format is not ImageFormat.MACHO:
-        arguments.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/cpu.cpp)
+        arguments.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/entry.h)
     return arguments + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

@@ -1,6 +1,6 @@
 """The file with the weights: a llamafile, also an assimilated one, another ZIP archive, or a GGUF file.
 
-Names are resolved as in the native program (shim/resolve/reference.cpp, shim/resolve/names.cpp): a file on disk, else a
+Names are resolved as in the native program (shim/archive/reference.cpp, shim/resolve/names.cpp): a file on disk, else a
 member of the archive; `/zip/NAME` is always the member, and `ARCHIVE@MEMBER` a member of another archive. Files are
 mapped, and weights are views of the mapping.
 """

@@ -11,7 +11,7 @@ __all__ = ["Output"]
 
 
 class Output:
-    """A stream that never receives parts of a UTF-8 character, as in shim/base/output.cpp."""
+    """A stream that never receives parts of a UTF-8 character, as in shim/completion/output.cpp."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -1,16 +1,14 @@
 #include "tools.h"
 
-#include "archive/container.h"
 #include "base/program_name.h"
 #include "log.h"
-#include "options/sealed.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
-// None of them has a header.
+// The engine has no header for them.
 int llama_bench(int argc, char **argv);
 int llama_imatrix(int argc, char **argv);
 int llama_perplexity(int argc, char **argv);
@@ -30,8 +28,8 @@ constexpr Named TOOLS[] = {
     {"llamafile-tokenize", llama_tokenize},
 };
 
-// The quantizer calls its usage an error even if that is what it was asked for.
-void succeed() {
+// The quantizer exits with an error status after printing its usage, even on request.
+void exit_successfully() {
     std::fflush(nullptr);
     std::_Exit(0);
 }
@@ -47,16 +45,11 @@ Tool tool_named(const std::string &argument0) {
     return nullptr;
 }
 
-int run_tool(Tool tool, const std::string &argument0, const Arguments &arguments) {
-    Container &container = Container::instance();
-    container.find(argument0.c_str());
-    seal(container.is_packed());
+int run_tool(Tool tool, const Arguments &arguments) {
     if (tool == llama_quantize && std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
-        std::atexit(succeed);
+        std::atexit(exit_successfully);
     }
-    Arguments all = {argument0};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    const int status = tool(static_cast<int>(all.size()), pointers_to(all).data());
-    common_log_flush(common_log_main()); // what a tool found out is in its last lines
+    const int status = tool(static_cast<int>(arguments.size()), pointers_to(arguments).data());
+    common_log_flush(common_log_main()); // the last lines contain the results
     return status;
 }

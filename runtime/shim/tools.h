@@ -1,16 +1,16 @@
-// The engine's tools, each of which this program is when it is started under its name.
+// The engine's tools: started under the name of one, the program is this tool.
 
 #pragma once
 
-#include "options/arguments.h"
+#include "base/arguments.h"
 
 #include <string>
 
-// Its whole life: the arguments are the engine's, those in the archive are not for it.
+// The main() of a tool.
 using Tool = int (*)(int argc, char **argv);
 
-// The tool that ARGUMENT0 names; nothing if it is none. To be asked before the container is looked for.
+// The tool that ARGUMENT0 names; null if it names none. Must be called before find_own_container().
 Tool tool_named(const std::string &argument0);
 
-// Runs it, with the models that the program's own file holds at hand.
-int run_tool(Tool tool, const std::string &argument0, const Arguments &arguments);
+// Runs TOOL with ARGUMENTS, the tool's name first. Default arguments in the archive are not for tools; its models are.
+int run_tool(Tool tool, const Arguments &arguments);

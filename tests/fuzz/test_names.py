@@ -23,15 +23,20 @@ ROOT = Path(__file__).parents[2]
 SHIM = ROOT / "runtime" / "shim"
 PARSERS = (
     "archive/zip",
+    "archive/own_container",
+    "archive/shard_name",
     "archive/container",
     "archive/companion",
-    "resolve/weights",
-    "resolve/reference",
+    "archive/weights",
+    "archive/reference",
     "resolve/names",
     "base/csv",
     "resolve/model",
-    "options/arguments",
+    "base/arguments",
+    "base/file",
+    "base/file_posix",
     "base/standard_input",
+    "base/text",
 )
 FLAGS = (
     *("-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror"),

@@ -1,79 +1,52 @@
 #include "archive/container.h"
 
-#include "archive/companion.h"
-#include "base/own_file.h"
-#include "resolve/weights.h"
+#include "base/text.h"
+#include "base/user_error.h"
 
 #include <cstring>
-
-extern "C" std::FILE *ggml_fopen_os(const char *path, const char *mode); // ggml.c's own, which knows Windows' names
 
 namespace {
 
 constexpr uint64_t LARGEST_TEXT = 16 << 20;
 
-// What the engine demands of a tensor in memory (TENSOR_ALIGNMENT in ggml-backend.cpp); GGUF keeps it inside the file.
+// The engine's requirement for tensors in memory (TENSOR_ALIGNMENT in ggml-backend.cpp); GGUF keeps it within a file.
 constexpr uint64_t TENSOR_ALIGNMENT = 32;
 constexpr const char ARCHIVE_PREFIX[] = "/zip/";
 constexpr const char HERE[] = "./";
 
 } // namespace
 
-Container &Container::instance() {
-    static Container container;
+std::optional<Container> Container::open_at(const std::string &location, const std::string &name) {
+    const File file = location.empty() ? nullptr : open_file(location, "rb");
+    if (file == nullptr) {
+        return std::nullopt;
+    }
+    Container container;
+    container.own_path = location;
+    container.shown = name;
+    container.archive = zip::read_archive(file.get());
     return container;
 }
 
 std::shared_ptr<const Container> Container::at(const std::string &path) {
-    auto container = std::make_shared<Container>();
-    container->read(path, path);
-    return container;
+    return std::make_shared<const Container>(open_at(path, path).value_or(Container()));
 }
 
-bool Container::read(const std::string &path, const std::string &shown) {
-    std::FILE *file = path.empty() ? nullptr : ggml_fopen_os(path.c_str(), "rb");
-    if (file == nullptr) {
-        return false;
-    }
-    own_path = path;
-    name = shown;
-    archive = {};
-    damage.clear();
-    reading = zip::read_archive(file, archive, damage);
-    std::fclose(file);
-    return true;
-}
-
-void Container::find(const char *argument0) {
-    for (const std::string &candidate : own_file_candidates(argument0)) {
-        if (read(candidate, file_name(candidate)) && reading != zip::Reading::ABSENT) {
-            break;
-        }
-    }
-    if (is_damaged() || is_packed()) {
-        return;
-    }
-    for (const std::string &companion : companions_of(name)) {
-        if (read(companion, companion)) {
-            return;
-        }
-    }
-}
-
-bool Container::is_packed() const {
-    return find_member(DEFAULT_ARGUMENTS) != nullptr || !weights_of(*this).empty();
+const std::vector<zip::Member> &Container::members() const {
+    static const std::vector<zip::Member> none;
+    return archive ? archive->members : none;
 }
 
 bool Container::is_member_path(const std::string &path) {
-    return path.rfind(ARCHIVE_PREFIX, 0) == 0;
+    return starts_with(path, ARCHIVE_PREFIX);
 }
 
 const zip::Member *Container::find_member(const std::string &path) const {
     std::string wanted = is_member_path(path) ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
-    while (wanted.rfind(HERE, 0) == 0) {
+    while (starts_with(wanted, HERE)) {
         wanted.erase(0, std::strlen(HERE));
     }
-    for (const zip::Member &member : archive.members) {
+    for (const zip::Member &member : members()) {
         if (member.name == wanted) {
             return &member;
         }
@@ -81,89 +54,73 @@ const zip::Member *Container::find_member(const std::string &path) const {
     return nullptr;
 }
 
-bool Container::extent_of(const zip::Member &member, MemberExtent &extent, std::string &problem) const {
+MemberExtent Container::extent_of(const zip::Member &member) const {
     if (member.is_encrypted) {
-        problem = "'" + member.name + "' is encrypted in " + name + "; add it again without a password";
-        return false;
+        throw UserError("'" + member.name + "' is encrypted in " + shown + "; add it again without a password");
     }
     if (member.method != zip::STORED || member.compressed_size != member.size) {
-        problem =
-            "'" + member.name + "' is compressed in " + name + " and cannot be mapped; add it again with: zipalign -j0";
-        return false;
+        throw UserError("'" + member.name + "' is compressed in " + shown +
+                        " and cannot be mapped; add it again with: zipalign -j0");
     }
-    std::FILE *file = open();
-    uint64_t offset = 0;
-    const bool located = file != nullptr && zip::locate_data(file, archive, member, offset, problem);
-    if (file != nullptr) {
-        std::fclose(file);
-    }
-    if (!located) {
-        problem = "'" + member.name + "' in " + name + " is damaged: " + problem;
-        return false;
-    }
-    extent = {offset, offset + member.size};
-    return true;
+    const uint64_t offset = locate(open().get(), member);
+    return {offset, offset + member.size};
 }
 
-bool Container::read_text(const zip::Member &member, std::string &text, std::string &problem) const {
-    MemberExtent extent{};
-    if (!extent_of(member, extent, problem)) {
-        return false;
+uint64_t Container::locate(std::FILE *file, const zip::Member &member) const {
+    const std::string damage = "'" + member.name + "' in " + shown + " is damaged: ";
+    if (file == nullptr || !archive) {
+        throw UserError(damage + "its file cannot be opened");
     }
+    try {
+        return zip::locate_data(file, *archive, member);
+    } catch (const zip::Damaged &error) {
+        throw UserError(damage + error.what());
+    }
+}
+
+std::string Container::read_text(const zip::Member &member) const {
+    const MemberExtent extent = extent_of(member);
     if (member.size > LARGEST_TEXT) {
-        problem = "'" + member.name + "' in " + name + " is larger than 16 MiB";
-        return false;
+        throw UserError("'" + member.name + "' in " + shown + " is larger than 16 MiB");
     }
-    text.resize(member.size);
-    std::FILE *file = open();
-    const bool read = file != nullptr && zip::seek(file, extent.offset) &&
-                      std::fread(text.data(), 1, text.size(), file) == text.size();
-    if (file != nullptr) {
-        std::fclose(file);
+    std::string text(member.size, '\0');
+    const File file = open();
+    if (file == nullptr || !seek(file.get(), extent.offset) ||
+        std::fread(text.data(), 1, text.size(), file.get()) != text.size()) {
+        throw UserError("'" + member.name + "' in " + shown + " cannot be read");
     }
-    if (!read) {
-        problem = "'" + member.name + "' in " + name + " cannot be read";
-    }
-    return read;
+    return text;
 }
 
-bool Container::read_bytes(std::FILE *file, const zip::Member &member, std::string &bytes, std::string &problem) const {
-    uint64_t offset = 0;
-    if (!zip::locate_data(file, archive, member, offset, problem)) {
-        problem = "'" + member.name + "' in " + name + " is damaged: " + problem;
-        return false;
+std::string Container::read_bytes(std::FILE *file, const zip::Member &member) const {
+    const uint64_t offset = locate(file, member);
+    std::string bytes(member.compressed_size, '\0');
+    if (!seek(file, offset) || std::fread(bytes.data(), 1, bytes.size(), file) != bytes.size()) {
+        throw UserError("'" + member.name + "' in " + shown + " cannot be read");
     }
-    bytes.resize(member.compressed_size);
-    if (!zip::seek(file, offset) || std::fread(&bytes[0], 1, bytes.size(), file) != bytes.size()) {
-        problem = "'" + member.name + "' in " + name + " cannot be read";
-        return false;
-    }
-    return true;
+    return bytes;
 }
 
-std::string Container::absence() const {
+std::string Container::missing_archive_message() const {
     if (own_path.empty()) {
         return "this program cannot find its own file, so it cannot look for weights in it";
     }
     if (is_damaged()) {
-        return "the archive in " + name + " is damaged: " + damage;
+        return "the archive in " + shown + " is damaged: " + archive->damage;
     }
-    return name + " does not end with an archive: it is incomplete, or holds no weights; fetch it again, or name a"
-                  " model with -m FILE.gguf";
+    return shown + " does not end with an archive: it is incomplete, or holds no weights; fetch it again, or name a"
+                   " model with -m FILE.gguf";
 }
 
-bool Container::mappable_extent_of(const zip::Member &member, MemberExtent &extent, std::string &problem) const {
-    if (!extent_of(member, extent, problem)) {
-        return false;
-    }
+MemberExtent Container::mappable_extent_of(const zip::Member &member) const {
+    const MemberExtent extent = extent_of(member);
     if (extent.offset % TENSOR_ALIGNMENT != 0) {
-        problem = "'" + member.name + "' in " + name + " begins at offset " + std::to_string(extent.offset) +
-                  ", which is no multiple of 32, and cannot be mapped; add it again with: zipalign -j0";
-        return false;
+        throw UserError("'" + member.name + "' in " + shown + " begins at offset " + std::to_string(extent.offset) +
+                        ", which is no multiple of 32, and cannot be mapped; add it again with: zipalign -j0");
     }
-    return true;
+    return extent;
 }
 
-std::FILE *Container::open() const {
-    return ggml_fopen_os(own_path.c_str(), "rb");
+File Container::open() const {
+    return open_file(own_path, "rb");
 }

@@ -1,13 +1,15 @@
-// A file with an archive at its end: the one this program lives in, or another that a name refers to.
+// A file with an archive at its end: the one that contains this program, or another one that the user names.
 
 #pragma once
 
 #include "archive/zip.h"
+#include "base/file.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
-// Where the bytes of a stored member are in the container.
+// The bytes of a stored member, as offsets in the container.
 struct MemberExtent {
     uint64_t offset;
     uint64_t end;
@@ -15,58 +17,52 @@ struct MemberExtent {
 
 class Container {
   public:
-    // The member with the arguments that come before those of the command line.
+    // The member with the arguments that precede those of the command line.
     static constexpr const char DEFAULT_ARGUMENTS[] = ".args";
 
-    // The one that this program lives in. find() comes first.
-    static Container &instance();
+    // A container without file or members.
+    Container() = default;
 
-    // The file PATH as a container.
+    // The file LOCATION, which messages call NAME; nothing if it cannot be opened.
+    static std::optional<Container> open_at(const std::string &location, const std::string &name);
+
+    // The same as a shared value; without file or members if PATH cannot be opened.
     static std::shared_ptr<const Container> at(const std::string &path);
 
-    // Finds the program's own file: where the launcher says, else where the system says, else argv[0]. If that holds
-    // neither weights nor arguments, a companion of it may (companion.h).
-    void find(const char *argument0);
+    bool has_archive() const { return archive && archive->damage.empty(); }
+    bool is_damaged() const { return archive && !archive->damage.empty(); }
+    const std::string &name() const { return shown; }        // for messages
+    const std::string &location() const { return own_path; } // for opening
+    const std::vector<zip::Member> &members() const;
 
-    bool has_archive() const { return reading == zip::Reading::OK; }
-    // True if it carries a model or default arguments. A runtime alone is a program like others.
-    bool is_packed() const;
-
-    bool is_damaged() const { return reading == zip::Reading::DAMAGED; }
-    const std::string &path() const { return name; }         // for messages
-    const std::string &location() const { return own_path; } // to open
-    const std::vector<zip::Member> &members() const { return archive.members; }
-
-    // True of `/zip/NAME`, which is never looked for on disk.
+    // True of `/zip/NAME`, which never names a file on disk.
     static bool is_member_path(const std::string &path);
 
-    // Nothing if the container has no such member. `/zip/NAME`, `./NAME` and `NAME` are the same member.
+    // Null if the container has no such member. `/zip/NAME`, `./NAME` and `NAME` are the same member.
     const zip::Member *find_member(const std::string &path) const;
 
-    // Where MEMBER's bytes are; false with a sentence in PROBLEM if it is compressed, encrypted or damaged.
-    bool extent_of(const zip::Member &member, MemberExtent &extent, std::string &problem) const;
+    // The bytes of MEMBER. Throws UserError if it is compressed, encrypted or damaged.
+    MemberExtent extent_of(const zip::Member &member) const;
 
-    // The same for weights, which must also lie where the engine can use them in place.
-    bool mappable_extent_of(const zip::Member &member, MemberExtent &extent, std::string &problem) const;
+    // The bytes of weights. Throws UserError also if they are not aligned for the engine, which uses them in place.
+    MemberExtent mappable_extent_of(const zip::Member &member) const;
 
-    // The whole of a small text member.
-    bool read_text(const zip::Member &member, std::string &text, std::string &problem) const;
+    // The content of a text member of at most 16 MiB. Throws UserError.
+    std::string read_text(const zip::Member &member) const;
 
-    // The bytes of MEMBER as they lie in FILE, which open() returned: compressed, where it is.
-    bool read_bytes(std::FILE *file, const zip::Member &member, std::string &bytes, std::string &problem) const;
+    // The bytes of MEMBER in FILE, which open() returned: compressed, if the member is. Throws UserError.
+    std::string read_bytes(std::FILE *file, const zip::Member &member) const;
 
-    // Why weights cannot be found here, as a sentence, when there is no readable archive.
-    std::string absence() const;
+    // Why there is no readable archive, as a sentence.
+    std::string missing_archive_message() const;
 
-    std::FILE *open() const;
+    // Null, with errno set, if the file cannot be opened.
+    File open() const;
 
   private:
-    // False if there is no such file.
-    bool read(const std::string &path, const std::string &shown);
+    uint64_t locate(std::FILE *file, const zip::Member &member) const;
 
     std::string own_path;
-    std::string name;
-    zip::Archive archive;
-    zip::Reading reading = zip::Reading::ABSENT;
-    std::string damage;
+    std::string shown;
+    std::optional<zip::Archive> archive;
 };

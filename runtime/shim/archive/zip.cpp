@@ -1,6 +1,8 @@
-// ZIP records as of APPNOTE.TXT 6.3.10, §4.3: only those that a reader of stored members needs.
+// ZIP records of APPNOTE.TXT 6.3.10, §4.3, as far as a reader of stored members needs them.
 
 #include "archive/zip.h"
+
+#include "base/file.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +10,7 @@
 namespace zip {
 namespace {
 
-// A little-endian number of N bytes, without alignment, so that the structs below are the file's own bytes.
+// A little-endian number of N bytes without alignment: the structs below have the layout of the file.
 template <int N> struct Little {
     unsigned char bytes[N];
 
@@ -76,60 +78,50 @@ struct Locator64 { // §4.3.15
 };
 static_assert(sizeof(Locator64) == 20, "APPNOTE 4.3.15");
 
-// Nothing we make comes near: 64 MiB are about 600,000 members. It bounds what a hostile file can make us allocate.
+// About 600,000 members. Bounds the allocation for a malicious file.
 constexpr uint64_t LARGEST_DIRECTORY = 64 << 20;
 
 bool read_at(std::FILE *file, uint64_t offset, void *bytes, size_t size) {
     return seek(file, offset) && std::fread(bytes, 1, size, file) == size;
 }
 
-bool file_size(std::FILE *file, uint64_t &size) {
-#ifdef _WIN32
-    if (_fseeki64(file, 0, SEEK_END) != 0) {
-        return false;
-    }
-    const long long end = _ftelli64(file);
-#else
-    if (fseeko(file, 0, SEEK_END) != 0) {
-        return false;
-    }
-    const off_t end = ftello(file);
-#endif
-    size = end < 0 ? 0 : static_cast<uint64_t>(end);
-    return end >= 0;
-}
-
 struct Extent {
     uint64_t offset, size, entries;
 };
 
-// Finds the end record: the last place whose comment reaches exactly to the end of the file.
-bool find_end(std::FILE *file, uint64_t size, End &end, uint64_t &end_offset) {
+struct FoundEnd {
+    End record;
+    uint64_t offset;
+};
+
+// Finds the end record: the last one whose comment ends exactly at the end of the file.
+std::optional<FoundEnd> find_end(std::FILE *file, uint64_t size) {
     if (size < sizeof(End)) {
-        return false;
+        return std::nullopt;
     }
     const uint64_t tail_size = std::min<uint64_t>(size, sizeof(End) + 0xffff);
     std::vector<unsigned char> tail(tail_size);
     if (!read_at(file, size - tail_size, tail.data(), tail_size)) {
-        return false;
+        return std::nullopt;
     }
     for (uint64_t at = tail_size - sizeof(End) + 1; at-- > 0;) {
+        End end;
         std::memcpy(&end, &tail[at], sizeof end);
         if (end.signature.value() == END_SIGNATURE && at + sizeof end + end.comment_size.value() == tail_size) {
-            end_offset = size - tail_size + at;
-            return true;
+            return FoundEnd{end, size - tail_size + at};
         }
     }
-    return false;
+    return std::nullopt;
 }
 
-Reading find_directory(std::FILE *file, uint64_t size, Extent &directory, std::string &problem) {
-    End end;
-    uint64_t end_offset;
-    if (!find_end(file, size, end, end_offset)) {
-        return Reading::ABSENT;
+// Nothing if there is no end record. Throws Damaged.
+std::optional<Extent> find_directory(std::FILE *file, uint64_t size) {
+    const std::optional<FoundEnd> found = find_end(file, size);
+    if (!found) {
+        return std::nullopt;
     }
-    directory = {end.directory_offset.value(), end.directory_size.value(), end.entries.value()};
+    const auto &[end, end_offset] = *found;
+    Extent directory = {end.directory_offset.value(), end.directory_size.value(), end.entries.value()};
     uint64_t directory_end = end_offset;
     Locator64 locator;
     if (end_offset >= sizeof locator && read_at(file, end_offset - sizeof locator, &locator, sizeof locator) &&
@@ -138,20 +130,18 @@ Reading find_directory(std::FILE *file, uint64_t size, Extent &directory, std::s
         directory_end = locator.end64_offset.value();
         if (directory_end > end_offset - sizeof locator || end_offset - sizeof locator - directory_end < sizeof end64 ||
             !read_at(file, directory_end, &end64, sizeof end64) || end64.signature.value() != END64_SIGNATURE) {
-            problem = "the ZIP64 end record is not where its locator says";
-            return Reading::DAMAGED;
+            throw Damaged("the ZIP64 end record is not where its locator says");
         }
         directory = {end64.directory_offset.value(), end64.directory_size.value(), end64.entries.value()};
     }
     if (directory.size > LARGEST_DIRECTORY || directory.offset > directory_end ||
         directory.size > directory_end - directory.offset) {
-        problem = "the directory does not lie before its end record";
-        return Reading::DAMAGED;
+        throw Damaged("the directory does not lie before its end record");
     }
-    return Reading::OK;
+    return directory;
 }
 
-// Replaces the fields that are all ones by those of the ZIP64 extra field, in the order of §4.5.3.
+// Replaces the fields whose bits are all set by those of the ZIP64 extra field, in the order of §4.5.3.
 bool apply_zip64(const unsigned char *extra, size_t extra_size, Member &member) {
     uint64_t *wanted[3];
     size_t count = 0;
@@ -182,7 +172,7 @@ bool apply_zip64(const unsigned char *extra, size_t extra_size, Member &member) 
         extra += 4 + field_size;
         extra_size -= 4 + field_size;
     }
-    return true; // without the extra field, all ones are a number like any other
+    return true; // without the extra field, the value is an ordinary number
 }
 
 bool parse_directory(const std::vector<unsigned char> &bytes, uint64_t entries, Archive &archive) {
@@ -218,59 +208,46 @@ bool parse_directory(const std::vector<unsigned char> &bytes, uint64_t entries, 
 
 } // namespace
 
-bool seek(std::FILE *file, uint64_t offset) {
-    if (offset > INT64_MAX) {
-        return false;
+std::optional<Archive> read_archive(std::FILE *file) {
+    Archive archive;
+    try {
+        const std::optional<uint64_t> size = file_size(file);
+        if (!size) {
+            throw Damaged("its size cannot be read");
+        }
+        const std::optional<Extent> directory = find_directory(file, *size);
+        if (!directory) {
+            return std::nullopt;
+        }
+        std::vector<unsigned char> bytes(directory->size);
+        if (!read_at(file, directory->offset, bytes.data(), bytes.size()) ||
+            !parse_directory(bytes, directory->entries, archive)) {
+            throw Damaged("the directory is not a list of as many entries as its end record counts");
+        }
+        archive.directory_offset = directory->offset;
+    } catch (const Damaged &error) {
+        archive.damage = error.what();
     }
-#ifdef _WIN32
-    return _fseeki64(file, static_cast<long long>(offset), SEEK_SET) == 0;
-#else
-    return fseeko(file, static_cast<off_t>(offset), SEEK_SET) == 0;
-#endif
+    return archive;
 }
 
-Reading read_archive(std::FILE *file, Archive &archive, std::string &problem) {
-    uint64_t size;
-    if (!file_size(file, size)) {
-        problem = "its size cannot be read";
-        return Reading::DAMAGED;
-    }
-    Extent directory;
-    const Reading reading = find_directory(file, size, directory, problem);
-    if (reading != Reading::OK) {
-        return reading;
-    }
-    std::vector<unsigned char> bytes(directory.size);
-    if (!read_at(file, directory.offset, bytes.data(), bytes.size()) ||
-        !parse_directory(bytes, directory.entries, archive)) {
-        problem = "the directory is not a list of as many entries as its end record counts";
-        return Reading::DAMAGED;
-    }
-    archive.directory_offset = directory.offset;
-    return Reading::OK;
-}
-
-bool locate_data(std::FILE *file, const Archive &archive, const Member &member, uint64_t &data_offset,
-                 std::string &problem) {
+uint64_t locate_data(std::FILE *file, const Archive &archive, const Member &member) {
     LocalHeader header;
     const uint64_t limit = archive.directory_offset;
     if (member.header_offset > limit || limit - member.header_offset < sizeof header ||
         !read_at(file, member.header_offset, &header, sizeof header) ||
         header.signature.value() != LOCAL_HEADER_SIGNATURE) {
-        problem = "its local header is not where the directory says";
-        return false;
+        throw Damaged("its local header is not where the directory says");
     }
     std::string name(header.name_size.value(), '\0');
     if (!read_at(file, member.header_offset + sizeof header, name.data(), name.size()) || name != member.name) {
-        problem = "its local header has another name than the directory";
-        return false;
+        throw Damaged("its local header has another name than the directory");
     }
-    data_offset = member.header_offset + sizeof header + name.size() + header.extra_size.value();
+    const uint64_t data_offset = member.header_offset + sizeof header + name.size() + header.extra_size.value();
     if (data_offset > limit || member.compressed_size > limit - data_offset) {
-        problem = "its bytes reach beyond the directory";
-        return false;
+        throw Damaged("its bytes reach beyond the directory");
     }
-    return true;
+    return data_offset;
 }
 
 } // namespace zip

@@ -1,9 +1,11 @@
-// Read-only view of a ZIP archive at the end of a file: enough to find a stored member and say where its bytes are.
+// Reader of the ZIP archive at the end of a file: finds members and the offsets of their bytes.
 
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -22,25 +24,23 @@ struct Member {
     uint32_t crc;
 };
 
-enum class Reading {
-    OK,
-    ABSENT,  // the file carries no archive
-    DAMAGED, // it carries one that contradicts itself; `problem` says how
-};
-
 struct Archive {
     std::vector<Member> members;
-    uint64_t directory_offset = 0;
+    uint64_t directory_offset = 0; // 0 if the archive is damaged, so that no member has a place
+    std::string damage;            // how the records contradict each other or the size of the file; empty if they agree
 };
 
-// Reads the directory of the archive that FILE ends with. All offsets count from the start of the file.
-Reading read_archive(std::FILE *file, Archive &archive, std::string &problem);
+// Records contradict each other or the size of the file; what() tells how.
+class Damaged : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
 
-// Finds where the bytes of MEMBER start, from its local header. False if the header contradicts the directory.
-bool locate_data(std::FILE *file, const Archive &archive, const Member &member, uint64_t &data_offset,
-                 std::string &problem);
+// Reads the directory of the archive at the end of FILE; nothing if there is none. All offsets are from the start of
+// FILE.
+std::optional<Archive> read_archive(std::FILE *file);
 
-// Positions FILE at an absolute offset, on every system beyond 2 GiB.
-bool seek(std::FILE *file, uint64_t offset);
+// Returns the offset of the bytes of MEMBER, from its local header. Throws Damaged.
+uint64_t locate_data(std::FILE *file, const Archive &archive, const Member &member);
 
 } // namespace zip

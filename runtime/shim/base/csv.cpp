@@ -1,36 +1,37 @@
 #include "base/csv.h"
 
-std::vector<std::string> split_row(const std::string &row) {
+#include "base/text.h"
+
+std::vector<std::string> split_csv(const std::string &line) {
     std::vector<std::string> fields(1);
     bool is_quoted = false;
-    for (size_t i = 0; i < row.size(); ++i) {
+    for (size_t i = 0; i < line.size(); ++i) {
         std::string &field = fields.back();
-        if (row[i] == '"' && is_quoted && row.compare(i, 2, "\"\"") == 0) {
-            field += row[i++];
-        } else if (row[i] == '"' && (is_quoted || field.empty())) {
+        if (line[i] == '"' && is_quoted && line.compare(i, 2, "\"\"") == 0) {
+            field += line[i++];
+        } else if (line[i] == '"' && (is_quoted || field.empty())) {
             is_quoted = !is_quoted;
-        } else if (row[i] == ',' && !is_quoted) {
+        } else if (line[i] == ',' && !is_quoted) {
             fields.emplace_back();
         } else {
-            field += row[i];
+            field += line[i];
         }
     }
     return fields;
 }
 
-std::string join_row(const std::vector<std::string> &fields) {
-    std::string row;
+std::string join_csv(const std::vector<std::string> &fields) {
+    std::vector<std::string> quoted;
     for (const std::string &field : fields) {
-        row += &field == &fields.front() ? "" : ",";
         if (field.find_first_of(",\"") == std::string::npos) {
-            row += field;
+            quoted.push_back(field);
             continue;
         }
-        row += '"';
+        std::string text = "\"";
         for (const char letter : field) {
-            row += letter == '"' ? "\"\"" : std::string(1, letter);
+            text += letter == '"' ? "\"\"" : std::string(1, letter);
         }
-        row += '"';
+        quoted.push_back(text + '"');
     }
-    return row;
+    return join(quoted, ",");
 }

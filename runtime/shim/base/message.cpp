@@ -1,52 +1,30 @@
 #include "base/message.h"
 
+#include "base/file.h"
+#include "base/text.h"
+
 #include <cerrno>
 #include <cstdio>
 
-#ifdef _WIN32
-#include <io.h>
-#define write _write
-#else
-#include <unistd.h>
-#endif
-
-namespace {
-
-constexpr int STANDARD_ERROR = 2;
-
-// A sentence quotes what others wrote, which must not be able to do anything to a terminal.
-std::string printable(const std::string &sentence) {
-    std::string text;
-    for (const char letter : sentence) {
-        const auto byte = static_cast<unsigned char>(letter);
-        char escaped[5];
-        const bool is_control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
-        std::snprintf(escaped, sizeof escaped, is_control ? "\\x%02x" : "%c", byte);
-        text += escaped;
-    }
-    return text;
-}
-
-} // namespace
-
-void complain(const std::string &sentence) {
-    // One call, and past the buffer, where a line of the engine's may have begun.
-    const std::string line = "llamafile: " + printable(sentence) + "\n";
+void log_line(const std::string &sentence) {
+    // Sentences quote names and text of others, whose control characters must not reach a terminal. One call writes the
+    // line, past the buffer, which may contain the beginning of a line of the engine's.
+    const std::string line = "llamafile: " + escape_controls(sentence) + "\n";
     size_t done = 0;
     while (done < line.size()) {
-        const auto written = write(STANDARD_ERROR, line.data() + done, static_cast<unsigned>(line.size() - done));
+        const std::ptrdiff_t written = write_to(STANDARD_ERROR_DESCRIPTOR, line.data() + done, line.size() - done);
         if (written < 0 && errno == EINTR) {
             continue;
         }
         if (written <= 0) {
-            return; // nobody can be told
+            return; // no other place is left for messages
         }
         done += static_cast<size_t>(written);
     }
 }
 
-void keep_lines_whole() {
-#ifndef _WIN32 // which has no such buffers
+void buffer_errors_by_line() {
+#ifndef _WIN32 // whose C library cannot buffer by line
     static char buffer[BUFSIZ];
     std::setvbuf(stderr, buffer, _IOLBF, sizeof buffer);
 #endif

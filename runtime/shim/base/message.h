@@ -1,11 +1,11 @@
-// What llamafile itself says: one sentence a line, on standard error, after its name.
+// The messages of llamafile itself: one sentence a line on standard error, after the program's name.
 
 #pragma once
 
 #include <string>
 
-void complain(const std::string &sentence);
+void log_line(const std::string &sentence);
 
-// Makes lines come out whole, whoever else writes at the same time: the engine has a thread for its log, which it
-// writes in pieces, and what opens a browser is a process of its own. To be called before anything is written.
-void keep_lines_whole();
+// Lets each line reach standard error whole: the engine's log has a thread of its own, which writes lines in pieces,
+// and the browser's helper is a process of its own. Must be called before any output.
+void buffer_errors_by_line();

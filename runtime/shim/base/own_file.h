@@ -1,15 +1,19 @@
-// Ways to name the file that a running program came from, best first.
+// Paths of the file that this program was started from, best first.
 
 #pragma once
 
 #include <string>
 #include <vector>
 
-// Set by a launcher that unpacked the program: the file it came from. Not for children of
-// ours.
+// Set by a launcher that unpacked the program: the path of the file that it was unpacked from. Children of this program
+// must not inherit it.
 constexpr const char *LAUNCHER_VARIABLE = "LLAMAFILE_CONTAINER";
 
-std::vector<std::string> own_file_candidates(const char *argument0);
+// Removes LAUNCHER_VARIABLE from the environment.
+std::vector<std::string> own_file_candidates(const std::string &argument0);
 
-// What to call PATH, one of the candidates, in a message.
-std::string file_name(const std::string &path);
+// The name of PATH, one of the candidates, in messages.
+std::string display_name(const std::string &path);
+
+// The candidates that the system knows (own_file_SYSTEM.cpp).
+std::vector<std::string> system_own_files();

@@ -1,14 +1,13 @@
 #include "base/program_name.h"
 
 #include "base/own_file.h"
+#include "base/text.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cstdlib>
 
 namespace {
 
-constexpr const char WINDOWS_SUFFIX[] = ".exe";
+constexpr const char WINDOWS_EXTENSION[] = ".exe";
 
 #ifdef _WIN32
 constexpr const char SEPARATORS[] = "/\\";
@@ -16,13 +15,10 @@ constexpr const char SEPARATORS[] = "/\\";
 constexpr const char SEPARATORS[] = "/";
 #endif
 
-std::string base_name(const std::string &path) {
-    std::string name = path.substr(path.find_last_of(SEPARATORS) + 1);
-    const size_t size = sizeof WINDOWS_SUFFIX - 1;
-    if (name.size() > size && std::equal(name.end() - size, name.end(), WINDOWS_SUFFIX, [](char got, char expected) {
-            return std::tolower(static_cast<unsigned char>(got)) == expected;
-        })) {
-        name.resize(name.size() - size);
+std::string program_name(const std::string &path) {
+    std::string name = path.substr(path.find_last_of(SEPARATORS) + 1); // npos + 1 is 0
+    if (has_extension(name, WINDOWS_EXTENSION)) {
+        name.resize(name.size() - (sizeof WINDOWS_EXTENSION - 1));
     }
     return name;
 }
@@ -31,5 +27,5 @@ std::string base_name(const std::string &path) {
 
 bool is_started_as(const std::string &name, const std::string &argument0) {
     const char *unpacked_from = std::getenv(LAUNCHER_VARIABLE);
-    return base_name(argument0) == name || (unpacked_from != nullptr && base_name(unpacked_from) == name);
+    return program_name(argument0) == name || (unpacked_from != nullptr && program_name(unpacked_from) == name);
 }

@@ -1,11 +1,11 @@
-// What is piped into the program, by the names that stand for it everywhere, whether or not the system knows them.
+// Standard input as a file among the arguments.
 
 #pragma once
 
 #include <string>
 
-// True of `/dev/stdin`, which Windows does not have and Linux does not open if it is a socket, and of `-`.
+// True of `-`, and of `/dev/stdin`, which Windows lacks and Linux cannot open if it is a socket.
 bool is_standard_input(const std::string &name);
 
-// All of it, byte for byte.
+// All bytes of it, unchanged on all systems. Throws UserError if it cannot be read.
 std::string read_standard_input();

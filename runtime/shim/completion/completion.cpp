@@ -1,14 +1,14 @@
-#include "base/engine_log.h"
-#include "base/message.h"
-#include "base/output.h"
-#include "base/screen.h"
+#include "completion/completion.h"
+
+#include "base/user_error.h"
 #include "completion/completion_options.h"
 #include "completion/conversation.h"
 #include "completion/generation.h"
 #include "completion/projector.h"
 #include "completion/prompt.h"
+#include "completion/screen.h"
+#include "engine/engine_log.h"
 #include "log.h"
-#include "modes.h"
 #include "mtmd-helper.h"
 #include "resolve/model.h"
 #include "sandbox/sandbox.h"
@@ -19,11 +19,7 @@
 
 namespace {
 
-bool check(const common_params &params, const Prompt &prompt, std::string &problem) {
-    return check_model(params.model.path, problem) && (!has_images(prompt) || check_projector(params, problem));
-}
-
-// The prompt, shown as soon as it is known to fit, and the text that follows.
+// Writes the prompt as soon as it is known to fit into the context, then the generated text.
 void write_text(const common_params &params, const Prompt &prompt, common_init_result &engine, Output &output,
                 Screen &screen) {
     Generation generation(params, engine);
@@ -38,28 +34,26 @@ void write_text(const common_params &params, const Prompt &prompt, common_init_r
         conversation.show_prompt(generation.begin(params.prompt));
     }
     if (params.interactive || params.interactive_first) {
-        conversation.converse();
+        conversation.run_turns();
     } else {
         conversation.complete();
     }
     generation.end();
 }
 
-int generate(common_params &params, const Prompt &prompt, Output &output, Screen &screen) {
+void generate(common_params &params, const Prompt &prompt, Output &output, Screen &screen) {
     llama_backend_init();
     llama_numa_init(params.numa);
     const common_init_result_ptr engine = common_init_from_params(params);
     if (engine->context() == nullptr) {
-        complain("cannot load '" + params.model.path + "': " + first_engine_error());
-        return 1;
+        throw UserError("cannot load '" + params.model.path + "': " + first_engine_error());
     }
     try {
         write_text(params, prompt, *engine, output, screen);
     } catch (const std::exception &) {
-        output.finish(); // or what is wrong would continue the text's last line
+        output.finish(); // otherwise the message would continue the last line of the text
         throw;
     }
-    return 0;
 }
 
 } // namespace
@@ -67,26 +61,22 @@ int generate(common_params &params, const Prompt &prompt, Output &output, Screen
 int run_completion(const Arguments &arguments) {
     std::setlocale(LC_NUMERIC, "C");
     common_params params;
-    params.verbosity = LOG_LEVEL_ERROR; // unless -v asks for more, also while options are read
-    std::string problem;
+    params.verbosity = LOG_LEVEL_ERROR; // -v increases it; applies also while options are parsed
     Output output;
     common_init();
-    if (!read_completion_options(arguments, params, problem)) {
-        if (!problem.empty()) {
-            complain(problem);
-        }
+    if (!read_completion_options(arguments, params)) {
         return 1;
     }
-    listen_to_engine(params.verbosity == LOG_LEVEL_ERROR);
+    capture_engine_log(params.verbosity == LOG_LEVEL_ERROR);
     const Prompt prompt = read_prompt(params);
-    if (!check(params, prompt, problem)) {
-        complain(problem);
-        return 1;
+    check_model(params.model.path);
+    if (has_images(prompt)) {
+        check_projector(params);
     }
     Screen screen(params);
-    // All that the user named has been opened, but for weights and prompt cache; no file has been interpreted yet.
+    // All files that the options name are open, except weights and prompt cache; none has been parsed.
     confine_before_model(params, Mode::COMPLETION);
-    const int status = generate(params, prompt, output, screen);
+    generate(params, prompt, output, screen);
     common_log_flush(common_log_main());
-    return status;
+    return 0;
 }

@@ -1,8 +1,9 @@
 #include "completion/completion_options.h"
 
 #include "arg.h"
-#include "base/output.h"
+#include "base/file.h"
 #include "base/standard_input.h"
+#include "base/user_error.h"
 #include "hooks/hooks.h"
 #include "llama.h"
 
@@ -15,10 +16,10 @@
 
 namespace {
 
-using Options = std::map<std::string, common_arg>; // by each of their names
+using Options = std::map<std::string, common_arg>; // by spelling
 
 Options options_of(llama_example tool) {
-    common_params ignored; // a tool has defaults of its own; here only the names of its options matter
+    common_params ignored; // receives the tool's defaults; only the table of options is used
     Options options;
     for (const common_arg &option : common_params_parser_init(ignored, tool, nullptr).options) {
         for (const std::string &name : option.get_args()) {
@@ -44,39 +45,31 @@ void apply(const common_arg &option, const std::string &name, const std::string 
     }
 }
 
-// The engine answers a file that it cannot open with a page of usage.
-bool check_file(const std::string &option, const std::string &name, std::string &problem) {
+// Checks a file before the engine, which reports one that it cannot open with a page of usage.
+void check_file(const std::string &option, const std::string &name) {
     static const std::set<std::string> reading = {
         "-f", "--file", "-bf", "--binary-file", "--grammar-file", "--json-schema-file", "-jf"};
     if (reading.count(option) == 0 || is_standard_input(name)) {
-        return true;
+        return;
     }
     std::error_code error;
     const auto status = std::filesystem::status(std::filesystem::u8path(name), error);
     std::string text;
     if (std::filesystem::is_directory(status)) {
-        problem = "cannot read '" + name + "' (" + option + "): it is a folder";
-    } else if (!std::filesystem::exists(status) && !llamafile_read_text(name, text)) {
-        problem = "there is no file '" + name + "' for " + option + ", neither on disk nor in this llamafile";
+        throw UserError("cannot read '" + name + "' (" + option + "): it is a folder");
     }
-    return problem.empty();
+    if (!std::filesystem::exists(status) && !llamafile_read_text(name, text)) {
+        throw UserError("there is no file '" + name + "' for " + option + ", neither on disk nor in this llamafile");
+    }
 }
 
-// As the engine compares names of options.
-std::string normalised(std::string name) {
-    if (name.rfind("--", 0) == 0) {
-        std::replace(name.begin(), name.end(), '_', '-');
-    }
-    return name;
-}
-
-// Splits ARGUMENTS into what the engine's completion tool knows, or complains about, and what is applied to PARAMS
-// here.
+// Splits a command line into arguments for the engine's completion tool, including unknown ones, which it reports, and
+// options that are applied to PARAMS here.
 class Reader {
   public:
     explicit Reader(common_params &params) : params(params) {}
 
-    bool read(const Arguments &arguments, std::string &problem) {
+    void read(const Arguments &arguments) {
         rest = {arguments.at(0)};
         for (size_t at = 1; at < arguments.size();) {
             const std::string name = normalised(arguments[at]);
@@ -92,13 +85,10 @@ class Reader {
                             arguments.begin() + static_cast<std::ptrdiff_t>(end));
             }
             if (end - at != 1 + count) {
-                problem = name + " needs a value";
-                return false;
+                throw UserError(name + " needs a value");
             }
             const std::string value = count == 0 ? std::string() : arguments[at + 1];
-            if (!check_file(name, value, problem)) {
-                return false;
-            }
+            check_file(name, value);
             if (name == "--color" || name == "-co") {
                 color = value;
             }
@@ -107,11 +97,10 @@ class Reader {
             }
             at = end;
         }
-        return true;
     }
 
     Arguments rest;
-    std::string color = "off"; // as llamafile always had it; the engine's default is whatever it takes for a terminal
+    std::string color = "off"; // llamafile's default; the engine's depends on the terminal
 
   private:
     common_params &params;
@@ -121,16 +110,13 @@ class Reader {
 
 } // namespace
 
-bool read_completion_options(const Arguments &arguments, common_params &params, std::string &problem) {
-    params.ctx_shift = true; // a text does not end where the context does
+bool read_completion_options(const Arguments &arguments, common_params &params) {
+    params.ctx_shift = true; // a text may be longer than the context
     Reader reader(params);
     try {
-        if (!reader.read(arguments, problem)) {
-            return false;
-        }
-    } catch (const std::logic_error &error) { // what std::stoi throws
-        problem = std::string("an option has a value that it cannot have: ") + error.what();
-        return false;
+        reader.read(arguments);
+    } catch (const std::logic_error &error) { // std::stoi's
+        throw UserError(std::string("an option has a value that it cannot have: ") + error.what());
     }
     const int argc = static_cast<int>(reader.rest.size());
     if (!common_params_parse(argc, pointers_to(reader.rest).data(), params, LLAMA_EXAMPLE_COMPLETION)) {
@@ -138,9 +124,9 @@ bool read_completion_options(const Arguments &arguments, common_params &params, 
     }
     params.use_color = common_arg_utils::is_truthy(reader.color) ||
                        (common_arg_utils::is_autoy(reader.color) && params.use_color && is_terminal(stdout));
-    params.warmup = false; // one prompt is all there is: warming up would cost what it saves
+    params.warmup = false; // saves nothing for a single prompt
     if (params.n_ctx != 0 && !llama_supports_gpu_offload()) {
-        params.fit_params = false; // to find that nothing can be chosen, the engine would read the model's head twice
+        params.fit_params = false; // there is nothing to fit, and the engine would read the model's header twice
     }
     return true;
 }

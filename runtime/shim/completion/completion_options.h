@@ -1,12 +1,10 @@
-// What a command line in completion mode asks for.
+// The command line of completion mode.
 
 #pragma once
 
+#include "base/arguments.h"
 #include "common.h"
-#include "options/arguments.h"
 
-#include <string>
-
-// Fills PARAMS from ARGUMENTS: the options of the engine's completion tool, and those of its image tool that the former
-// lacks. False if they make no sense, with a sentence in PROBLEM unless the engine has already said what is wrong.
-bool read_completion_options(const Arguments &arguments, common_params &params, std::string &problem);
+// Fills PARAMS from ARGUMENTS: the options of the engine's completion tool, and those that only its image tool has.
+// Throws UserError for invalid options; returns false if the engine has already reported them.
+bool read_completion_options(const Arguments &arguments, common_params &params);

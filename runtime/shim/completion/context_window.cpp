@@ -1,21 +1,22 @@
 #include "completion/context_window.h"
 
+#include "base/user_error.h"
+
 #include <algorithm>
-#include <stdexcept>
 
 ContextWindow::ContextWindow(const common_params &params, llama_context *context)
     : memory(llama_get_memory(context)), capacity(llama_n_ctx(context)),
       shifts(params.ctx_shift && params.n_predict != -2 && memory != nullptr && llama_memory_can_shift(memory)),
       group_factor(params.grp_attn_n), group_width(params.grp_attn_w) {
     if (memory == nullptr) {
-        throw std::runtime_error("this model does not generate text");
+        throw UserError("this model does not generate text");
     }
     if (group_factor < 1 || group_width < 1 || group_width % group_factor != 0) {
-        throw std::runtime_error("-gaw must be a multiple of -gan, and both positive (got " +
-                                 std::to_string(group_width) + " and " + std::to_string(group_factor) + ")");
+        throw UserError("-gaw must be a multiple of -gan, and both positive (got " + std::to_string(group_width) +
+                        " and " + std::to_string(group_factor) + ")");
     }
     if (group_factor > 1 && !llama_memory_can_shift(memory)) {
-        throw std::runtime_error("-gan cannot be used: this model's memory cannot be moved");
+        throw UserError("-gan cannot be used: this model's memory cannot be moved");
     }
 }
 
@@ -28,15 +29,15 @@ bool ContextWindow::make_room(size_t count) {
         extend();
     }
     while (taken + count > capacity) {
-        if (group_factor > 1 || !shifts || !forget()) {
+        if (group_factor > 1 || !shifts || !discard()) {
             return false;
         }
     }
     return true;
 }
 
-// Half of what may be forgotten, the older half, so that this is not needed again at once.
-bool ContextWindow::forget() {
+// Discards the older half of the unprotected tokens, so that the next call is not needed soon.
+bool ContextWindow::discard() {
     const size_t count = (taken - std::min(taken, kept) + 1) / 2;
     const auto start = static_cast<llama_pos>(kept);
     const auto end = static_cast<llama_pos>(kept + count);
@@ -49,7 +50,7 @@ bool ContextWindow::forget() {
     return true;
 }
 
-// Self-extend: tokens that are far back share their positions, so that more of them fit into what the model knows.
+// Self-extend: distant tokens share positions, so that more tokens fit into the range that the model was trained on.
 void ContextWindow::extend() {
     int end = llama_memory_seq_pos_max(memory, 0) + 1;
     while (end >= group_start + group_width) {

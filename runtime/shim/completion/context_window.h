@@ -1,4 +1,4 @@
-// The engine's memory of a text that may grow longer than the context: its middle is forgotten.
+// The engine's memory of a text that may grow longer than the context: tokens from its middle are discarded.
 
 #pragma once
 
@@ -11,24 +11,24 @@ class ContextWindow {
   public:
     ContextWindow(const common_params &params, llama_context *context);
 
-    // How many tokens fit at all.
+    // The capacity in tokens.
     size_t size() const { return capacity; }
 
-    // How many tokens are there. The engine adds them by itself, so it must be told.
+    // The number of tokens in memory. The engine adds them, so callers must keep this up to date.
     size_t used() const { return taken; }
     void set_used(size_t count) { taken = count; }
 
-    // Of the first PRESENT tokens, COUNT are never forgotten; all of them if it is negative.
+    // Protects the first COUNT of PRESENT tokens from being discarded; all of them if COUNT is negative.
     void keep(int count, size_t present);
 
-    // Makes room for COUNT more tokens, if need be by forgetting. False if that is impossible or not wanted.
+    // Makes room for COUNT more tokens, if necessary by discarding others. False if that is impossible or disabled.
     bool make_room(size_t count);
 
-    // True once anything has been forgotten, or moved: what is in memory is no prefix of the text any more.
+    // True if tokens have been discarded or moved: the memory no longer contains a prefix of the text.
     bool has_moved() const { return moved; }
 
   private:
-    bool forget();
+    bool discard();
     void extend();
 
     llama_memory_t memory;

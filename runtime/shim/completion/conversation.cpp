@@ -1,6 +1,8 @@
 #include "completion/conversation.h"
 
+#include "base/file.h"
 #include "base/message.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -13,11 +15,7 @@ End a line with \ to enter another one, or with / to answer in multiline mode.
 Control-C interrupts the model; pressed again, or instead of an answer, it ends the program.
 )";
 
-constexpr int UNTIL_FULL = -2; // for -n
-
-bool ends_with(const std::string &text, const std::string &end) {
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
+constexpr int UNTIL_FULL = -2; // as the value of -n
 
 } // namespace
 
@@ -36,7 +34,7 @@ void Conversation::show_prompt(const std::string &text) {
     }
 }
 
-// Whether one of the reverse prompts ends within the last PIECE_SIZE bytes of TEXT, and where the first of them does.
+// True if a reverse prompt ends within the last PIECE_SIZE bytes of TEXT; sets END to the first such end.
 bool Conversation::stops_at_end(const std::string &text, size_t piece_size, size_t &end) const {
     end = std::string::npos;
     for (const std::string &stop : params.antiprompt) {
@@ -49,8 +47,9 @@ bool Conversation::stops_at_end(const std::string &text, size_t piece_size, size
     return end != std::string::npos;
 }
 
-// Writes until there is a reason to stop. A reverse prompt is part of the text, and in a completion its end.
-Conversation::End Conversation::speak() {
+// Writes generated text until there is a reason to stop. A reverse prompt is part of the text, and in a completion its
+// end.
+Conversation::End Conversation::write_turn() {
     std::string text;
     for (int remaining = params.n_predict; remaining != 0; --remaining) {
         if (in_turns && screen.interrupted()) {
@@ -66,7 +65,7 @@ Conversation::End Conversation::speak() {
         size_t end = 0;
         const bool stops = stops_at_end(text, piece.size(), end);
         if (stops && !in_turns) {
-            piece.resize(piece.size() - (text.size() - end)); // a token may go on behind it
+            piece.resize(piece.size() - (text.size() - end)); // the token may continue after it
         }
         output.write(piece);
         if (stops || ends) {
@@ -77,14 +76,14 @@ Conversation::End Conversation::speak() {
 }
 
 void Conversation::complete() {
-    const End end = speak();
+    const End end = write_turn();
     output.finish();
     if (end == End::FULL && params.n_predict != UNTIL_FULL) {
-        complain("the context is full; give a larger one with -c");
+        log_line("the context is full; give a larger one with -c");
     }
 }
 
-// What the model left open is closed, so that the user can see that it is his turn, and the model read it.
+// Ends the model's turn: in the output for the user, and with a reverse prompt in the model's memory.
 void Conversation::return_control(End end) {
     if (end == End::INTERRUPTED || end == End::ENDED) {
         output.finish();
@@ -96,8 +95,8 @@ void Conversation::return_control(End end) {
     }
 }
 
-// The user's turn. False at the end of the input.
-bool Conversation::listen() {
+// Reads the user's turn. False at the end of the input.
+bool Conversation::read_turn() {
     for (;;) {
         output.write(params.input_prefix);
         std::string line = screen.read(params.multiline_input);
@@ -109,7 +108,7 @@ bool Conversation::listen() {
         }
         generation.reset_sampling();
         if (line == "\n") {
-            return true; // the model goes on
+            return true; // the model continues
         }
         if (params.escape) {
             string_process_escapes(line);
@@ -127,27 +126,28 @@ bool Conversation::listen() {
             output.write(params.input_suffix);
             return true;
         }
-        complain("this has " + std::to_string(tokens.size()) + " tokens, but the context holds only " +
+        log_line("this has " + std::to_string(tokens.size()) + " tokens, but the context holds only " +
                  std::to_string(generation.context_size()) + "; say it shorter, or give a larger one with -c");
     }
 }
 
-void Conversation::converse() {
+void Conversation::run_turns() {
     const auto &stops = params.antiprompt;
-    bool users_turn = params.interactive_first || std::any_of(stops.begin(), stops.end(), [&](const std::string &stop) {
-                          return !stop.empty() && ends_with(params.prompt, stop);
-                      });
+    bool is_users_turn =
+        params.interactive_first || std::any_of(stops.begin(), stops.end(), [&](const std::string &stop) {
+            return !stop.empty() && ends_with(params.prompt, stop);
+        });
     for (;;) {
         generation.prepare();
-        if (users_turn && !listen()) {
+        if (is_users_turn && !read_turn()) {
             break;
         }
-        users_turn = true;
+        is_users_turn = true;
         screen.allow_interruption();
-        const End end = speak();
+        const End end = write_turn();
         if (end == End::FULL) {
             output.finish();
-            complain("the context is full; give a larger one with -c");
+            log_line("the context is full; give a larger one with -c");
             break;
         }
         return_control(end);

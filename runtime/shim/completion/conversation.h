@@ -1,11 +1,11 @@
-// What is written and read around a generation: one text, or one in turns with a user.
+// Output and input around a generation: one text, or turns of model and user.
 
 #pragma once
 
-#include "base/output.h"
-#include "base/screen.h"
 #include "common.h"
 #include "completion/generation.h"
+#include "completion/output.h"
+#include "completion/screen.h"
 
 #include <string>
 
@@ -13,20 +13,20 @@ class Conversation {
   public:
     Conversation(const common_params &params, Generation &generation, Output &output, Screen &screen);
 
-    // The prompt, as the user shall see it.
+    // Writes the prompt for the user.
     void show_prompt(const std::string &text);
 
-    // The text that the model makes of the prompt.
+    // Writes the model's continuation of the prompt.
     void complete();
 
-    // The same in turns: the model's end at a reverse prompt, the user's with a line.
-    void converse();
+    // Takes turns: the model's end at a reverse prompt, the user's with a line.
+    void run_turns();
 
   private:
     enum class End { STOPPED, ENDED, LIMITED, INTERRUPTED, FULL };
 
-    End speak();
-    bool listen();
+    End write_turn();
+    bool read_turn();
     void return_control(End end);
     bool stops_at_end(const std::string &text, size_t piece_size, size_t &end) const;
 

@@ -1,16 +1,16 @@
 #include "completion/generation.h"
 
-#include "base/engine_log.h"
+#include "base/user_error.h"
+#include "engine/engine_log.h"
 #include "mtmd-helper.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace {
 
 [[noreturn]] void fail_to_compute() {
     const std::string error = first_engine_error();
-    throw std::runtime_error("the engine could not compute the next token" + (error.empty() ? "" : ": " + error));
+    throw UserError("the engine could not compute the next token" + (error.empty() ? "" : ": " + error));
 }
 
 } // namespace
@@ -20,7 +20,7 @@ Generation::Generation(const common_params &params, common_init_result &engine)
       beginning_sampler(engine.sampler(0)), window(params, context), cache(params, context) {
     if (beginning_sampler == nullptr) {
         const std::string error = first_engine_error();
-        throw std::runtime_error("the grammar cannot be used" + (error.empty() ? "" : ": " + error));
+        throw UserError("the grammar cannot be used" + (error.empty() ? "" : ": " + error));
     }
     reset_sampling();
 }
@@ -43,8 +43,8 @@ bool Generation::is_end(llama_token token) const {
 
 void Generation::check_length(size_t count) const {
     if (count >= window.size()) {
-        throw std::runtime_error("the prompt has " + std::to_string(count) + " tokens, but the context holds only " +
-                                 std::to_string(window.size()) + "; give a larger one with -c");
+        throw UserError("the prompt has " + std::to_string(count) + " tokens, but the context holds only " +
+                        std::to_string(window.size()) + "; give a larger one with -c");
     }
 }
 
@@ -55,12 +55,12 @@ std::string Generation::begin(const std::string &text) {
         prompt = known;
     }
     if (prompt.empty()) {
-        throw std::runtime_error("the prompt is empty and this model begins with no token of its own; give one with"
-                                 " -p or -f");
+        throw UserError("the prompt is empty and this model begins with no token of its own; give one with"
+                        " -p or -f");
     }
     check_length(prompt.size());
     for (const llama_token token : prompt) {
-        common_sampler_accept(sampler.get(), token, false); // for penalties; a grammar has no say here
+        common_sampler_accept(sampler.get(), token, false); // for penalties; a grammar does not apply to the prompt
     }
     pending = prompt;
     if (llama_model_has_encoder(model)) {
@@ -72,14 +72,14 @@ std::string Generation::begin(const std::string &text) {
     return text.empty() ? common_detokenize(vocabulary, prompt, params.special) : text;
 }
 
-// Leaves in memory what PROMPT has in common with it, returns how much, and leaves the rest to be read.
+// Keeps the common prefix of PROMPT and the memory, makes the rest of PROMPT pending, and returns the prefix's length.
 size_t Generation::reuse(const std::vector<llama_token> &prompt) {
     const size_t most = std::min(known.size(), prompt.size() - 1);
     const auto end = prompt.begin() + static_cast<std::ptrdiff_t>(most);
     auto common = static_cast<size_t>(std::mismatch(prompt.begin(), end, known.begin()).first - prompt.begin());
     llama_memory_t memory = llama_get_memory(context);
     if (common < known.size() && !llama_memory_seq_rm(memory, 0, static_cast<llama_pos>(common), -1)) {
-        llama_memory_clear(memory, true); // a memory that knows only its latest state cannot go back
+        llama_memory_clear(memory, true); // a recurrent memory cannot be truncated
         common = 0;
     }
     known.resize(common);
@@ -106,7 +106,7 @@ void Generation::begin(mtmd_context *projector, const mtmd_input_chunks *chunks)
     window.keep(params.n_keep < 0 ? -1 : params.n_keep + llama_vocab_get_add_bos(vocabulary), count);
 }
 
-// A model with an encoder reads the prompt there, and its decoder begins with a token of its own.
+// A model with an encoder computes the prompt there; its decoder starts with a special token.
 void Generation::encode(std::vector<llama_token> &tokens) {
     if (llama_encode(context, llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()))) != 0) {
         fail_to_compute();
@@ -136,7 +136,7 @@ void Generation::prepare() {
         pending = {last};
     }
     if (is_uncached) {
-        cache.save(known); // all but the last token: who loads it computes that one, and so has what follows
+        cache.save(known); // without the last token, whose computation yields the next one
         is_uncached = false;
     }
 }
@@ -167,7 +167,7 @@ llama_token Generation::next() {
 }
 
 void Generation::reset_sampling() {
-    sampler.reset(common_sampler_clone(beginning_sampler)); // the engine's own reset leaves the grammar where it is
+    sampler.reset(common_sampler_clone(beginning_sampler)); // common_sampler_reset() does not reset the grammar
 }
 
 void Generation::end() {

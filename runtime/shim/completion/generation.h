@@ -1,4 +1,4 @@
-// A text in the engine's memory: tokens go in, the next one comes out.
+// A text in the engine's memory, and the generation of its next token. Errors are UserError.
 
 #pragma once
 
@@ -16,27 +16,27 @@ class Generation {
   public:
     Generation(const common_params &params, common_init_result &engine);
 
-    // The beginning, still to be read. With a prompt cache, what it remembers is not computed again, and an empty text
-    // stands for all of it. Returns the text that it is. Errors here and below are std::runtime_error.
+    // Sets the prompt. With a prompt cache, only tokens that are not in it are computed, and an empty TEXT means the
+    // text in the cache. Returns the text of the prompt.
     std::string begin(const std::string &text);
 
-    // The same with images in it, which are read at once.
+    // Sets a prompt with images, which is computed immediately.
     void begin(mtmd_context *projector, const mtmd_input_chunks *chunks);
     void check_length(size_t count) const;
 
-    // Computes what can be known before the next token is asked for.
+    // Computes all tokens but the last one in advance.
     void prepare();
 
-    // More text, from somebody else than the model. False if there is no room.
+    // Adds text that the model did not generate. False if there is no room.
     bool add(const std::vector<llama_token> &tokens);
 
-    // The next token; LLAMA_TOKEN_NULL if the context is full.
+    // Generates the next token; LLAMA_TOKEN_NULL if the context is full.
     llama_token next();
 
-    // From here on a grammar starts again, and repetitions are forgotten.
+    // Restarts the grammar and the counts of repetitions.
     void reset_sampling();
 
-    // Writes what is still to be in the prompt cache.
+    // Writes the prompt cache, if it is not complete.
     void end();
 
     std::vector<llama_token> tokenize(const std::string &text, bool has_special) const;
@@ -58,8 +58,8 @@ class Generation {
     common_sampler_ptr sampler;
     ContextWindow window;
     PromptCache cache;
-    std::vector<llama_token> known;   // what the engine's memory holds, as long as that is a prefix of the text
-    std::vector<llama_token> pending; // what it is still to read
+    std::vector<llama_token> known;   // the tokens in the engine's memory, while that is a prefix of the text
+    std::vector<llama_token> pending; // the tokens to compute next
     bool is_cacheable = true;
-    bool is_uncached = false; // the prompt is to be in the cache, and is not yet
+    bool is_uncached = false; // the prompt must still be written to the cache
 };

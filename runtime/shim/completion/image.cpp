@@ -1,5 +1,8 @@
 #include "completion/image.h"
 
+#include "base/file.h"
+#include "base/text.h"
+#include "base/user_error.h"
 #include "hooks/hooks.h"
 #include "stb/stb_image.h"
 
@@ -8,24 +11,17 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <stdexcept>
-
-extern "C" std::FILE *ggml_fopen_os(const char *path, const char *mode); // the engine's own, for names in UTF-8
 
 namespace {
 
 constexpr size_t LARGEST_FILE = 256 << 20;
-constexpr int64_t MOST_PIXELS = 256 << 20; // more than any camera has; a file of a few bytes can claim any number
+constexpr int64_t MOST_PIXELS = 256 << 20; // above that of any camera; a file of a few bytes can claim any number
 
 [[noreturn]] void refuse(const std::string &name, const std::string &reason) {
-    throw std::runtime_error("cannot use the image '" + name + "': " + reason);
+    throw UserError("cannot use the image '" + name + "': " + reason);
 }
 
-bool starts_with(const std::string &text, const char *start) {
-    return text.compare(0, std::strlen(start), start) == 0;
-}
-
-// The engine's decoder knows more formats, which are as rare as they are little tested.
+// The engine's decoder knows more formats, which are rare and little tested.
 bool is_known_format(const std::string &bytes) {
     return starts_with(bytes, "\xFF\xD8\xFF") || starts_with(bytes, "\x89PNG\r\n\x1A\n") ||
            starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a") || starts_with(bytes, "BM");
@@ -45,7 +41,7 @@ bool decode_base64(const std::string &text, std::string &bytes) {
         const int value = value_of(text[i]);
         if (value < 0) {
             if (std::strchr(" \r\n\t", text[i]) != nullptr) {
-                continue; // line breaks of whatever encoded it
+                continue; // line breaks of the encoder
             }
             return false;
         }
@@ -71,7 +67,7 @@ Image read_image(const std::string &name) {
     if (llamafile_read_text(name, image.bytes)) {
         return image;
     }
-    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(ggml_fopen_os(name.c_str(), "rb"), std::fclose);
+    const File file = open_file(name, "rb");
     if (file == nullptr) {
         refuse(name,
                errno == ENOENT ? "there is no such file, neither on disk nor in this llamafile" : std::strerror(errno));
@@ -92,9 +88,7 @@ Image read_image(const std::string &name) {
 Image image_of_data(const std::string &address) {
     Image image{address.substr(0, 32) + "…", {}};
     const size_t comma = address.find(',');
-    constexpr const char MARK[] = ";base64";
-    const size_t size = sizeof MARK - 1;
-    if (comma == std::string::npos || comma < size || address.compare(comma - size, size, MARK) != 0) {
+    if (comma == std::string::npos || !ends_with(address.substr(0, comma), ";base64")) {
         refuse(image.name, "expected data:image/TYPE;base64, and the file in base 64");
     }
     if (!decode_base64(address.substr(comma + 1), image.bytes)) {

@@ -1,4 +1,4 @@
-// Pictures that a prompt is about: jpg, png, gif (its first frame) and bmp.
+// Images in a prompt: JPEG, PNG, GIF (the first frame) and BMP. Errors are UserError.
 
 #pragma once
 
@@ -6,16 +6,16 @@
 
 #include <string>
 
-// As it was found, not looked at yet: whoever decodes it can have given up files and connections first.
+// An image file that is not decoded yet: decoding happens in the sandbox.
 struct Image {
     std::string name; // for messages
     std::string bytes;
 };
 
-// The file NAME, on disk or in an archive. Errors here and below are std::runtime_error.
+// Reads the file NAME, on disk or in an archive.
 Image read_image(const std::string &name);
 
-// What `data:image/…;base64,…` holds.
+// The image in the URL `data:image/…;base64,…`.
 Image image_of_data(const std::string &address);
 
 mtmd::bitmap decode(const Image &image);

@@ -1,17 +1,15 @@
 #include "completion/projector.h"
 
-#include "base/engine_log.h"
+#include "base/user_error.h"
+#include "engine/engine_log.h"
 #include "resolve/model.h"
 
-#include <stdexcept>
-
-bool check_projector(const common_params &params, std::string &problem) {
+void check_projector(const common_params &params) {
     if (params.mmproj.path.empty()) {
-        problem = "an image needs a projector, which belongs to the weights (often called mmproj); name it with"
-                  " --mmproj FILE.gguf";
-        return false;
+        throw UserError("an image needs a projector, which belongs to the weights (often called mmproj); name it with"
+                        " --mmproj FILE.gguf");
     }
-    return check_model(params.mmproj.path, problem);
+    check_model(params.mmproj.path);
 }
 
 Projector::Projector(const common_params &params, const llama_model *model) : name(params.mmproj.path) {
@@ -26,10 +24,10 @@ Projector::Projector(const common_params &params, const llama_model *model) : na
     options.image_max_tokens = params.image_max_tokens;
     projector.reset(mtmd_init_from_file(name.c_str(), model, options));
     if (projector == nullptr) {
-        throw std::runtime_error("cannot load the projector '" + name + "': " + first_engine_error());
+        throw UserError("cannot load the projector '" + name + "': " + first_engine_error());
     }
     if (!mtmd_support_vision(projector.get())) {
-        throw std::runtime_error("the projector '" + name + "' is not for images");
+        throw UserError("the projector '" + name + "' is not for images");
     }
 }
 
@@ -38,7 +36,7 @@ mtmd::input_chunks_ptr Projector::tokenize(const Prompt &prompt) {
     std::vector<mtmd_input_text> texts;
     std::vector<mtmd_input_part> parts;
     std::vector<const mtmd_input_part *> pointers;
-    images.reserve(prompt.size()); // parts point into these
+    images.reserve(prompt.size()); // `parts` points into these
     texts.reserve(prompt.size());
     parts.reserve(prompt.size());
     for (const PromptPart &part : prompt) {
@@ -53,12 +51,12 @@ mtmd::input_chunks_ptr Projector::tokenize(const Prompt &prompt) {
     }
     mtmd::input_chunks_ptr chunks(mtmd_input_chunks_init());
     if (mtmd_tokenize_from_parts(projector.get(), chunks.get(), pointers.data(), pointers.size(), true) != 0) {
-        throw std::runtime_error("the projector '" + name + "' cannot prepare the images: " + first_engine_error());
+        throw UserError("the projector '" + name + "' cannot prepare the images: " + first_engine_error());
     }
     const size_t count = mtmd_input_chunks_size(chunks.get());
     if (count == 0 ||
         mtmd_input_chunk_get_type(mtmd_input_chunks_get(chunks.get(), count - 1)) != MTMD_INPUT_CHUNK_TYPE_TEXT) {
-        throw std::runtime_error("the prompt ends with an image; say with -p what to do with it");
+        throw UserError("the prompt ends with an image; say with -p what to do with it");
     }
     return chunks;
 }

@@ -1,4 +1,4 @@
-// What lets a model see: a projector (mmproj) turns images into what the model takes for tokens.
+// The projector (mmproj) of a model, which converts images into the model's embeddings. Errors are UserError.
 
 #pragma once
 
@@ -11,10 +11,10 @@
 
 class Projector {
   public:
-    // The one that PARAMS name, for MODEL. Errors are std::runtime_error.
+    // Loads the one that PARAMS name, for MODEL.
     Projector(const common_params &params, const llama_model *model);
 
-    // PROMPT as the engine will read it. Its images are decoded; it ends with text.
+    // Decodes the images of PROMPT, which must end with text, and returns it in the engine's form.
     mtmd::input_chunks_ptr tokenize(const Prompt &prompt);
 
     mtmd_context *context() const { return projector.get(); }
@@ -24,5 +24,5 @@ class Projector {
     mtmd::context_ptr projector;
 };
 
-// False, with a sentence in PROBLEM, if PARAMS name no projector that can be opened.
-bool check_projector(const common_params &params, std::string &problem);
+// Throws UserError if PARAMS name no projector, or one that cannot be opened.
+void check_projector(const common_params &params);

@@ -19,7 +19,7 @@ void add_image(Prompt &prompt, Image image) {
     prompt.push_back({{}, std::move(image), true});
 }
 
-// Where the tag that starts at AT ends, behind its '>'; npos if it has no end.
+// The end of the tag that starts at AT, after its '>'; npos if it has none. Sets ADDRESS to its URL.
 size_t end_of_tag(const std::string &text, size_t at, std::string &address) {
     const size_t start = text.find('"', at) + 1;
     const size_t quote = text.find(TAG_END, start);

@@ -17,8 +17,8 @@ struct PromptPart {
 
 using Prompt = std::vector<PromptPart>;
 
-// What PARAMS ask for, with the images read. An image is where the prompt has `<img src="data:…">`, the images of
-// --image where it has `<image>`, and those that no `<image>` is left for, before the text.
+// The prompt in PARAMS, with its images read. `<img src="data:…">` in its text becomes an image, and so does each
+// `<image>`, for the images of --image in their order; the other images of --image precede the text.
 Prompt read_prompt(const common_params &params);
 
 bool has_images(const Prompt &prompt);

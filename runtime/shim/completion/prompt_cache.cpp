@@ -1,35 +1,22 @@
 #include "completion/prompt_cache.h"
 
-#include "base/engine_log.h"
+#include "base/file.h"
 #include "base/message.h"
+#include "base/user_error.h"
+#include "engine/engine_log.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
-#include <stdexcept>
 
-extern "C" {
-std::FILE *ggml_fopen_os(const char *path, const char *mode); // the engine's own, for names in UTF-8
-std::FILE *ggml_fopen(const char *path, const char *mode);    // ours, for weights
-}
+extern "C" std::FILE *ggml_fopen(const char *path, const char *mode); // opens members too (hooks/member_file.cpp)
 
 namespace {
 
 constexpr size_t DIGEST_SIZE = 4;
 
-#ifdef _WIN32
-void skip(std::FILE *file, uint64_t size) {
-    _fseeki64(file, static_cast<long long>(size), SEEK_CUR);
-}
-#else
-void skip(std::FILE *file, uint64_t size) {
-    fseeko(file, static_cast<off_t>(size), SEEK_CUR);
-}
-#endif
-
-// FNV-1a: no secret is kept here.
+// FNV-1a: the digest guards against mistakes, not against attacks.
 class Digest {
   public:
     void add(const void *data, size_t size) {
@@ -54,10 +41,10 @@ class Digest {
     uint64_t state = 0xcbf29ce484222325;
 };
 
-// Weights say what a model is, but not all of them are to be read for that.
+// Adds a sample of the weights, to avoid reading all of them.
 void add_sample(Digest &digest, const std::string &path, uint64_t size) {
     constexpr uint64_t SAMPLES = 16;
-    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(ggml_fopen(path.c_str(), "rb"), std::fclose);
+    const File file(ggml_fopen(path.c_str(), "rb"));
     char block[4096];
     for (uint64_t i = 0; file != nullptr && i < SAMPLES; ++i) {
         digest.add(block, std::fread(block, 1, sizeof block, file.get()));
@@ -101,35 +88,34 @@ PromptCache::PromptCache(const common_params &params, llama_context *context)
     }
 }
 
-// False if there is nothing yet.
+// True if the file is a prompt cache; false if it is missing or empty.
 bool PromptCache::is_cache() const {
     errno = ENOENT;
-    std::FILE *file = ggml_fopen_os(path.c_str(), "rb");
+    const File file = open_file(path, "rb");
     if (file == nullptr) {
         if (errno == ENOENT) {
             return false;
         }
-        throw std::runtime_error("cannot read the prompt cache '" + path + "': " + std::strerror(errno));
+        throw UserError("cannot read the prompt cache '" + path + "': " + std::strerror(errno));
     }
     uint32_t magic = 0;
     errno = 0;
-    const size_t size = std::fread(&magic, 1, sizeof magic, file);
-    const int reason = std::ferror(file) != 0 ? errno : 0;
-    std::fclose(file);
+    const size_t size = std::fread(&magic, 1, sizeof magic, file.get());
+    const int reason = std::ferror(file.get()) != 0 ? errno : 0;
     if (reason != 0) {
-        throw std::runtime_error("cannot read the prompt cache '" + path + "': " + std::strerror(reason));
+        throw UserError("cannot read the prompt cache '" + path + "': " + std::strerror(reason));
     }
     if (size != 0 && magic != LLAMA_SESSION_MAGIC) {
-        throw std::runtime_error("'" + path +
-                                 "' is no prompt cache, and is left alone; name another file with"
-                                 " --prompt-cache");
+        throw UserError("'" + path +
+                        "' is no prompt cache, and is left alone; name another file with"
+                        " --prompt-cache");
     }
-    return size != 0; // an empty one is as good as none
+    return size != 0;
 }
 
-std::vector<llama_token> PromptCache::give_up(const std::string &reason) {
+std::vector<llama_token> PromptCache::discard(const std::string &reason) {
     llama_memory_clear(llama_get_memory(context), true);
-    complain("the prompt cache '" + path + "' is not used: " + reason);
+    log_line("the prompt cache '" + path + "' is not used: " + reason);
     return {};
 }
 
@@ -140,11 +126,11 @@ std::vector<llama_token> PromptCache::load() {
     std::vector<llama_token> tokens(digest.size() + llama_n_ctx(context));
     size_t count = 0;
     if (!llama_state_load_file(context, path.c_str(), tokens.data(), tokens.size(), &count)) {
-        return give_up(first_engine_error());
+        return discard(first_engine_error());
     }
     tokens.resize(count);
     if (count < digest.size() || !std::equal(digest.begin(), digest.end(), tokens.begin())) {
-        return give_up("another model made it, or this one with other options");
+        return discard("another model made it, or this one with other options");
     }
     tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(digest.size()));
     const llama_pos end = llama_memory_seq_pos_max(llama_get_memory(context), 0) + 1;
@@ -152,7 +138,7 @@ std::vector<llama_token> PromptCache::load() {
     const bool good = std::all_of(tokens.begin(), tokens.end(),
                                   [&](llama_token token) { return token >= 0 && token < vocabulary_size; });
     if (!good || static_cast<size_t>(end) != tokens.size()) {
-        return give_up("it is damaged");
+        return discard("it is damaged");
     }
     return tokens;
 }
@@ -164,6 +150,6 @@ void PromptCache::save(const std::vector<llama_token> &tokens) {
     std::vector<llama_token> content = digest;
     content.insert(content.end(), tokens.begin(), tokens.end());
     if (!llama_state_save_file(context, path.c_str(), content.data(), content.size())) {
-        complain("cannot write the prompt cache '" + path + "': " + first_engine_error());
+        log_line("cannot write the prompt cache '" + path + "': " + first_engine_error());
     }
 }

@@ -1,7 +1,7 @@
-// What the engine knows after it has read a prompt, kept in a file (--prompt-cache).
+// The engine's memory after a prompt, kept in a file (--prompt-cache).
 //
-// The file is the engine's own (llama_state_save_file). Before the tokens it holds a digest of the model, in the guise
-// of tokens: what one model remembers makes no sense to another of the same size.
+// The file has the engine's format (llama_state_save_file). The first tokens in it are a digest of the model, because
+// the memory of one model is meaningless to another model of the same size.
 
 #pragma once
 
@@ -18,16 +18,16 @@ class PromptCache {
     bool is_wanted() const { return !path.empty(); }
     bool keeps_everything() const { return is_wanted() && !is_read_only && all; }
 
-    // Puts what the file remembers into the engine's memory, and returns its tokens: none if there is no file, or if
-    // it is of no use, which is said. A file that is no prompt cache is an error: it is not ours to overwrite.
+    // Loads the file into the engine's memory and returns its tokens: none if there is no file or it cannot be used,
+    // which is logged. Throws UserError for a file that is not a prompt cache, because save() would overwrite it.
     std::vector<llama_token> load();
 
-    // Writes what is in the engine's memory, which TOKENS are.
+    // Writes the engine's memory, which contains TOKENS.
     void save(const std::vector<llama_token> &tokens);
 
   private:
     bool is_cache() const;
-    std::vector<llama_token> give_up(const std::string &reason);
+    std::vector<llama_token> discard(const std::string &reason);
 
     llama_context *context;
     std::string path;

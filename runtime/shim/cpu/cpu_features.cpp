@@ -1,6 +1,6 @@
 #include "cpu/cpu_features.h"
 
-// Asked of the processor itself: the compiler's own functions answer "no" to everything in a static program of musl's.
+// Uses cpuid and auxv: the compiler's own functions report no features at all in a static program with musl.
 
 #if defined(__x86_64__)
 
@@ -76,7 +76,7 @@ bool ask_for_matrix_registers() {
     constexpr int REQUEST = 0x1023, TILE_DATA = 18; // the kernel's asm/prctl.h and Documentation/arch/x86/xstate.rst
     return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 #else
-    return false; // Windows has another way to ask, which was never tried
+    return false; // on Windows, requesting them is another call, which is untested
 #endif
 }
 

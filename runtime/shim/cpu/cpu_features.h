@@ -1,11 +1,10 @@
-// What instructions the processor has, as far as a variant of what computes asks for them, and the system lets them be
-// used.
+// The instruction set extensions that variants need, that the processor has, and that the system supports.
 
 #pragma once
 
 #include <cstdint>
 
-using CpuFeatures = uint32_t; // a bit for each
+using CpuFeatures = uint32_t; // one bit each
 
 #if defined(__x86_64__)
 // The levels of the psABI, each with those below it.
@@ -28,6 +27,6 @@ constexpr CpuFeatures SVE = 1 << 3;
 CpuFeatures cpu_features();
 
 #if defined(__x86_64__)
-// AMX has registers so large that a program must ask for them, and before it gives up its rights.
+// Requests the registers of AMX from the system; must be called before the sandbox. False if they are not granted.
 bool ask_for_matrix_registers();
 #endif

@@ -40,14 +40,16 @@ struct Variant {
     ggml_backend_reg_t (*registration)();
 };
 
-#define VARIANT(name, needs)                                                                                           \
-    { #name, needs, name##_ggml_backend_cpu_reg }
+// Versions of clang-format differ on braces in macros.
+// clang-format off
+#define VARIANT(name, needs) {#name, needs, name##_ggml_backend_cpu_reg}
+// clang-format on
 #define ZEN4 (X86_64_V4 | AVX512_VBMI | AVX512_VNNI | AVX512_BF16)
 
-// The first one that a processor can run is the one it runs.
+// The first one that the processor can run is used.
 const Variant VARIANTS[] = {
 #if defined(__x86_64__)
-    {"sapphirerapids", ZEN4 | AMX, zen4_ggml_backend_cpu_reg}, // which asks llamafile_has_amx()
+    {"sapphirerapids", ZEN4 | AMX, zen4_ggml_backend_cpu_reg}, // which calls llamafile_has_amx()
     VARIANT(zen4, ZEN4),
     VARIANT(alderlake, X86_64_V3 | AVX_VNNI),
     VARIANT(skylakex, X86_64_V4),
@@ -90,7 +92,7 @@ const Variant &choose() {
     }
     const Variant &best = *std::find_if(std::begin(VARIANTS), std::end(VARIANTS), can_run);
     if (!name.empty()) {
-        complain("LLAMAFILE_CPU names nothing that this processor can run; using '" + std::string(best.name) + "'");
+        log_line("LLAMAFILE_CPU names nothing that this processor can run; using '" + std::string(best.name) + "'");
     }
     return best;
 }
@@ -112,7 +114,7 @@ bool llamafile_has_amx() {
 }
 #endif
 
-// All that the engine knows of what computes.
+// The only function of a variant that the engine calls.
 extern "C" ggml_backend_reg_t ggml_backend_cpu_reg() {
     return chosen().registration();
 }

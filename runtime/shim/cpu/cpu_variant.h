@@ -1,7 +1,7 @@
-// What computes is in this program several times, compiled for older and newer processors; one of them is used.
+// The engine's computing code is in this program several times, compiled for older and newer processors.
 
 #pragma once
 
-// The name of the one in use: the best that this processor has all instructions for, or another that it has if the
-// environment variable LLAMAFILE_CPU names it.
+// The name of the variant in use: the one in the environment variable LLAMAFILE_CPU if this processor can run it, else
+// the best that it can run.
 const char *cpu_variant();

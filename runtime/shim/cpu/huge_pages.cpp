@@ -1,5 +1,5 @@
-// Memory in pages of 2 MiB instead of 4 KiB, on systems that give these only to those who ask: weights and cache are
-// read from one end to the other for every token, and some of the time goes into tables of pages.
+// Memory in pages of 2 MiB instead of 4 KiB, on systems that provide these only on request: weights and cache are read
+// completely for every token, and page table walks take part of the time.
 
 #include "hooks/hooks.h"
 
@@ -17,7 +17,7 @@ void llamafile_prefer_huge_pages([[maybe_unused]] void *memory, [[maybe_unused]]
     const std::uintptr_t start = (address + page_size - 1) / page_size * page_size;
     const std::uintptr_t end = (address + size) / page_size * page_size;
     if (memory != nullptr && start < end) {
-        // A kernel without such pages says no, and everything is as before.
+        // Fails on a kernel without such pages, which changes nothing.
         madvise(reinterpret_cast<void *>(start), end - start, MADV_HUGEPAGE);
     }
 #endif

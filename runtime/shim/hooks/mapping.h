@@ -1,8 +1,8 @@
-// Whether weights can be used where they lie.
+// Whether weights can be used in place.
 
 #pragma once
 
 #include <string>
 
-// False of a file on a file system that maps nothing, and of one that the process has no address space for.
+// False of a file whose file system maps no files, or that exceeds the address space of the process.
 bool can_be_mapped(const std::string &name);

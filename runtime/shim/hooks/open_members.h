@@ -1,8 +1,14 @@
-// Descriptors that ggml_fopen() opened on members of archives (member_file.cpp).
+// The descriptors that ggml_fopen() opened on members of archives (member_file.cpp).
 
 #pragma once
 
 #include "archive/container.h"
 
-// False if DESCRIPTOR is a file of its own; else EXTENT is where the member lies in its file.
-bool member_of(int descriptor, MemberExtent &extent);
+#include <map>
+#include <optional>
+
+// The place of the member in its file; nothing if DESCRIPTOR is open on an ordinary file.
+std::optional<MemberExtent> member_of(int descriptor);
+
+// A copy of the table, by descriptor.
+std::map<int, MemberExtent> open_members();

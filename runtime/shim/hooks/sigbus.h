@@ -1,6 +1,6 @@
-// What becomes of a program whose mapped weights are cut, or whose disk is gone, while it runs.
+// SIGBUS: mapped weights that can no longer be read, because their file was truncated or its disk is gone.
 
 #pragma once
 
-// From now on it says so and ends, instead of being killed without a word.
-void explain_page_faults();
+// Installs a handler that prints a message and exits, instead of a crash without one.
+void handle_sigbus();

@@ -1,7 +1,8 @@
 #include "options/flags.h"
 
-#include "completion/system_prompt.h"
+#include "base/user_error.h"
 #include "options/gpu_flags.h"
+#include "options/system_prompt.h"
 #include "options/translation.h"
 
 #include <algorithm>
@@ -20,7 +21,7 @@ bool is_count(const std::string &text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
-// How many values a flag has.
+// Numbers of values.
 
 size_t none(const Arguments &) {
     return 0;
@@ -43,15 +44,15 @@ size_t numa_strategy(const Arguments &rest) {
     return !rest.empty() && (rest[0] == "distribute" || rest[0] == "isolate" || rest[0] == "numactl");
 }
 
-// FILE:SCALE, which is how the engine has it, or FILE SCALE.
+// FILE:SCALE, which is the engine's form, or FILE SCALE.
 size_t file_and_scale(const Arguments &rest) {
     const bool is_joined = !rest.empty() && is_number(rest[0].substr(rest[0].rfind(':') + 1));
     return rest.size() > 1 && !is_joined && is_number(rest[1]) ? 2 : 1;
 }
 
-// What becomes of it.
+// Translations.
 
-void taken_before(Translator &, const Flag &, const Option &) {}
+void handled_before(Translator &, const Flag &, const Option &) {}
 
 void no_effect(Translator &to, const Flag &flag, const Option &option) {
     to.remark(option.name, flag.note);
@@ -70,11 +71,11 @@ void numa(Translator &to, const Flag &flag, const Option &option) {
 }
 
 void no_browser(Translator &to, const Flag &, const Option &) {
-    to.choices().opens_browser = false;
+    to.launch_options().opens_browser = false;
 }
 
 void no_sandbox(Translator &to, const Flag &, const Option &) {
-    to.choices().has_sandbox = false;
+    to.launch_options().has_sandbox = false;
 }
 
 void locked(Translator &to, const Flag &, const Option &) {
@@ -113,7 +114,7 @@ void listen(Translator &to, const Flag &, const Option &option) {
     to.pass("--port", {address.substr(colon + 1)});
 }
 
-// Two meanings of one letter: an address has a colon, a token's bias a sign.
+// -l has two meanings: an address contains a colon, a token's bias a sign.
 void listen_or_bias(Translator &to, const Flag &flag, const Option &option) {
     if (option.values[0].find(':') != std::string::npos) {
         listen(to, flag, option);
@@ -122,16 +123,16 @@ void listen_or_bias(Translator &to, const Flag &flag, const Option &option) {
     }
 }
 
-// The engine's completion knows this too, and computes several texts that nobody asked for.
+// The engine's completion has this option too, and would compute several texts.
 void on_server(Translator &to, const Flag &, const Option &option) {
-    if (to.circumstances().mode == Mode::COMPLETION) {
+    if (to.context().mode == Mode::COMPLETION) {
         to.remark(option.name, "on the command line there is one text");
     } else {
         to.pass("--parallel", option.values);
     }
 }
 
-// The engine's is a switch, of the endpoint that shows them; with a number, it is how many there are.
+// Without a value, the engine's switch for the endpoint that shows slots; with one, the number of slots.
 void slots(Translator &to, const Flag &flag, const Option &option) {
     if (option.values.empty()) {
         to.pass(option.name);
@@ -155,9 +156,9 @@ void some_prompt(Translator &to, const Flag &flag, const Option &) {
 
 const char TEMPLATES[] = "--chat talks in the form that the model's own template gives";
 
-// The engine's completion takes these too: with them it converses, and does not continue a text.
+// The engine's completion has these options too, but would then run a chat instead of continuing a text.
 void in_conversation(Translator &to, const Flag &flag, const Option &option) {
-    if (to.circumstances().mode == Mode::COMPLETION) {
+    if (to.context().mode == Mode::COMPLETION) {
         to.remark(option.name, TEMPLATES);
     } else {
         to.pass(flag.engine, option.values);
@@ -165,15 +166,14 @@ void in_conversation(Translator &to, const Flag &flag, const Option &option) {
 }
 
 void system_prompt_file(Translator &to, const Flag &flag, const Option &option) {
-    if (to.circumstances().mode != Mode::SERVER) {
+    if (to.context().mode != Mode::SERVER) {
         in_conversation(to, flag, option);
         return;
     }
-    std::string settings, problem;
-    if (page_settings(option.values[0], settings, problem)) {
-        to.pass("--ui-config", {settings});
-    } else {
-        to.refuse(problem);
+    try {
+        to.pass("--ui-config", {page_settings(option.values[0])});
+    } catch (const UserError &error) {
+        to.refuse(error.what());
     }
 }
 
@@ -184,14 +184,14 @@ const char NO_LIMITS[] = "the server does not limit its clients";
 const char NO_LOGO[] = "the chat begins without a picture";
 
 const std::vector<Flag> FLAGS = {
-    // llamafile's own; what main.cpp looks for itself comes first.
-    {{"--help", "-h", "-help", "--usage"}, none, taken_before, "", ""},
-    {{"--help-engine"}, none, taken_before, "", ""},
-    {{"--version"}, none, taken_before, "", ""},
-    {{"--server", "--v2"}, none, taken_before, "", ""},
-    {{"--cli"}, none, taken_before, "", ""},
-    {{"--chat"}, none, taken_before, "", ""},
-    {{"--unsealed"}, none, taken_before, "", ""},
+    // Llamafile's own; those that launch.cpp handles are first.
+    {{"--help", "-h", "-help", "--usage"}, none, handled_before, "", ""},
+    {{"--help-engine"}, none, handled_before, "", ""},
+    {{"--version"}, none, handled_before, "", ""},
+    {{"--server", "--v2"}, none, handled_before, "", ""},
+    {{"--cli"}, none, handled_before, "", ""},
+    {{"--chat"}, none, handled_before, "", ""},
+    {{"--unsealed"}, none, handled_before, "", ""},
     {{"--nobrowser"}, none, no_browser, "", ""},
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
@@ -229,7 +229,7 @@ const std::vector<Flag> FLAGS = {
     {{"--system-prompt", "-sys"}, one, in_conversation, "--system-prompt", ""},
     {{"--system-prompt-file", "-spf", "-sysf"}, one, system_prompt_file, "--system-prompt-file", ""},
 
-    // Nothing any more.
+    // Without effect.
     {{"--recompile"}, none, no_effect, "", NO_COMPILER},
     {{"--nocompile"}, none, no_effect, "", NO_COMPILER},
     {{"--tinyblas"}, none, no_effect, "", NO_COMPILER},

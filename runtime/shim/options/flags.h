@@ -1,5 +1,5 @@
-// The options that llamafile has beside the engine's: its own, and those that older llamafiles had and the engine has
-// under another name, in another form, or no longer.
+// Llamafile's options: its own, and those of older llamafiles that the engine has under another name, in another form,
+// or no longer.
 
 #pragma once
 
@@ -12,9 +12,9 @@ class Translator;
 
 struct Flag {
     std::vector<std::string> names;
-    size_t (*values)(const Arguments &rest); // how many of REST, what follows the flag, belong to it
+    size_t (*value_count)(const Arguments &rest); // the number of values among REST, the arguments after the flag
     void (*translate)(Translator &to, const Flag &flag, const Option &option);
-    std::string engine; // the engine's option, if the flag becomes one
+    std::string engine; // the engine's option that it becomes, if it becomes one
     std::string note;   // why it has no effect, if it has none
 
     // True if it is the engine's option under another name.
@@ -23,5 +23,5 @@ struct Flag {
 
 const std::vector<Flag> &all_flags();
 
-// The flag of that name; nothing if there is none.
+// Null if there is no flag NAME.
 const Flag *find_flag(const std::string &name);

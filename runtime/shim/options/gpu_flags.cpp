@@ -1,9 +1,8 @@
 #include "options/gpu_flags.h"
 
+#include "base/text.h"
 #include "options/translation.h"
 
-#include <algorithm>
-#include <cctype>
 #include <map>
 
 namespace {
@@ -15,19 +14,19 @@ const std::map<std::string, std::string> BRANDS = {
 };
 
 std::string devices_of(const std::vector<Gpu> &gpus, const std::string &brand) {
-    std::string devices;
+    std::vector<std::string> devices;
     for (const Gpu &usable : gpus) {
         if (usable.brand == brand) {
-            devices += (devices.empty() ? "" : ",") + usable.device;
+            devices.push_back(usable.device);
         }
     }
-    return devices;
+    return join(devices, ",");
 }
 
 } // namespace
 
 void on_gpu(Translator &to, const Flag &, const Option &option) {
-    if (!to.circumstances().gpus.empty()) {
+    if (!to.context().gpus.empty()) {
         to.pass(option.name, option.values);
     } else if (option.values[0] != "0") {
         to.remark(option.name, "there is no GPU that this program can use; the CPU computes everything");
@@ -35,14 +34,12 @@ void on_gpu(Translator &to, const Flag &, const Option &option) {
 }
 
 void gpu(Translator &to, const Flag &, const Option &option) {
-    std::string name = option.values[0];
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    const auto brand = BRANDS.find(name);
+    const auto brand = BRANDS.find(lower_case(option.values[0]));
     if (brand == BRANDS.end()) {
         to.refuse("--gpu is auto, nvidia, amd, apple or disable, not '" + option.values[0] + "'");
         return;
     }
-    const std::string devices = devices_of(to.circumstances().gpus, brand->second);
+    const std::string devices = devices_of(to.context().gpus, brand->second);
     if (!devices.empty()) {
         to.pass("--device", {devices});
     } else if (brand->second == "disable") {

@@ -1,11 +1,11 @@
-// The options about GPUs, for a program that may have none.
+// The options for GPUs, of which a machine may have none.
 
 #pragma once
 
 #include "options/flags.h"
 
-// One that makes sense only with a GPU: a remark without one.
+// An option that needs a GPU: without one, it is left out with a remark.
 void on_gpu(Translator &to, const Flag &flag, const Option &option);
 
-// --gpu, which names a brand where the engine wants devices.
+// --gpu, which takes a brand; the engine takes devices.
 void gpu(Translator &to, const Flag &flag, const Option &option);

@@ -28,10 +28,10 @@ Options split(const Arguments &arguments, const EngineOptions &engine) {
         const auto known = engine.find(option.name);
         if (const Flag *flag = find_flag(option.name)) {
             option.is_known = true;
-            count = flag->values({arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end()});
+            count = flag->value_count({arguments.begin() + static_cast<std::ptrdiff_t>(at), arguments.end()});
         } else if (known != engine.end()) {
             option.is_known = true;
-            count = known->second.values;
+            count = known->second.value_count;
         }
         const size_t end = std::min(at + count, arguments.size());
         option.is_complete = end == at + count;

@@ -1,6 +1,6 @@
-// Whether this file answers the same on every machine: what is configured there counts for nothing.
+// Sealed files behave the same on all machines: they ignore configuration files and environment variables.
 
 #pragma once
 
-// From here on, or no longer. What the engine reads from the environment is removed from it.
+// Sets whether this process is sealed. If it is, removes the engine's environment variables.
 void seal(bool sealed);

@@ -5,8 +5,8 @@
 
 namespace {
 
-// Options for models that are neither in the file nor given by name, and those that stand for several such options.
-const std::set<std::string> ELSEWHERE = {
+// Options for models that are neither in the file nor local files, and abbreviations for several such options.
+const std::set<std::string> REMOTE_MODEL_OPTIONS = {
     "--models-dir",
     "--models-preset",
     "-mu",
@@ -35,7 +35,7 @@ const std::set<std::string> ELSEWHERE = {
     "--vision-gemma-12b-default",
 };
 
-const char *place(Mode mode) {
+const char *name_of(Mode mode) {
     switch (mode) {
     case Mode::COMPLETION:
         return "command line mode";
@@ -49,28 +49,28 @@ const char *place(Mode mode) {
 } // namespace
 
 void Translator::pass(const std::string &name, const Arguments &values) {
-    const auto known = is_in.engine.find(name);
-    if (known == is_in.engine.end()) {
+    const auto known = translation_context.engine.find(name);
+    if (known == translation_context.engine.end()) {
         refuse("the engine has no option '" + name + "'");
-    } else if (is_in.is_sealed && ELSEWHERE.count(name) != 0) {
+    } else if (translation_context.is_sealed && REMOTE_MODEL_OPTIONS.count(name) != 0) {
         refuse("'" + current + "' names a model elsewhere, but this file uses what it holds; --unsealed allows it");
-    } else if (known->second.modes.count(is_in.mode) == 0) {
-        remark(current, std::string("it means nothing in ") + place(is_in.mode));
+    } else if (known->second.modes.count(translation_context.mode) == 0) {
+        remark(current, std::string("it means nothing in ") + name_of(translation_context.mode));
     } else {
         passed.push_back({name, values});
     }
 }
 
-void Translator::remark(const std::string &name, const std::string &why) {
-    const std::string text = "'" + name + "' has no effect: " + why;
+void Translator::remark(const std::string &name, const std::string &reason) {
+    const std::string text = "'" + name + "' has no effect: " + reason;
     if (std::find(remarks.begin(), remarks.end(), text) == remarks.end()) {
         remarks.push_back(text);
     }
 }
 
-void Translator::refuse(const std::string &why) {
-    if (problem.empty()) {
-        problem = why;
+void Translator::refuse(const std::string &reason) {
+    if (refusal.empty()) {
+        refusal = reason;
     }
 }
 
@@ -102,16 +102,16 @@ Translation Translator::finish() {
         result.arguments.push_back(option.name);
         result.arguments.insert(result.arguments.end(), option.values.begin(), option.values.end());
     }
-    result.choices = chosen;
+    result.launch_options = launch;
     result.remarks = remarks;
-    result.problem = problem;
+    result.refusal = refusal;
     return result;
 }
 
-Translation translate(const Options &options, const Circumstances &circumstances) {
-    Translator translator(circumstances);
-    translator.pass("--no-escape"); // the engine's default is the other one
-    if (circumstances.is_sealed) {
+Translation translate(const Options &options, const TranslationContext &context) {
+    Translator translator(context);
+    translator.pass("--no-escape"); // the engine's default is --escape
+    if (context.is_sealed) {
         translator.pass("--offline");
     }
     for (const Option &option : options) {

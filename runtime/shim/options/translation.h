@@ -1,53 +1,53 @@
-// From a command line as llamafiles understand it to one that the engine understands.
+// Translates a command line of llamafile's into one of the engine's.
 
 #pragma once
 
-#include "options/engine.h"
+#include "engine/engine_options.h"
 #include "options/flags.h"
 
 #include <string>
 #include <vector>
 
-// What decides how a command line is understood.
-struct Circumstances {
+// The state of program and machine that the meaning of a command line depends on.
+struct TranslationContext {
     Mode mode = Mode::SERVER;
-    bool is_sealed = false; // nothing is fetched from anywhere
+    bool is_sealed = false; // downloads are refused
     EngineOptions engine;
     std::vector<Gpu> gpus;
 };
 
-// What a command line says that is not the engine's business.
-struct Choices {
+// The options that the shim handles itself.
+struct LaunchOptions {
     bool opens_browser = true;
     bool has_sandbox = true;
 };
 
 struct Translation {
     Arguments arguments; // for the engine, without the program's name
-    Choices choices;
-    std::vector<std::string> remarks; // what has no effect, once each
-    std::string problem;              // why the program cannot start; empty if it can
+    LaunchOptions launch_options;
+    std::vector<std::string> remarks; // on options without effect; each once
+    std::string refusal;              // why the program cannot start; empty if it can
 };
 
-Translation translate(const Options &options, const Circumstances &circumstances);
+Translation translate(const Options &options, const TranslationContext &context);
 
-// What the flags in their table act on.
+// The state of a translation, which the functions in the table of flags change.
 class Translator {
   public:
-    explicit Translator(const Circumstances &circumstances) : is_in(circumstances) {}
+    explicit Translator(const TranslationContext &context) : translation_context(context) {}
 
-    const Circumstances &circumstances() const { return is_in; }
-    Choices &choices() { return chosen; }
+    const TranslationContext &context() const { return translation_context; }
+    LaunchOptions &launch_options() { return launch; }
 
-    // Gives the engine an option. One that it has in other modes only is left out, with a remark.
+    // Adds an option for the engine. If the engine has it in other modes only, adds a remark instead.
     void pass(const std::string &name, const Arguments &values = {});
 
-    void remark(const std::string &name, const std::string &why);
+    void remark(const std::string &name, const std::string &reason);
 
-    // The first reason counts.
-    void refuse(const std::string &why);
+    // Only the first refusal is reported.
+    void refuse(const std::string &reason);
 
-    // How the weights get into memory: two flags that the engine has as one option.
+    // The load mode of the weights: two flags of llamafile's are one option of the engine's.
     void set_mapped(bool value) { mapped = value, is_load_mode_set = true; }
     void set_locked() { locked = is_load_mode_set = true; }
 
@@ -62,12 +62,12 @@ class Translator {
         Arguments values;
     };
 
-    const Circumstances &is_in;
-    std::string current; // what the user wrote
+    const TranslationContext &translation_context;
+    std::string current; // the option as the user spelled it
     std::vector<Passed> passed;
     std::vector<std::string> remarks;
-    std::string problem;
-    Choices chosen;
+    std::string refusal;
+    LaunchOptions launch;
     bool mapped = true;
     bool locked = false;
     bool is_load_mode_set = false;

@@ -1,5 +1,6 @@
 #include "options/usage.h"
 
+#include "base/text.h"
 #include "options/flags.h"
 
 #include <cstdio>
@@ -93,16 +94,8 @@ Arguments in the archive member .args, one a line, come before those of the comm
 or around them where it has a line of three dots. In long options, _ is the same as -.
 )";
 
-std::string names_of(const Flag &flag) {
-    std::string names;
-    for (const std::string &name : flag.names) {
-        names += (names.empty() ? "" : ", ") + name;
-    }
-    return names;
-}
-
 void print_line(const Flag &flag, const std::string &text) {
-    std::printf("  %-34s  %s\n", names_of(flag).c_str(), text.c_str());
+    std::printf("  %-34s  %s\n", join(flag.names, ", ").c_str(), text.c_str());
 }
 
 void print_old_flags() {

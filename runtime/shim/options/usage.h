@@ -1,11 +1,11 @@
-// What the program says of itself.
+// The program's help texts.
 
 #pragma once
 
 #include <string>
 
-// All options of llamafile, on standard output.
+// Prints all options of llamafile on standard output.
 void print_usage();
 
-// What to do with a program that was started by the name ARGUMENT0 and has no model, on standard error.
+// Prints instructions for a program without a model, started as ARGUMENT0, on standard error.
 void explain_missing_model(const std::string &argument0);

@@ -1,7 +1,10 @@
 #include "resolve/model.h"
 
-#include "resolve/reference.h"
-#include "resolve/weights.h"
+#include "archive/own_container.h"
+#include "archive/reference.h"
+#include "archive/weights.h"
+#include "base/text.h"
+#include "base/user_error.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -11,46 +14,26 @@ namespace {
 
 constexpr char MAGIC[] = {'G', 'G', 'U', 'F'};
 
-std::string printable(const char *bytes, size_t size) {
-    std::string text;
-    for (size_t i = 0; i < size; ++i) {
-        const auto byte = static_cast<unsigned char>(bytes[i]);
-        char escaped[5];
-        std::snprintf(escaped, sizeof escaped, byte >= 0x20 && byte < 0x7f ? "%c" : "\\x%02x", byte);
-        text += escaped;
-    }
-    return text;
-}
-
-bool check_magic(std::FILE *file, const std::string &what, std::string &problem) {
+void check_magic(std::FILE *file, const std::string &name) {
     char bytes[sizeof MAGIC];
-    const size_t got = std::fread(bytes, 1, sizeof bytes, file);
-    if (got == sizeof bytes && std::memcmp(bytes, MAGIC, sizeof bytes) == 0) {
-        return true;
+    const size_t size = file == nullptr ? 0 : std::fread(bytes, 1, sizeof bytes, file);
+    if (size == 0) {
+        throw UserError(name + " is empty or cannot be read (expected 'GGUF')");
     }
-    problem = what +
-              (got == 0 ? std::string(" is empty or cannot be read")
-                        : " is not a GGUF file: it begins with '" + printable(bytes, got) + "'") +
-              " (expected 'GGUF')";
-    return false;
+    if (size != sizeof bytes || std::memcmp(bytes, MAGIC, sizeof bytes) != 0) {
+        throw UserError(name + " is not a GGUF file: it begins with '" + escape_binary({bytes, size}) +
+                        "' (expected 'GGUF')");
+    }
 }
 
-bool check_member(const Container &container, const zip::Member &member, std::string &problem) {
-    MemberExtent extent{};
-    if (!container.mappable_extent_of(member, extent, problem)) {
-        return false;
-    }
-    const std::string what = "'" + member.name + "' in " + container.path();
+void check_member(const Container &container, const zip::Member &member) {
+    const MemberExtent extent = container.mappable_extent_of(member);
+    const std::string name = "'" + member.name + "' in " + container.name();
     if (member.size < sizeof MAGIC) {
-        problem = what + " has " + std::to_string(member.size) + " bytes: it is not a GGUF file";
-        return false;
+        throw UserError(name + " has " + std::to_string(member.size) + " bytes: it is not a GGUF file");
     }
-    std::FILE *file = container.open();
-    const bool good = file != nullptr && zip::seek(file, extent.offset) && check_magic(file, what, problem);
-    if (file != nullptr) {
-        std::fclose(file);
-    }
-    return good;
+    const File file = container.open();
+    check_magic(file != nullptr && seek(file.get(), extent.offset) ? file.get() : nullptr, name);
 }
 
 } // namespace
@@ -60,37 +43,34 @@ bool names_model(const Arguments &arguments) {
                                   "--docker-repo", "--models-dir", "--models-preset"});
 }
 
-std::string only_model(std::string &problem) {
-    const Container &container = Container::instance();
-    const std::vector<const zip::Member *> weights = weights_of(container);
+std::string only_model() {
+    const std::shared_ptr<const Container> container = own_container();
+    const std::vector<const zip::Member *> weights = weights_of(*container);
     if (weights.size() == 1) {
         return weights.front()->name;
     }
-    if (!container.has_archive()) {
-        problem = container.absence();
-    } else if (weights.empty()) {
-        problem = container.path() +
-                  " holds no weights; name a model with -m FILE.gguf, or add one with: zipalign -j0 " +
-                  container.path() + " FILE.gguf";
-    } else {
-        problem = container.path() + " holds more than one model; choose with -m: " + list_of_weights(container);
+    if (!container->has_archive()) {
+        throw UserError(container->missing_archive_message());
     }
-    return {};
+    const std::string &name = container->name();
+    if (weights.empty()) {
+        throw UserError(name + " holds no weights; name a model with -m FILE.gguf, or add one with: zipalign -j0 " +
+                        name + " FILE.gguf");
+    }
+    throw UserError(name + " holds more than one model; choose with -m: " + list_of_weights(*container));
 }
 
-bool check_model(const std::string &name, std::string &problem) {
-    if (std::FILE *file = open_on_disk(name)) {
-        const bool good = check_magic(file, "'" + name + "'", problem);
-        std::fclose(file);
-        return good;
+void check_model(const std::string &name) {
+    if (const File file = open_on_disk(name)) {
+        check_magic(file.get(), "'" + name + "'");
+        return;
     }
     if (errno != ENOENT) {
-        problem = "cannot open '" + name + "': " + std::strerror(errno);
-        return false;
+        throw UserError("cannot open '" + name + "': " + std::strerror(errno));
     }
-    if (const MemberReference reference = member_named(name)) {
-        return check_member(*reference.container, *reference.member, problem);
+    const MemberReference reference = member_named(name);
+    if (!reference) {
+        throw UserError(missing_file_message(name));
     }
-    problem = absence_of(name);
-    return false;
+    check_member(*reference.container, *reference.member);
 }

@@ -1,16 +1,17 @@
-// Which weights to load, settled before the engine starts, so that a mistake is answered with one sentence.
+// Selects and checks the weights before the engine starts, so that a mistake is reported in one sentence.
 
 #pragma once
 
-#include "options/arguments.h"
+#include "base/arguments.h"
 
 #include <string>
 
-// True if ARGUMENTS name weights, by one of the engine's options for a file, an address or a repository.
+// True if ARGUMENTS contain one of the engine's options that name weights: a file, an address or a repository.
 bool names_model(const Arguments &arguments);
 
-// The only GGUF in the container; empty, with a sentence in PROBLEM, if there is none or more than one.
-std::string only_model(std::string &problem);
+// The name of the only GGUF file in the program's container. Throws UserError if there is none or more than one.
+std::string only_model();
 
-// True if NAME, a file or a member (reference.h), can be opened and begins like a GGUF file; else says why not.
-bool check_model(const std::string &name, std::string &problem);
+// Throws UserError if NAME, a file or a member (archive/reference.h), cannot be opened or does not start like a GGUF
+// file.
+void check_model(const std::string &name);

@@ -1,12 +1,14 @@
 #include "resolve/names.h"
 
+#include "archive/own_container.h"
+#include "archive/reference.h"
+#include "archive/weights.h"
 #include "base/csv.h"
 #include "base/message.h"
 #include "base/standard_input.h"
+#include "base/user_error.h"
 #include "hooks/mapping.h"
 #include "resolve/model.h"
-#include "resolve/reference.h"
-#include "resolve/weights.h"
 
 #include <cstring>
 #include <set>
@@ -16,18 +18,19 @@
 
 namespace {
 
-enum class Value {
-    WEIGHTS,        // one GGUF; the last such option counts
-    LIST,           // a row of them
-    LIST_OF_SCALED, // a row of NAME:SCALE
-    TEXT,           // a text that the engine reads through llamafile_read_text
-    OTHER_TEXT,     // one that it reads from disk only, but takes literally by another option
-    LITERAL,        // no name at all, and perhaps the spelling of an option
+// The kind of value of an option.
+enum class Kind {
+    WEIGHTS,        // one GGUF file; the last such option is used
+    LIST,           // comma-separated GGUF files
+    LIST_OF_SCALED, // comma-separated NAME:SCALE
+    TEXT,           // a text file that the engine reads with llamafile_read_text()
+    OTHER_TEXT,     // a text file that it reads from disk only; another option takes the text itself
+    LITERAL,        // not a name, and possibly the spelling of an option
 };
 
-struct Naming {
-    std::vector<std::string> options;
-    Value value;
+struct NamingOption {
+    std::vector<std::string> spellings;
+    Kind kind;
     const char *literal_option = nullptr;
 };
 
@@ -37,38 +40,38 @@ const std::vector<std::string> LOADING = {"-lm",     "--load-mode", "--mmap",   
                                           "--mlock", "-dio",        "--direct-io"};
 constexpr const char API_KEY[] = "--api-key";
 
-// The engine's options with names in them (common/arg.cpp), but for those of files that it writes.
-const std::vector<Naming> NAMINGS = {
-    {MODEL, Value::WEIGHTS},
-    {PROJECTOR, Value::WEIGHTS},
-    {{"-md", "--model-draft", "--spec-draft-model"}, Value::WEIGHTS},
-    {{"--lora"}, Value::LIST},
-    {{"--lora-scaled"}, Value::LIST_OF_SCALED},
-    {{"--control-vector"}, Value::LIST},
-    {{"--control-vector-scaled"}, Value::LIST_OF_SCALED},
-    {{"-f", "--file"}, Value::TEXT},
-    {{"-sysf", "--system-prompt-file"}, Value::TEXT},
-    {{"--grammar-file"}, Value::TEXT},
-    {{"--chat-template-file"}, Value::TEXT},
-    {{"--ui-config-file", "--webui-config-file"}, Value::TEXT},
-    {{"-bf", "--binary-file"}, Value::OTHER_TEXT, "-p"},
-    {{"-jf", "--json-schema-file"}, Value::OTHER_TEXT, "-j"},
-    {{"--mcp-servers-config"}, Value::OTHER_TEXT, "--mcp-servers-json"},
-    {{"--api-key-file"}, Value::OTHER_TEXT, API_KEY},
+// The engine's options whose value names a file (common/arg.cpp), except files that it writes.
+const std::vector<NamingOption> NAMING_OPTIONS = {
+    {MODEL, Kind::WEIGHTS},
+    {PROJECTOR, Kind::WEIGHTS},
+    {{"-md", "--model-draft", "--spec-draft-model"}, Kind::WEIGHTS},
+    {{"--lora"}, Kind::LIST},
+    {{"--lora-scaled"}, Kind::LIST_OF_SCALED},
+    {{"--control-vector"}, Kind::LIST},
+    {{"--control-vector-scaled"}, Kind::LIST_OF_SCALED},
+    {{"-f", "--file"}, Kind::TEXT},
+    {{"-sysf", "--system-prompt-file"}, Kind::TEXT},
+    {{"--grammar-file"}, Kind::TEXT},
+    {{"--chat-template-file"}, Kind::TEXT},
+    {{"--ui-config-file", "--webui-config-file"}, Kind::TEXT},
+    {{"-bf", "--binary-file"}, Kind::OTHER_TEXT, "-p"},
+    {{"-jf", "--json-schema-file"}, Kind::OTHER_TEXT, "-j"},
+    {{"--mcp-servers-config"}, Kind::OTHER_TEXT, "--mcp-servers-json"},
+    {{"--api-key-file"}, Kind::OTHER_TEXT, API_KEY},
     {{"-p", "--prompt", "-sys", "--system-prompt", "-r", "--reverse-prompt", "--in-prefix", "--in-suffix"},
-     Value::LITERAL},
+     Kind::LITERAL},
 };
 
 struct Place {
     size_t index; // of the option; its value is the next argument
-    const Naming *naming;
+    const NamingOption *naming;
 };
 
 std::vector<Place> places_of_names(const Arguments &arguments) {
     std::vector<Place> places;
     for (size_t i = 0; i + 1 < arguments.size(); ++i) {
-        for (const Naming &naming : NAMINGS) {
-            if (has_option({arguments[i]}, naming.options)) {
+        for (const NamingOption &naming : NAMING_OPTIONS) {
+            if (has_option({arguments[i]}, naming.spellings)) {
                 places.push_back({i++, &naming});
                 break;
             }
@@ -77,15 +80,14 @@ std::vector<Place> places_of_names(const Arguments &arguments) {
     return places;
 }
 
-// A file that is no GGUF but has an archive, which is then what NAME refers to.
+// The archive at the end of the file NAME; null if this is a GGUF file, or has no archive.
 std::shared_ptr<const Container> archive_named(const std::string &name) {
     char magic[4] = {};
-    std::FILE *file = open_on_disk(name);
+    const File file = open_on_disk(name);
     if (file == nullptr) {
         return nullptr;
     }
-    const size_t size = std::fread(magic, 1, sizeof magic, file);
-    std::fclose(file);
+    const size_t size = std::fread(magic, 1, sizeof magic, file.get());
     if (size != sizeof magic || std::memcmp(magic, "GGUF", sizeof magic) == 0) {
         return nullptr;
     }
@@ -93,52 +95,44 @@ std::shared_ptr<const Container> archive_named(const std::string &name) {
     return container->has_archive() || container->is_damaged() ? container : nullptr;
 }
 
-bool settle_weights(std::string &name, const std::vector<std::string> &options, std::string &problem) {
+// The name of the weights that NAME stands for as the value of one of OPTIONS.
+std::string resolve_weights(const std::string &name, const std::vector<std::string> &options) {
+    std::string resolved = name;
     if (const auto archive = archive_named(name)) {
         if (archive->is_damaged()) {
-            problem = archive->absence();
-            return false;
+            throw UserError(archive->missing_archive_message());
         }
-        const zip::Member *member = weights_meant(*archive, options, problem);
-        if (member == nullptr) {
-            return false;
-        }
-        name += "@" + member->name;
+        resolved += "@" + select_weights(*archive, options).name;
     }
-    return check_model(name, problem);
+    check_model(resolved);
+    return resolved;
 }
 
-bool settle_row(std::string &row, const Naming &naming, std::string &problem) {
-    std::vector<std::string> fields = split_row(row);
+std::string resolve_list(const std::string &list, const NamingOption &naming) {
+    std::vector<std::string> fields = split_csv(list);
     for (std::string &field : fields) {
-        const size_t colon = naming.value == Value::LIST_OF_SCALED ? field.rfind(':') : std::string::npos;
-        if (naming.value == Value::LIST_OF_SCALED && colon == std::string::npos) {
-            problem = "'" + field + "' is not of the form NAME:SCALE, as " + naming.options.front() + " needs it";
-            return false;
+        const size_t colon = naming.kind == Kind::LIST_OF_SCALED ? field.rfind(':') : std::string::npos;
+        if (naming.kind == Kind::LIST_OF_SCALED && colon == std::string::npos) {
+            throw UserError("'" + field + "' is not of the form NAME:SCALE, as " + naming.spellings.front() +
+                            " needs it");
         }
-        std::string name = field.substr(0, colon);
-        if (!settle_weights(name, naming.options, problem)) {
-            return false;
-        }
-        field = name + (colon == std::string::npos ? std::string() : field.substr(colon));
+        const std::string scale = colon == std::string::npos ? std::string() : field.substr(colon);
+        field = resolve_weights(field.substr(0, colon), naming.spellings) + scale;
     }
-    row = join_row(fields);
-    return true;
+    return join_csv(fields);
 }
 
-bool check_text(const std::string &name, const std::string &option, std::string &text, std::string &problem) {
-    const MemberReference reference = member_named(name);
-    if (reference) {
-        return reference.container->read_text(*reference.member, text, problem);
+std::string read_member_text(const std::string &name, const std::string &option) {
+    if (const MemberReference reference = member_named(name)) {
+        return reference.container->read_text(*reference.member);
     }
-    const Container &own = Container::instance();
-    problem = "there is no file '" + name + "' for " + option +
-              (own.has_archive() ? ", and no such member in " + own.path() : std::string());
-    return false;
+    const std::shared_ptr<const Container> own = own_container();
+    throw UserError("there is no file '" + name + "' for " + option +
+                    (own->has_archive() ? ", and no such member in " + own->name() : std::string()));
 }
 
-// The engine's own reading of the file: a key a line, and comments.
-std::string row_of_keys(const std::string &text) {
+// Parses a file of keys like the engine: a key a line, and comments.
+std::string keys_in(const std::string &text) {
     std::vector<std::string> keys;
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
@@ -146,94 +140,98 @@ std::string row_of_keys(const std::string &text) {
             keys.push_back(line);
         }
     }
-    return join_row(keys);
+    return join_csv(keys);
 }
 
-bool settle_text(std::string &option, std::string &value, const Naming &naming, std::string &problem) {
-    std::string text;
+void resolve_text(std::string &option, std::string &value, const NamingOption &naming) {
     if (is_standard_input(value) || is_on_disk(value)) {
-        return true;
+        return;
     }
-    if (!check_text(value, option, text, problem)) {
-        return false;
-    }
-    if (naming.value == Value::TEXT) {
-        return true;
+    std::string text = read_member_text(value, option);
+    if (naming.kind == Kind::TEXT) {
+        return;
     }
     if (text.find('\0') != std::string::npos) {
-        problem = "'" + value + "' holds a NUL byte, which no argument can; give " + option + " a file on disk";
-        return false;
+        throw UserError("'" + value + "' holds a NUL byte, which no argument can; give " + option + " a file on disk");
     }
     option = naming.literal_option;
-    value = option == API_KEY ? row_of_keys(text) : std::move(text);
-    return true;
+    value = option == API_KEY ? keys_in(text) : std::move(text);
 }
 
-bool settle(Arguments &arguments, const Place &place, std::string &problem) {
+void resolve(Arguments &arguments, const Place &place) {
     std::string &option = arguments[place.index], &value = arguments[place.index + 1];
-    switch (place.naming->value) {
-    case Value::WEIGHTS:
-        return settle_weights(value, place.naming->options, problem);
-    case Value::LIST:
-    case Value::LIST_OF_SCALED:
-        return settle_row(value, *place.naming, problem);
-    case Value::TEXT:
-    case Value::OTHER_TEXT:
-        return settle_text(option, value, *place.naming, problem);
-    case Value::LITERAL:
+    switch (place.naming->kind) {
+    case Kind::WEIGHTS:
+        value = resolve_weights(value, place.naming->spellings);
+        break;
+    case Kind::LIST:
+    case Kind::LIST_OF_SCALED:
+        value = resolve_list(value, *place.naming);
+        break;
+    case Kind::TEXT:
+    case Kind::OTHER_TEXT:
+        resolve_text(option, value, *place.naming);
+        break;
+    case Kind::LITERAL:
         break;
     }
-    return true;
 }
 
-// What an archive that was named as the model says its projector is; nothing if somebody chose one, or none.
-Arguments projector_of(const std::string &archive, const Arguments &arguments, std::string &problem) {
+const zip::Member *default_projector(const Container &container) {
+    try {
+        return default_value(container, PROJECTOR);
+    } catch (const UserError &) {
+        return nullptr; // unreadable arguments request no projector
+    }
+}
+
+// The projector option for the model in ARCHIVE; empty if its default arguments name none, or ARGUMENTS set it.
+Arguments projector_of(const std::string &archive, const Arguments &arguments) {
     if (has_option(arguments, PROJECTOR) ||
         has_option(arguments, {"-mmu", "--mmproj-url", "--no-mmproj", "--no-mmproj-auto"})) {
         return {};
     }
-    const auto container = Container::at(archive);
-    std::string ignored; // arguments that cannot be read ask for nothing
-    const zip::Member *member = default_value(*container, PROJECTOR, ignored);
+    const std::shared_ptr<const Container> container = Container::at(archive);
+    const zip::Member *member = default_projector(*container);
     if (member == nullptr) {
         return {};
     }
     const std::string name = archive + "@" + member->name;
-    return check_model(name, problem) ? Arguments{PROJECTOR.front(), name} : Arguments{};
+    check_model(name);
+    return {PROJECTOR.front(), name};
 }
 
-Arguments loading_of(const std::string &model, const Arguments &arguments) {
+// The load mode option for a model that cannot be mapped; empty if it can be, or ARGUMENTS set it.
+Arguments load_mode_of(const std::string &model, const Arguments &arguments) {
     if (has_option(arguments, LOADING) || can_be_mapped(model)) {
         return {};
     }
-    complain("'" + model + "' cannot be mapped into memory here, so it is read, which takes longer");
+    log_line("'" + model + "' cannot be mapped into memory here, so it is read, which takes longer");
     return {LOADING.front(), "none"};
 }
 
 } // namespace
 
-bool resolve_names(Arguments &arguments, std::string &problem) {
+Arguments resolve_names(Arguments arguments) {
     const std::vector<Place> places = places_of_names(arguments);
-    std::set<const Naming *> settled;
+    std::set<const NamingOption *> resolved;
     Arguments additions;
     for (auto place = places.rbegin(); place != places.rend(); ++place) {
-        if (place->naming->value == Value::WEIGHTS && !settled.insert(place->naming).second) {
-            continue; // a later one counts
+        if (place->naming->kind == Kind::WEIGHTS && !resolved.insert(place->naming).second) {
+            continue; // the engine uses the last one
         }
         const std::string before = arguments[place->index + 1];
-        if (!settle(arguments, *place, problem)) {
-            return false;
-        }
-        if (place->naming->options != MODEL) {
+        resolve(arguments, *place);
+        if (place->naming->spellings != MODEL) {
             continue;
         }
         const std::string &model = arguments[place->index + 1];
-        additions = loading_of(model, arguments);
+        additions = load_mode_of(model, arguments);
         if (model != before) {
-            const Arguments projector = projector_of(before, arguments, problem);
+            const Arguments projector = projector_of(before, arguments);
             additions.insert(additions.end(), projector.begin(), projector.end());
         }
     }
     arguments.insert(arguments.begin(), additions.begin(), additions.end());
-    return problem.empty();
+    return arguments;
 }

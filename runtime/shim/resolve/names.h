@@ -1,12 +1,10 @@
-// Settles what the names among the arguments refer to, before the engine sees them.
+// Resolves the names of files and members among the arguments before the engine sees them.
 
 #pragma once
 
-#include "options/arguments.h"
+#include "base/arguments.h"
 
-#include <string>
-
-// Rewrites names that the engine would not find by itself: those of archives, of which only one member can be meant,
-// and of members that it reads past our hooks. Adds the projector that belongs to a model, and how to load one that
-// cannot be mapped. False, with a sentence in PROBLEM, if a name refers to nothing, or to something unusable.
-bool resolve_names(Arguments &arguments, std::string &problem);
+// Returns ARGUMENTS with names that the engine can open: it replaces archives by the member that they stand for, and
+// members that the engine reads without our hooks by their content. Adds the model's projector, and the load mode for
+// a model that cannot be mapped. Throws UserError if a name refers to nothing, or to a file of the wrong kind.
+Arguments resolve_names(Arguments arguments);

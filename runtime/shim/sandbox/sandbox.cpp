@@ -1,13 +1,14 @@
 #include "sandbox/sandbox.h"
 
-#include "archive/container.h"
+#include "archive/own_container.h"
+#include "archive/shard_name.h"
 #include "base/message.h"
+#include "base/text.h"
 #include "common.h"
 #include "hooks/hooks.h"
 #include "log.h"
-#include "sandbox/sandbox_rights.h"
+#include "sandbox/confinement.h"
 
-#include <cstdio>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -15,18 +16,20 @@
 namespace {
 
 using Paths = std::vector<std::string>;
+using Strength = Confinement::Strength;
 
-struct Plan {
-    bool off = false;
-    bool made = false;
-    bool said_weakness = false;
+// The kernel's limits apply to the process, so there is one sandbox.
+struct Sandbox {
+    bool is_off = false;
+    bool is_prepared = false;
+    bool has_reported_weakness = false;
     bool serves = false;
-    Rights serving; // once the model is loaded
+    Rights serving_rights; // after the model is loaded
 };
 
-Plan plan;
+Sandbox sandbox;
 
-// What any program reads: its own state, the machine's shape, time zones, chance.
+// Read by every program: its own state, the machine's topology, time zones, random numbers.
 constexpr const char *SYSTEM_FILES[] = {
     "/proc/self",
     "/proc/cpuinfo",
@@ -44,32 +47,19 @@ constexpr const char *RESOLVER_FILES[] = {"/etc/hosts", "/etc/resolv.conf", "/et
 
 constexpr const char TERMINAL[] = "/dev/tty";
 
-bool ends_with(const std::string &text, const std::string &end) {
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 std::string folder_of(const std::string &path) {
     const size_t slash = path.find_last_of('/');
     return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-// The other files of a model that is split: NAME-00001-of-00003.gguf.
-Paths parts_of(const std::string &model) {
-    constexpr size_t TAIL = sizeof "-00001-of-00003.gguf" - 1;
-    Paths parts;
-    int first = 0;
-    int count = 0;
-    int length = 0;
-    if (model.size() > TAIL &&
-        std::sscanf(model.c_str() + model.size() - TAIL, "-%5d-of-%5d.gguf%n", &first, &count, &length) == 2 &&
-        length == static_cast<int>(TAIL)) {
-        for (int part = 1; part <= count; ++part) {
-            char tail[TAIL + 1];
-            std::snprintf(tail, sizeof tail, "-%05d-of-%05d.gguf", part, count);
-            parts.push_back(model.substr(0, model.size() - TAIL) + tail);
+Paths shards_of(const std::string &model) {
+    Paths shards;
+    if (const std::optional<ShardName> name = parse_shard_name(model)) {
+        for (int number = 1; number <= name->count; ++number) {
+            shards.push_back(shard_path(*name, number));
         }
     }
-    return parts;
+    return shards;
 }
 
 void append(Paths &paths, const Paths &more) {
@@ -80,11 +70,9 @@ bool is_fetched(const common_params_model &model) {
     return !model.url.empty() || !model.hf_repo.empty() || !model.docker_repo.empty();
 }
 
-// A file that is to be written must be there: the right to make one would be a right to its whole folder.
-std::string made_file(const std::string &path) {
-    if (std::FILE *file = path.empty() ? nullptr : std::fopen(path.c_str(), "ab")) {
-        std::fclose(file);
-    }
+// Creates an output file: the right to create it later would be a right to its whole folder.
+std::string create_file(const std::string &path) {
+    const File file(path.empty() ? nullptr : std::fopen(path.c_str(), "ab"));
     return path;
 }
 
@@ -98,16 +86,17 @@ Paths model_files(const common_params &params) {
     for (const common_control_vector_load_info &vector : params.control_vectors) {
         names.push_back(vector.fname);
     }
-    Paths files = {"/proc/self/exe", Container::instance().location()};
+    Paths files = {"/proc/self/exe", own_container()->location()};
     for (const std::string &name : names) {
         files.push_back(llamafile_disk_file(name));
-        append(files, parts_of(name));
+        append(files, shards_of(name));
     }
     return files;
 }
 
-// The option that cannot work in a sandbox: it starts programs, or calls other machines.
-std::string boundless_option(const common_params &params, Mode mode) {
+// The option that cannot work in a sandbox, because it starts programs or connects to other machines; empty if none is
+// set.
+std::string unconfinable_option(const common_params &params, Mode mode) {
     const bool serves = mode != Mode::COMPLETION;
     if (serves && !params.server_base.empty()) {
         return "--server-base";
@@ -125,45 +114,59 @@ std::string boundless_option(const common_params &params, Mode mode) {
     return serves && !named ? "serving several models" : "";
 }
 
-// Fetched by the engine when the server starts; in the other modes, when the options are parsed.
+// The engine downloads them when the server starts; in the other modes, when the options are parsed.
 bool fetches_weights(const common_params &params, Mode mode) {
     return mode == Mode::SERVER &&
            (is_fetched(params.model) || is_fetched(params.mmproj) || is_fetched(params.speculative.draft.mparams));
 }
 
-// What a server reads and writes after its start, because it is asked to; each is named to the user.
-void keep_path(Paths &paths, bool &right, std::string &kept, const std::string &path, const std::string &what) {
-    if (!path.empty()) {
-        paths.push_back(path);
-        right = true;
-        kept += (kept.empty() ? "" : ", ") + what + " '" + path + "'";
-    }
-}
-
-Rights serving_rights(const common_params &params, Mode mode, std::string &kept) {
+struct ServingRights {
     Rights rights;
+    std::vector<std::string> exceptions; // for the user: the rights that options keep
+
+    void keep_readable(const std::string &path, const std::string &action) {
+        keep(rights.readable, rights.read_files, path, action);
+    }
+
+    void keep_writable(const std::string &path, const std::string &action) {
+        keep(rights.writable, rights.write_files, path, action);
+    }
+
+  private:
+    void keep(Paths &paths, bool &right, const std::string &path, const std::string &action) {
+        if (!path.empty()) {
+            paths.push_back(path);
+            right = true;
+            exceptions.push_back(action + " '" + path + "'");
+        }
+    }
+};
+
+ServingRights serving_rights(const common_params &params, Mode mode) {
+    ServingRights serving;
+    Rights &rights = serving.rights;
     rights.serve = true;
     rights.connect = mode == Mode::CHAT;
     rights.port = params.port;
-    keep_path(rights.readable, rights.read_files, kept, params.public_path, "reading in --path");
-    keep_path(rights.readable, rights.read_files, kept, params.media_path, "reading in --media-path");
-    keep_path(rights.writable, rights.write_files, kept, params.slot_save_path, "writing in --slot-save-path");
-    keep_path(rights.writable, rights.write_files, kept, params.path_prompts_log_dir, "writing in --log-prompts-dir");
+    serving.keep_readable(params.public_path, "reading in --path");
+    serving.keep_readable(params.media_path, "reading in --media-path");
+    serving.keep_writable(params.slot_save_path, "writing in --slot-save-path");
+    serving.keep_writable(params.path_prompts_log_dir, "writing in --log-prompts-dir");
     if (mode == Mode::CHAT) {
-        keep_path(rights.writable, rights.write_files, kept, made_file(params.out_file), "writing --output");
+        serving.keep_writable(create_file(params.out_file), "writing --output");
         for (const std::string &image : params.image) {
-            keep_path(rights.readable, rights.read_files, kept, image, "reading --image");
+            serving.keep_readable(image, "reading --image");
         }
     }
     if (params.sleep_idle_seconds > 0) {
         rights.read_files = true;
-        kept += std::string(kept.empty() ? "" : ", ") + "reading the weights again (--sleep-idle-seconds)";
+        serving.exceptions.emplace_back("reading the weights again (--sleep-idle-seconds)");
     }
     rights.read_files |= rights.write_files;
-    return rights;
+    return serving;
 }
 
-// Everything that serving needs too, and what it takes to get there.
+// The rights to serve, and those to load the model before.
 Rights loading_rights(const common_params &params, Mode mode, const Rights &serving) {
     Rights rights = serving;
     rights.serve = rights.listen = rights.tighten = mode != Mode::COMPLETION;
@@ -174,7 +177,7 @@ Rights loading_rights(const common_params &params, Mode mode, const Rights &serv
     if (mode == Mode::COMPLETION) {
         append(rights.readable, params.image);
         append(params.prompt_cache_ro ? rights.readable : rights.writable,
-               {params.prompt_cache_ro ? params.path_prompt_cache : made_file(params.path_prompt_cache)});
+               {params.prompt_cache_ro ? params.path_prompt_cache : create_file(params.path_prompt_cache)});
         rights.write_files = !params.path_prompt_cache.empty() && !params.prompt_cache_ro;
         return rights;
     }
@@ -194,77 +197,74 @@ Rights loading_rights(const common_params &params, Mode mode, const Rights &serv
     return rights;
 }
 
-void say_once(Confinement result, const std::string &weakness) {
-    if (result == Confinement::FULL || plan.said_weakness) {
+void report_weakness(const Confinement &result) {
+    if (result.strength == Strength::FULL || sandbox.has_reported_weakness) {
         return;
     }
-    plan.said_weakness = true;
-    complain("the sandbox is weaker than it could be: " + weakness + "; --unsecure turns it off, and this line");
+    sandbox.has_reported_weakness = true;
+    log_line("the sandbox is weaker than it could be: " + result.weakness + "; --unsecure turns it off, and this line");
 }
 
 void confine(const Rights &rights) {
-    std::string weakness;
-    if (confine_calls(rights, weakness) == Confinement::NONE) {
-        plan.off = true;
-        complain("there is no sandbox: " + weakness +
+    const Confinement result = confine_calls(rights);
+    if (result.strength == Strength::NONE) {
+        sandbox.is_off = true;
+        log_line("there is no sandbox: " + result.weakness +
                  ", so the engine may do whatever you may; --unsecure says that"
                  " this is known");
         return;
     }
-    if (!weakness.empty()) {
-        say_once(Confinement::WEAKER, weakness);
-    }
+    report_weakness(result);
 }
 
 void confine_loading(Rights rights, Mode mode) {
-    std::string weakness;
-    const Confinement paths = confine_paths(rights, weakness);
-    rights.write_files |= mode == Mode::CHAT && paths != Confinement::NONE; // the terminal, which is opened by name
+    const Confinement paths = confine_paths(rights);
+    rights.write_files |= mode == Mode::CHAT && paths.strength != Strength::NONE; // the terminal, opened by name
     confine(rights);
-    if (!plan.off) { // or else it has been said that there is nothing at all
-        say_once(paths, weakness);
+    if (!sandbox.is_off) { // otherwise confine() has reported that there is no sandbox
+        report_weakness(paths);
     }
 }
 
 } // namespace
 
-void stay_unconfined() {
-    plan.off = true;
+void disable_sandbox() {
+    sandbox.is_off = true;
 }
 
 void confine_before_model(const common_params &params, Mode mode) {
-    if (plan.made) {
+    if (sandbox.is_prepared) {
         return;
     }
-    plan.made = true;
-    const std::string boundless = plan.off ? "" : boundless_option(params, mode);
-    if (!boundless.empty()) {
-        plan.off = true;
-        complain("the sandbox is off: " + boundless + " needs other programs or machines");
+    sandbox.is_prepared = true;
+    const std::string unconfinable = sandbox.is_off ? "" : unconfinable_option(params, mode);
+    if (!unconfinable.empty()) {
+        sandbox.is_off = true;
+        log_line("the sandbox is off: " + unconfinable + " needs other programs or machines");
     }
-    if (plan.off) {
+    if (sandbox.is_off) {
         return;
     }
-    std::string kept;
-    plan.serving = serving_rights(params, mode, kept);
-    plan.serves = mode != Mode::COMPLETION;
+    const ServingRights serving = serving_rights(params, mode);
+    sandbox.serving_rights = serving.rights;
+    sandbox.serves = mode != Mode::COMPLETION;
     if (fetches_weights(params, mode)) {
-        complain("the sandbox closes when the weights are fetched and loaded");
+        log_line("the sandbox closes when the weights are fetched and loaded");
     } else {
-        common_log_pause(common_log_main()); // its thread would stay outside
-        confine_loading(loading_rights(params, mode, plan.serving), mode);
+        common_log_pause(common_log_main()); // its thread would stay unconfined
+        confine_loading(loading_rights(params, mode, serving.rights), mode);
         common_log_resume(common_log_main());
     }
-    if (!plan.off && !kept.empty()) {
-        complain("the sandbox leaves open: " + kept);
+    if (!sandbox.is_off && !serving.exceptions.empty()) {
+        log_line("the sandbox leaves open: " + join(serving.exceptions, ", "));
     }
-    if (!plan.off && mode == Mode::CHAT) {
-        complain("in its sandbox the chat opens no files: /read, /glob, /image and /audio need --unsecure");
+    if (!sandbox.is_off && mode == Mode::CHAT) {
+        log_line("in its sandbox the chat opens no files: /read, /glob, /image and /audio need --unsecure");
     }
 }
 
 void confine_serving() {
-    if (!plan.off && plan.serves) {
-        confine(plan.serving);
+    if (!sandbox.is_off && sandbox.serves) {
+        confine(sandbox.serving_rights);
     }
 }

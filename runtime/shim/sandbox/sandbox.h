@@ -1,21 +1,22 @@
-// What the program gives up: before it reads a model, which somebody else made, and once it answers strangers.
+// The sandbox: the process gives up rights before it reads a model, which is untrusted input, and again before it
+// answers requests.
 //
-// Before a model is opened: no other programs, no connections, no files but those that the options name. Once a server
-// answers: no files at all, and nothing of the network but connections that others make. An option that needs more
-// keeps just that; one that cannot work inside turns the sandbox off, and it is said which.
+// Before a model is opened: no other programs, no connections, and only the files that the options name. Before a
+// server answers: no files at all, and only connections that clients open. An option that needs another right keeps
+// this right; an option that cannot work in a sandbox turns it off, with a message that names the option.
 
 #pragma once
 
-#include "modes.h"
+#include "base/mode.h"
 
 struct common_params;
 
-// For --unsecure: nothing is given up.
-void stay_unconfined();
+// For --unsecure.
+void disable_sandbox();
 
-// To be called when the options are parsed and the program has no threads but the engine's log. A second call changes
-// nothing.
+// Must be called when the options are parsed and the only other thread is that of the engine's log. A second call has
+// no effect.
 void confine_before_model(const common_params &params, Mode mode);
 
-// To be called when the server answers; threads that run already are confined too.
+// Must be called before the server answers; confines running threads too.
 void confine_serving();

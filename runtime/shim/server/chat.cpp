@@ -1,32 +1,30 @@
-// First, and with its folder: Windows has a header of that name too, and cli-context.h would get that one.
+#include "server/chat.h"
+
+// With its folder, and before cli-context.h: Windows has a header of this name too, which cli-context.h would include.
 #include "common/http.h"
 
 #include "arg.h"
-#include "base/engine_log.h"
 #include "base/message.h"
+#include "base/mode.h"
 #include "cli-context.h"
 #include "common.h"
+#include "engine/engine_log.h"
+#include "engine/engine_options.h"
 #include "llama.h"
 #include "log.h"
-#include "modes.h"
-#include "options/engine.h"
 #include "options/options.h"
 #include "sandbox/sandbox.h"
 #include "server-stream.h"
 #include "server/server.h"
+#include "server/shutdown.h"
 
 #include <clocale>
-#include <csignal>
 #include <cstdlib>
 #include <set>
 #include <string>
 #include <vector>
 
-#ifdef _WIN32
-#include <windows.h>
-#endif
-
-extern const char *LLAMA_ASCII_LOGO; // the engine's chat begins with its name, in letters five lines high
+extern const char *LLAMA_ASCII_LOGO; // the engine's name in letters five lines high, which its chat prints
 
 namespace {
 
@@ -34,7 +32,7 @@ bool parse(const Arguments &arguments, llama_example example, common_params &par
     return common_params_parse(static_cast<int>(arguments.size()), pointers_to(arguments).data(), params, example);
 }
 
-// The engine has no program with the options of both.
+// Parses the options of chat and server: no program of the engine has all of them.
 bool parse_both(const Arguments &arguments, common_params &params) {
     std::set<std::string> chat_options;
     common_params unused;
@@ -51,67 +49,40 @@ bool parse_both(const Arguments &arguments, common_params &params) {
     if (!parse(server, LLAMA_EXAMPLE_SERVER, params)) {
         return false;
     }
-    // Each pass ends these with a mark of its own.
+    // Each call of parse() appends an end marker to these.
     params.kv_overrides.clear();
     params.tensor_buft_overrides.clear();
     params.speculative.draft.tensor_buft_overrides.clear();
     return parse(chat, LLAMA_EXAMPLE_CLI, params);
 }
 
-// The first one ends an answer, or the chat while there is none; the second one ends everything.
-void interrupt(int) {
+// The first Control-C ends an answer, or the chat if there is none; the second one ends the process.
+void on_interrupt(int) {
     if (cli_context::interrupted().exchange(true)) {
         std::_Exit(130);
     }
 }
-
-#ifdef _WIN32
-
-BOOL WINAPI interrupt_console(DWORD event) {
-    if (event == CTRL_C_EVENT) {
-        interrupt(SIGINT);
-    }
-    return event == CTRL_C_EVENT;
-}
-
-void handle_interrupts() {
-    SetConsoleCtrlHandler(interrupt_console, TRUE);
-}
-
-#else
-
-void handle_interrupts() {
-    struct sigaction action {};
-    action.sa_handler = interrupt; // without SA_RESTART: waiting for a line ends too
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    std::signal(SIGPIPE, SIG_IGN); // a client that goes away is not a reason to end
-}
-
-#endif
 
 } // namespace
 
 int run_chat(const Arguments &arguments) {
     std::setlocale(LC_NUMERIC, "C");
     common_params params;
-    params.verbosity = LOG_LEVEL_ERROR; // the terminal belongs to the chat
+    params.verbosity = LOG_LEVEL_ERROR; // the terminal is for the chat
     common_init();
     if (!parse_both(arguments, params)) {
         return 1;
     }
-    std::string problem;
-    if (params.server_base.empty() && !prepare_server(params, arguments, problem)) {
-        complain(problem);
-        return 1;
+    if (params.server_base.empty()) {
+        prepare_server(params, arguments);
     }
-    listen_to_engine(params.verbosity == LOG_LEVEL_ERROR);
+    capture_engine_log(params.verbosity == LOG_LEVEL_ERROR);
     confine_before_model(params, Mode::CHAT);
     server_stream_session_manager_start();
     llama_backend_init();
     llama_numa_init(params.numa);
-    handle_interrupts();
+    install_interrupt_handler(on_interrupt);
+    ignore_broken_pipes();
     LLAMA_ASCII_LOGO = "";
     cli_context chat(params);
     if (chat.init()) {
@@ -119,7 +90,7 @@ int run_chat(const Arguments &arguments) {
     }
     if (!cli_context::interrupted()) {
         const std::string error = first_engine_error();
-        complain(error.empty() ? "the chat could not start" : "cannot load '" + params.model.path + "': " + error);
+        log_line(error.empty() ? "the chat could not start" : "cannot load '" + params.model.path + "': " + error);
     }
     return 1;
 }

@@ -1,8 +1,8 @@
-// One server for chat and embeddings.
+// Chat and embeddings from one server.
 
 #pragma once
 
 struct common_params;
 
-// Makes a server with PARAMS, whose model is a file or a member, answer with embeddings too.
-void offer_embeddings(common_params &params);
+// Sets PARAMS, whose model is a file or a member, so that the server answers requests for embeddings too.
+void enable_embeddings(common_params &params);

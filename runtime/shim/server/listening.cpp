@@ -1,70 +1,76 @@
 #include "server/listening.h"
 
 #include "base/message.h"
+#include "base/text.h"
+#include "base/user_error.h"
 #include "common.h"
 #include "server/network.h"
+#include "server/session.h"
 
-#include <atomic>
 #include <utility>
 
 namespace {
 
 constexpr int MORE_PORTS = 10;
-constexpr const char SOCKET_SUFFIX[] = ".sock";
+constexpr const char SOCKET_EXTENSION[] = ".sock"; // of the path of a Unix socket
 
-std::atomic<bool> is_announced{false};
+struct HostProbe {
+    PortProbe probe;
+    std::string host;
+};
 
-bool is_socket_path(const std::string &host) {
-    const size_t size = sizeof SOCKET_SUFFIX - 1;
-    return host.size() >= size && host.compare(host.size() - size, size, SOCKET_SUFFIX) == 0;
-}
-
-// What stands in the way of PORT on all hosts of PARAMS, in the terms of the one where it does.
-Port probe_hosts(const common_params &params, int port, std::string &host, std::string &reason) {
-    for (const std::string &each : params.hostnames) {
-        const Port found = is_socket_path(each) ? Port::FREE : probe_port(each, port, reason);
-        if (found != Port::FREE) {
-            host = each;
-            return found;
+// The first host of PARAMS where PORT is not free, or a free port.
+HostProbe probe_hosts(const common_params &params, int port) {
+    for (const std::string &host : params.hostnames) {
+        if (ends_with(host, SOCKET_EXTENSION)) {
+            continue;
+        }
+        const PortProbe probe = probe_port(host, port);
+        if (probe.state != PortState::FREE) {
+            return {probe, host};
         }
     }
-    return Port::FREE;
+    return {};
+}
+
+std::string address_of(const std::string &host, int port) {
+    return host + ":" + std::to_string(port);
 }
 
 } // namespace
 
-bool settle_port(common_params &params, bool fixed, std::string &problem) {
+void choose_port(common_params &params, bool fixed) {
     const int wanted = params.port;
     const int last = fixed ? wanted : wanted + MORE_PORTS;
     if (wanted == 0) {
-        return true; // the system chooses
+        return; // the system chooses
     }
-    std::string host, reason;
+    std::string host;
     for (int port = wanted; port <= last && port < 65536; ++port) {
-        switch (probe_hosts(params, port, host, reason)) {
-        case Port::FREE:
+        const HostProbe found = probe_hosts(params, port);
+        switch (found.probe.state) {
+        case PortState::FREE:
             if (port != wanted) {
-                complain("port " + std::to_string(wanted) + " is in use; this server takes " + std::to_string(port));
+                log_line("port " + std::to_string(wanted) + " is in use; this server takes " + std::to_string(port));
             }
             params.port = port;
-            return true;
-        case Port::UNUSABLE:
-            problem = "cannot listen on " + host + ":" + std::to_string(port) + ": " + reason;
-            return false;
-        case Port::TAKEN:
+            return;
+        case PortState::UNUSABLE:
+            throw UserError("cannot listen on " + address_of(found.host, port) + ": " + found.probe.reason);
+        case PortState::TAKEN:
+            host = found.host;
             break;
         }
     }
-    problem = fixed ? "cannot listen on " + host + ":" + std::to_string(wanted) + ": the port is in use"
-                    : "cannot listen on " + host + ": the ports from " + std::to_string(wanted) + " to " +
-                          std::to_string(last) + " are in use";
-    problem += "; choose another one with --port";
-    return false;
+    const std::string problem =
+        fixed ? address_of(host, wanted) + ": the port is in use"
+              : host + ": the ports from " + std::to_string(wanted) + " to " + std::to_string(last) + " are in use";
+    throw UserError("cannot listen on " + problem + "; choose another one with --port");
 }
 
 bool port_was_lost(const common_params &params) {
-    std::string host, reason;
-    return !is_announced && params.port != 0 && probe_hosts(params, params.port, host, reason) == Port::TAKEN;
+    return !session().is_announced && params.port != 0 &&
+           probe_hosts(params, params.port).probe.state == PortState::TAKEN;
 }
 
 std::vector<std::string> reachable_urls(const std::string &address) {
@@ -83,8 +89,8 @@ std::vector<std::string> reachable_urls(const std::string &address) {
 }
 
 void announce(const std::string &address) {
-    is_announced = true;
+    session().is_announced = true;
     for (const std::string &url : reachable_urls(address)) {
-        complain("listening on " + url);
+        log_line("listening on " + url);
     }
 }

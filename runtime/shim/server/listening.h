@@ -1,4 +1,4 @@
-// Where the server listens: which port it takes, and what its user is told of it.
+// The port that the server listens on, and the addresses at which clients reach it.
 
 #pragma once
 
@@ -7,16 +7,16 @@
 
 struct common_params;
 
-// Finds a port for all hosts of PARAMS. If the one there is taken, the next ten will do, unless it is FIXED: chosen by
-// the user. False if none will; PROBLEM says why and what to do.
-bool settle_port(common_params &params, bool fixed, std::string &problem);
+// Sets the port of PARAMS to one that is free on all hosts of PARAMS: the one there, or, unless it is FIXED by the
+// user, one of the next ten. Throws UserError if none is free.
+void choose_port(common_params &params, bool fixed);
 
-// True if another program took the port of PARAMS after it was settled.
+// True if another program took the port of PARAMS after choose_port().
 bool port_was_lost(const common_params &params);
 
-// The URLs at which a server that listens on ADDRESS is reached, this machine's own first: an address that stands for
-// all interfaces is none that a browser could open.
+// The URLs at which clients reach a server that listens on ADDRESS, loopback first: a browser cannot open an address
+// that stands for all interfaces.
 std::vector<std::string> reachable_urls(const std::string &address);
 
-// Tells the user where the server is.
+// Logs these URLs.
 void announce(const std::string &address);

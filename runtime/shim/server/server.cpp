@@ -1,25 +1,22 @@
 #include "server/server.h"
 
 #include "arg.h"
-#include "base/engine_log.h"
 #include "base/message.h"
+#include "base/mode.h"
+#include "base/user_error.h"
 #include "common.h"
-#include "hooks/hooks.h"
+#include "engine/engine_log.h"
 #include "llama.h"
 #include "log.h"
-#include "modes.h"
 #include "resolve/model.h"
 #include "sandbox/sandbox.h"
 #include "server-stream.h"
-#include "server/browser.h"
 #include "server/embeddings.h"
-#include "server/interruption.h"
 #include "server/listening.h"
-#include "server/pages.h"
+#include "server/session.h"
+#include "server/shutdown.h"
 
 #include <clocale>
-#include <csignal>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -28,114 +25,83 @@ int llama_server(common_params &params, int argc, char **argv);
 
 namespace {
 
-// Seconds that a client may take between two pieces of a request: the engine's hour lets a few hundred idle connections
-// keep everybody else out for as long.
-constexpr int PATIENCE = 60;
-
-// If nothing else runs in this process: a chat in the terminal has its own idea of Control-C.
-bool is_alone = false;
-
-// If the user gave the model a name, responses have that; otherwise they repeat the name in the request.
-bool has_alias = false;
-
-std::string pages_path = "/"; // where the server shows its pages
+// Seconds that a client may take between two pieces of a request. The engine's default, an hour, lets a few hundred
+// idle connections block all other clients that long.
+constexpr int READ_TIMEOUT = 60;
 
 std::string base_name(const std::string &path) {
     return path.substr(path.find_last_of("/\\") + 1); // npos + 1 is 0
 }
 
-int serve(common_params &params, int argc, char **argv) {
+int serve(common_params &params, const Arguments &arguments) {
     server_stream_session_manager_start();
     llama_backend_init();
     llama_numa_init(params.numa);
-    return llama_server(params, argc, argv);
+    return llama_server(params, static_cast<int>(arguments.size()), pointers_to(arguments).data());
+}
+
+// Returns the exit status. Tries another port if another program has taken the chosen one.
+int serve_on_free_port(const common_params &params, const Arguments &arguments) {
+    for (;;) {
+        common_params attempt = params; // the engine changes it
+        prepare_server(attempt, arguments);
+        confine_before_model(attempt, Mode::SERVER);
+        const int status = serve(attempt, arguments);
+        if (status == 0 || !port_was_lost(attempt)) {
+            return status;
+        }
+    }
+}
+
+void load_pages(common_params &params) {
+    Pages &pages = session().pages;
+    params.public_path = pages.load(params.public_path);
+    if (!pages.has_page()) {
+        log_line("there is no web page in this file, only the API");
+    }
 }
 
 } // namespace
 
-bool prepare_server(common_params &params, const Arguments &arguments, std::string &problem) {
+void prepare_server(common_params &params, const Arguments &arguments) {
     const bool is_local = params.model.url.empty() && params.model.hf_repo.empty();
-    if (is_local && !params.model.path.empty() && !check_model(params.model.path, problem)) {
-        return false;
+    if (is_local && !params.model.path.empty()) {
+        check_model(params.model.path);
     }
     if (is_local) {
-        offer_embeddings(params);
+        enable_embeddings(params);
     }
     if (!has_option(arguments, {"-to", "--timeout"})) {
-        params.timeout_read = PATIENCE;
+        params.timeout_read = READ_TIMEOUT;
     }
-    has_alias = !params.model_alias.empty();
-    if (!has_alias && !params.model.path.empty()) {
-        params.model_alias.insert(base_name(params.model.path)); // where it lies is nobody else's business
+    session().has_alias = !params.model_alias.empty();
+    if (!session().has_alias && !params.model.path.empty()) {
+        params.model_alias.insert(base_name(params.model.path)); // without the folders, which clients must not see
     }
-    return settle_port(params, has_option(arguments, {"--port"}), problem);
-}
-
-std::string llamafile_model_name(const std::string &fallback, const std::string &requested) {
-    return has_alias || requested.empty() ? fallback : requested;
-}
-
-void llamafile_listening(const std::string &address) {
-    if (!is_alone) {
-        // In the line where the cursor is, the chat shows that it loads.
-        std::fputs("\n", stdout);
-        std::fflush(stdout);
-    }
-    announce(address);
-    if (has_page()) {
-        open_browser(address, pages_path);
-    }
-    if (is_alone) {
-        end_promptly();
-    }
-}
-
-void llamafile_serving() {
-    limit_requests();
-    confine_serving();
+    choose_port(params, has_option(arguments, {"--port"}));
 }
 
 int run_server(const Arguments &arguments) {
     std::setlocale(LC_NUMERIC, "C");
-#ifndef _WIN32
-    std::signal(SIGPIPE, SIG_IGN); // a client that goes away is not a reason to end
-#endif
-    const int argc = static_cast<int>(arguments.size());
-    std::vector<char *> argv = pointers_to(arguments);
-
+    ignore_broken_pipes();
     common_params params;
     common_init();
-    if (!common_params_parse(argc, argv.data(), params, LLAMA_EXAMPLE_SERVER)) {
+    if (!common_params_parse(static_cast<int>(arguments.size()), pointers_to(arguments).data(), params,
+                             LLAMA_EXAMPLE_SERVER)) {
         return 1;
     }
-    std::string problem;
-    if (params.ui && !load_pages(params.public_path, problem)) {
-        complain(problem);
-        return 1;
+    if (params.ui) {
+        load_pages(params);
     }
-    if (params.ui && !has_page()) {
-        complain("there is no web page in this file, only the API");
-    }
-    listen_to_engine(false);
-    pages_path = params.api_prefix + "/";
-    is_alone = true;
-    prepare_to_end();
-    int status = 0;
-    bool again = true;
-    while (again) {
-        common_params attempt = params; // the engine settles more of them
-        if (!prepare_server(attempt, arguments, problem)) {
-            complain(problem);
-            return 1;
-        }
-        confine_before_model(attempt, Mode::SERVER);
-        status = serve(attempt, argc, argv.data());
-        again = status != 0 && port_was_lost(attempt);
-    }
+    capture_engine_log(false);
+    session().page_path = params.api_prefix + "/";
+    session().is_chat = false;
+    prepare_shutdown();
+    const int status = serve_on_free_port(params, arguments);
     common_log_flush(common_log_main());
     if (status != 0) {
         const std::string error = first_engine_error();
-        complain(error.empty() ? "the server could not start" : "cannot load '" + params.model.path + "': " + error);
+        log_line(error.empty() ? "the server could not start" : "cannot load '" + params.model.path + "': " + error);
     }
     return status;
 }

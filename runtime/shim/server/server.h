@@ -1,17 +1,15 @@
-// The server before it starts, for all modes that have one.
+// Server mode, and the preparation of a server in all modes that have one.
 
 #pragma once
 
-#include "options/arguments.h"
-
-#include <string>
+#include "base/arguments.h"
 
 struct common_params;
 
-// Settles what the engine would find out late or not at all: the model is there, the port is free, an alias was given.
-// False with PROBLEM if the server cannot start.
-bool prepare_server(common_params &params, const Arguments &arguments, std::string &problem);
+// Serves the engine's HTTP API until it is interrupted. ARGUMENTS are the engine's, with the program's name first.
+// Returns the exit status.
+int run_server(const Arguments &arguments);
 
-// From here on, the sizes of what is asked for are limited (limits.cpp). What is nested too deep for the stack is
-// refused in any case.
-void limit_requests();
+// Completes PARAMS, and checks what the engine would check late or not at all: the model can be loaded and the port is
+// free. Throws UserError otherwise.
+void prepare_server(common_params &params, const Arguments &arguments);

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from runtime.builder.build import shim_sources
 from runtime.builder.cache import cached, digest_of
 from runtime.builder.compilation import run_tool
 from runtime.builder.toolchain import compiler_flags, find_toolchain
@@ -43,7 +44,8 @@ ALLOWED: Final = {"getrandom", "mmap", "read", "recvfrom", "sendto", "setsockopt
 def attack() -> Path:
     """The program that tries everything, linked with the sandbox alone."""
     tools = find_toolchain()
-    sources = [ATTACK, *sorted((SHIM / "sandbox").glob("sandbox_*.cpp"))]
+    confinement = {"allowed_calls", "landlock", "no_confinement", "pledge", "seccomp"}
+    sources = [ATTACK, *(path for path in shim_sources(host_platform()) if path.stem.rsplit("_", 1)[0] in confinement)]
     options = [*compiler_flags(host_platform(), []), "-std=c++17", "-O1", "-s", f"-I{SHIM}"]
 
     def fill(folder: Path) -> None:
@@ -54,7 +56,7 @@ def attack() -> Path:
                 "compiling attack.cpp",
             )
 
-    headers = sorted((SHIM / "sandbox").glob("sandbox_*.h"))
+    headers = sorted((SHIM / "sandbox").glob("*.h"))
     return cached("test-program", digest_of([tools.identity, *options, *sources, *headers]), fill) / "attack"
 
 

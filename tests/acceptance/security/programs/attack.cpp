@@ -7,7 +7,7 @@
 // attack serving DIR     as when the server answers, in threads older and younger than the sandbox
 // attack reading DIR     the same with the right to read DIR/kept (--path)
 
-#include "sandbox/sandbox_rights.h"
+#include "sandbox/confinement.h"
 
 #include <cerrno>
 #include <csignal>
@@ -276,23 +276,22 @@ Rights loading() {
     return rights;
 }
 
-bool say(Confinement result, const std::string &weakness) {
-    if (result != Confinement::FULL) {
-        std::fprintf(stderr, "%s\n", weakness.c_str());
+bool is_full(const Confinement &result) {
+    if (result.strength != Confinement::Strength::FULL) {
+        std::fprintf(stderr, "%s\n", result.weakness.c_str());
     }
-    return result == Confinement::FULL;
+    return result.strength == Confinement::Strength::FULL;
 }
 
 // Three threads, as a server has them: its main one, one that ran when the sandbox closed, and one made later.
 bool attempt_while_serving(const Rights &serving) {
-    std::string weakness;
     std::mutex turn;
     turn.lock();
     std::thread older([&turn] {
         const std::lock_guard<std::mutex> mine(turn);
         attempt_all("older");
     });
-    const bool closed = say(confine_calls(serving, weakness), weakness);
+    const bool closed = is_full(confine_calls(serving));
     attempt_all("main");
     turn.unlock();
     older.join();
@@ -319,9 +318,8 @@ int main(int argc, char **argv) {
         before.write_files = true;
         before.writable = {in_folder("writable")};
     }
-    std::string weakness;
-    bool closed = say(confine_paths(before, weakness), weakness);
-    closed = say(confine_calls(before, weakness), weakness) && closed;
+    bool closed = is_full(confine_paths(before));
+    closed = is_full(confine_calls(before)) && closed;
     if (mode == "loading" || mode == "caching") {
         attempt_all("main");
         return closed ? 0 : 1;

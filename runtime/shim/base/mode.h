@@ -1,0 +1,5 @@
+// The modes of a llamafile.
+
+#pragma once
+
+enum class Mode { COMPLETION, SERVER, CHAT };

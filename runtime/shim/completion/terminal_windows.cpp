@@ -1,0 +1,7 @@
+#include "completion/terminal.h"
+
+// The engine's console restores the settings itself.
+
+void save_terminal() {}
+
+void restore_terminal() {}

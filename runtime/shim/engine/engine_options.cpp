@@ -1,0 +1,67 @@
+#include "engine/engine_options.h"
+
+#include "arg.h"
+#include "common.h"
+#include "ggml-backend.h"
+
+namespace {
+
+struct Program {
+    llama_example example;
+    Mode mode;
+};
+
+constexpr Program PROGRAMS[] = {
+    {LLAMA_EXAMPLE_SERVER, Mode::SERVER},   {LLAMA_EXAMPLE_COMPLETION, Mode::COMPLETION},
+    {LLAMA_EXAMPLE_MTMD, Mode::COMPLETION}, {LLAMA_EXAMPLE_CLI, Mode::CHAT},
+    {LLAMA_EXAMPLE_SERVER, Mode::CHAT},
+};
+
+struct Brand {
+    const char *backend;
+    const char *name;
+};
+
+constexpr Brand BRANDS[] = {
+    {"CUDA", "nvidia"},
+    {"ROCm", "amd"},
+    {"HIP", "amd"},
+    {"MTL", "apple"},
+};
+
+} // namespace
+
+EngineOptions engine_options() {
+    EngineOptions options;
+    for (const Program &program : PROGRAMS) {
+        common_params params;
+        for (const common_arg &option : common_params_parser_init(params, program.example).options) {
+            const size_t values = option.value_hint_2 != nullptr ? 2 : option.value_hint != nullptr ? 1 : 0;
+            for (const std::string &name : option.get_args()) {
+                options[name].value_count = values;
+                options[name].modes.insert(program.mode);
+            }
+        }
+    }
+    return options;
+}
+
+std::vector<Gpu> usable_gpus() {
+    std::vector<Gpu> gpus;
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        const enum ggml_backend_dev_type type = ggml_backend_dev_type(device);
+        if (type != GGML_BACKEND_DEVICE_TYPE_GPU && type != GGML_BACKEND_DEVICE_TYPE_IGPU) {
+            continue;
+        }
+        const std::string backend = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+        Gpu gpu{{}, ggml_backend_dev_name(device)};
+        for (const Brand &brand : BRANDS) {
+            if (backend == brand.backend) {
+                gpu.brand = brand.name;
+            }
+        }
+        gpus.push_back(std::move(gpu));
+    }
+    return gpus;
+}

@@ -1,0 +1,30 @@
+// The engine's table of options, and the GPUs that it can use.
+
+#pragma once
+
+#include "base/mode.h"
+
+#include <cstddef>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+struct EngineOption {
+    size_t value_count = 0;
+    std::set<Mode> modes; // those that have this option
+};
+
+// By name; each spelling has its own entry.
+using EngineOptions = std::map<std::string, EngineOption>;
+
+// The options of all modes, from the engine's own table. Two of the engine's programs parse a command line if one does
+// not have all options of a mode: completion and multimodal, chat and server.
+EngineOptions engine_options();
+
+struct Gpu {
+    std::string brand;  // as in --gpu; empty if --gpu has no name for it
+    std::string device; // as in the engine's --device
+};
+
+std::vector<Gpu> usable_gpus();

@@ -1,0 +1,185 @@
+#include "launch.h"
+
+#include "archive/own_container.h"
+#include "archive/weights.h"
+#include "base/message.h"
+#include "base/program_name.h"
+#include "base/user_error.h"
+#include "completion/completion.h"
+#include "cpu/cpu_variant.h"
+#include "engine/engine_options.h"
+#include "options/options.h"
+#include "options/sealed.h"
+#include "options/usage.h"
+#include "resolve/model.h"
+#include "resolve/names.h"
+#include "sandbox/sandbox.h"
+#include "server/chat.h"
+#include "server/server.h"
+#include "server/session.h"
+
+#include <cstdio>
+#include <map>
+#include <optional>
+
+namespace {
+
+using Action = Launch::Action;
+
+constexpr const char SERVER_NAME[] = "llamafile-server";
+
+const std::map<std::string, Mode> MODES = {
+    {"--server", Mode::SERVER}, {"--v2", Mode::SERVER}, {"--cli", Mode::COMPLETION}, {"--chat", Mode::CHAT}};
+
+Arguments read_defaults(const Container &container) {
+    const zip::Member *member = container.find_member(Container::DEFAULT_ARGUMENTS);
+    if (member == nullptr) {
+        return {};
+    }
+    const std::string text = container.read_text(*member);
+    if (text.find('\0') != std::string::npos) {
+        throw UserError("'.args' in " + container.name() + " holds a NUL byte; it must be text, one argument a line");
+    }
+    return parse_lines(text);
+}
+
+// The launch for options that only print a text.
+std::optional<Launch> answer(const Options &options) {
+    if (last_of(options, {"--help", "-h", "-help", "--usage"}) != nullptr) {
+        return Launch{Action::PRINT_USAGE, {}};
+    }
+    if (last_of(options, {"--version"}) != nullptr) {
+        return Launch{Action::PRINT_VERSION, {}};
+    }
+    return std::nullopt;
+}
+
+Mode mode_of(const Options &options, bool is_server) {
+    if (const Option *last = last_of(options, {"--server", "--v2", "--cli", "--chat"})) {
+        return MODES.at(last->name);
+    }
+    const bool has_prompt =
+        last_of(options, {"-p", "--prompt", "-f", "--file", "-bf", "--binary-file", "--random-prompt"}) != nullptr;
+    return has_prompt && !is_server ? Mode::COMPLETION : Mode::SERVER;
+}
+
+// False for options of the engine's that only print a text.
+bool needs_model(const Options &options) {
+    return last_of(options, {"--list-devices", "-cl", "--cache-list", "--completion-bash", "--server-base"}) == nullptr;
+}
+
+bool has_model(const Options &options) {
+    Arguments names; // without the values, which may look like options
+    for (const Option &option : options) {
+        names.push_back(option.name);
+    }
+    return names_model(names);
+}
+
+// The engine's arguments for OPTIONS. Logs remarks. Throws UserError if the program cannot start with these options.
+Translation translate_with_remarks(const Options &options, const TranslationContext &context) {
+    Translation translation = translate(options, context);
+    for (const std::string &remark : translation.remarks) {
+        log_line(remark);
+    }
+    if (!translation.refusal.empty()) {
+        throw UserError(translation.refusal);
+    }
+    return translation;
+}
+
+Launch tool_launch(Tool tool, const std::string &argument0, const Arguments &user) {
+    find_own_container(argument0);
+    seal(is_packed(*own_container()));
+    Launch launch{Action::RUN_TOOL, {argument0}};
+    launch.tool = tool;
+    launch.arguments.insert(launch.arguments.end(), user.begin(), user.end());
+    return launch;
+}
+
+// GIVEN are the arguments of OPTIONS, CONTEXT is complete but for the GPUs.
+Launch mode_launch(const std::string &argument0, const Arguments &given, const Options &options,
+                   TranslationContext context) {
+    Launch launch{Action::RUN_MODE, {argument0}};
+    launch.mode = context.mode;
+    if (last_of(options, {"--help-engine"}) != nullptr) {
+        launch.arguments.emplace_back("--help");
+        launch.options.opens_browser = false;
+        return launch;
+    }
+    context.gpus = usable_gpus();
+    const Translation translation = translate_with_remarks(options, context);
+    launch.options = translation.launch_options;
+    Arguments arguments = translation.arguments;
+    if (needs_model(options) && !has_model(options)) {
+        const std::shared_ptr<const Container> container = own_container();
+        if (given.empty() && container->has_archive() && !is_packed(*container)) {
+            return {Action::EXPLAIN_MISSING_MODEL, {argument0}};
+        }
+        arguments.insert(arguments.begin(), {"-m", only_model()});
+    }
+    const Arguments resolved = resolve_names(arguments);
+    launch.arguments.insert(launch.arguments.end(), resolved.begin(), resolved.end());
+    return launch;
+}
+
+int run_mode(const Launch &launch) {
+    if (launch.options.opens_browser && launch.mode == Mode::SERVER) {
+        session().browser.prepare();
+    }
+    if (!launch.options.has_sandbox) {
+        disable_sandbox();
+    }
+    switch (launch.mode) {
+    case Mode::COMPLETION:
+        return run_completion(launch.arguments);
+    case Mode::CHAT:
+        return run_chat(launch.arguments);
+    default:
+        return run_server(launch.arguments);
+    }
+}
+
+} // namespace
+
+Launch prepare(const std::string &argument0, const Arguments &user) {
+    if (const Tool tool = tool_named(argument0)) {
+        return tool_launch(tool, argument0, user);
+    }
+    TranslationContext context;
+    context.engine = engine_options();
+    if (const std::optional<Launch> launch = answer(split(user, context.engine))) {
+        return *launch;
+    }
+    const bool is_server = is_started_as(SERVER_NAME, argument0); // before the launcher's variable is removed
+    find_own_container(argument0);
+    const std::shared_ptr<const Container> container = own_container();
+    const Arguments given = merge(read_defaults(*container), user);
+    const Options options = split(given, context.engine);
+    if (const std::optional<Launch> launch = answer(options)) {
+        return *launch;
+    }
+    context.mode = mode_of(options, is_server);
+    context.is_sealed = is_packed(*container) && last_of(options, {"--unsealed"}) == nullptr;
+    seal(context.is_sealed);
+    return mode_launch(argument0, given, options, context);
+}
+
+int start(const Launch &launch) {
+    switch (launch.action) {
+    case Action::PRINT_USAGE:
+        print_usage();
+        return 0;
+    case Action::PRINT_VERSION:
+        std::printf("llamafile " LLAMAFILE_VERSION "\ncomputes with the variant for: %s\n", cpu_variant());
+        return 0;
+    case Action::EXPLAIN_MISSING_MODEL:
+        explain_missing_model(launch.arguments.front());
+        return 1;
+    case Action::RUN_TOOL:
+        return run_tool(launch.tool, launch.arguments);
+    case Action::RUN_MODE:
+        return run_mode(launch);
+    }
+    return 1;
+}

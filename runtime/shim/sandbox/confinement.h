@@ -1,0 +1,34 @@
+// Limits of the process that the system enforces: landlock_linux.cpp and seccomp_linux.cpp, pledge_openbsd.cpp, and
+// no_confinement.cpp on other systems.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+struct Rights {
+    bool read_files = false;  // open files for reading
+    bool write_files = false; // create, write, rename and remove files
+    bool listen = false;      // make sockets, bind them, listen
+    bool serve = false;       // accept and answer connections
+    bool connect = false;     // make TCP connections, only to `port` if the system distinguishes ports
+    bool resolve = false;     // query name servers
+    bool tighten = false;     // reduce the rights again later
+
+    int port = 0;
+    std::vector<std::string> readable; // files and folders, with all below them, if the system distinguishes paths
+    std::vector<std::string> writable;
+};
+
+struct Confinement {
+    enum class Strength { FULL, WEAKER, NONE };
+
+    Strength strength = Strength::FULL;
+    std::string weakness; // what is not enforced, or why nothing is
+};
+
+// Limits this thread and its future threads to the paths and the port of RIGHTS.
+Confinement confine_paths(const Rights &rights);
+
+// Limits the whole process, including its running threads, to the system calls that RIGHTS need.
+Confinement confine_calls(const Rights &rights);

@@ -1,0 +1,75 @@
+// Limits on requests. The engine itself is limited only by stack and memory; each limit is far above the requests of
+// clients, and far below those that make a server fail.
+
+#include "hooks/hooks.h"
+#include "server/session.h"
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+
+namespace {
+
+constexpr size_t JSON_DEPTH = 200;          // the engine processes JSON recursively
+constexpr size_t GRAMMAR_DEPTH = 200;       // and the parentheses of a grammar
+constexpr size_t GRAMMAR_SIZE = 256 * 1024; // the time grows quadratically
+constexpr size_t TEXT_SIZE = 8 << 20;       // a tokenizer needs forty times this memory
+constexpr size_t PROMPTS = 2048;            // the maximum of OpenAI's API for texts to embed
+
+void refuse_above(size_t limit, size_t got, const char *what) {
+    if (got > limit) {
+        throw std::invalid_argument(std::string(what) + ": got " + std::to_string(got) + ", the limit is " +
+                                    std::to_string(limit));
+    }
+}
+
+// The position of END, which ends a quotation that TEXT starts in; a backslash quotes the next character.
+const char *end_of_quote(const char *text, char end) {
+    while (*text != '\0' && *text != end) {
+        text += *text == '\\' && text[1] != '\0' ? 2 : 1;
+    }
+    return text;
+}
+
+} // namespace
+
+void llamafile_check_json(const std::string &text) {
+    size_t depth = 0;
+    for (const char *at = text.c_str(), *end = at + text.size(); at < end; ++at) {
+        if (*at == '"') {
+            at = end_of_quote(at + 1, '"');
+        } else if (*at == '[' || *at == '{') {
+            refuse_above(JSON_DEPTH, ++depth, "JSON is nested too deep");
+        } else if ((*at == ']' || *at == '}') && depth > 0) {
+            --depth;
+        }
+    }
+}
+
+void llamafile_check_grammar(const char *text) {
+    refuse_above(session().limits_requests ? GRAMMAR_SIZE : SIZE_MAX, std::strlen(text),
+                 "the grammar has too many bytes");
+    size_t depth = 0;
+    for (const char *at = text; *at != '\0'; ++at) {
+        if (*at == '"' || *at == '[') {
+            at = end_of_quote(at + 1, *at == '"' ? '"' : ']');
+        } else if (*at == '#') {
+            at += std::strcspn(at, "\r\n");
+        } else if (*at == '(') {
+            refuse_above(GRAMMAR_DEPTH, ++depth, "the grammar's parentheses are nested too deep");
+        } else if (*at == ')' && depth > 0) {
+            --depth;
+        }
+        if (*at == '\0') {
+            break;
+        }
+    }
+}
+
+void llamafile_check_text(size_t size) {
+    refuse_above(session().limits_requests ? TEXT_SIZE : SIZE_MAX, size, "the text has too many bytes");
+}
+
+void llamafile_check_prompts(size_t count) {
+    refuse_above(PROMPTS, count, "the request holds too many texts");
+}

@@ -1,0 +1,6 @@
+#include "server/session.h"
+
+Session &session() {
+    static Session instance;
+    return instance;
+}

@@ -1,0 +1,21 @@
+// The state of the server of this process. The engine calls its hooks without an argument for it, so there is one.
+
+#pragma once
+
+#include "server/browser.h"
+#include "server/pages.h"
+
+#include <atomic>
+#include <string>
+
+struct Session {
+    bool is_chat = true;          // false if the process only serves, without a chat in the terminal
+    bool has_alias = false;       // the user named the model; otherwise responses repeat the name in the request
+    bool limits_requests = false; // see limits.cpp; not while options are parsed, which the user may set as he likes
+    std::atomic<bool> is_announced{false};
+    std::string page_path = "/"; // of the web page, in URLs
+    Pages pages;
+    Browser browser;
+};
+
+Session &session();
