@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["MAIN_NAME", "portable_member_names", "portable_members"]
 
 MAIN_NAME: Final = "__main__.py"
-_MAIN_SOURCE: Final = "archive_main.py"
 _ARCHIVE_FOLDER: Final = "portable/"  # as archive_main.py has it
 _ENTRY_MODULE: Final = "runtime.portable.cli"
 _PACKAGES: Final = ("runtime", "zipalign")
-_PACKAGES_ROOT: Final = Path(__file__).parents[2]  # of all packages, in a checkout and where they are installed
+_PACKAGES_ROOT: Final = Path(__file__).parents[2]  # in a checkout and in an installation
+_MAIN_SOURCE: Final = _PACKAGES_ROOT / "runtime" / "portable" / "archive_main.py"
 
 
 def portable_members() -> list[Member]:
     """Return what goes into the archive of a runtime, so that Python can run it."""
-    main = Member(MAIN_NAME, Path(__file__).with_name(_MAIN_SOURCE).read_bytes())
+    main = Member(MAIN_NAME, _MAIN_SOURCE.read_bytes())
     sources = {path.relative_to(_PACKAGES_ROOT).as_posix(): path for path in _imported_sources(_ENTRY_MODULE)}
     return [main, *(Member(_ARCHIVE_FOLDER + name, sources[name].read_bytes()) for name in sorted(sources))]
 
