@@ -117,7 +117,8 @@ def _is_model(name: str) -> bool:
     """Return whether NAME is a model by its content, or by its ending if it has no content to tell."""
     from pathlib import Path  # noqa: PLC0415  # --help does not need it
 
-    from apepack.packing.model import is_gguf_file, is_gguf_name  # noqa: PLC0415  # the same
+    from apepack.packing.model import is_gguf_file  # noqa: PLC0415  # the same
+    from runtime.gguf.file_names import is_gguf_name  # noqa: PLC0415  # the same
 
     return is_gguf_name(name) or is_gguf_file(Path(name))
 

@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, error, warning
-from apepack.packing.model import is_gguf_name
 from runtime.args import PLACEHOLDER
+from runtime.gguf.file_names import is_gguf_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

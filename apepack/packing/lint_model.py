@@ -8,6 +8,7 @@ from apepack.errors import InputError
 from apepack.packing.lint import Finding, error, warning
 from apepack.packing.model import read_model, shard_paths
 from runtime.gguf.architectures import ARCHITECTURES, PROJECTOR
+from runtime.gguf.file_names import ShardName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ def read_shards(first: Model) -> tuple[Model, ...]:
     paths = shard_paths(first.path)
     number, count = first.shard.number, first.shard.count
     if paths is None or len(paths) != count or not 1 <= number <= count or paths[number - 1].name != first.path.name:
-        expected = f"-{number:05}-of-{count:05}.gguf"
+        expected = ShardName("", number, count).sibling(number)
         raise InputError(
             first.path, f"this is shard {number} of {count}: the engine wants its name to end in {expected}"
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from apepack.errors import InputError
 from runtime.errors import GgufFormatError
+from runtime.gguf.file_names import parse_shard_name
 from runtime.gguf.header import MAGIC, GgufHeader
 from zipalign.input_file import map_file, open_input
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Model", "Shard", "is_gguf_file", "is_gguf_name", "model_stem", "read_model", "shard_paths"]
-
-_SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+__all__ = ["Model", "Shard", "is_gguf_file", "model_stem", "read_model", "shard_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,6 @@ def is_gguf_file(path: Path) -> bool:
     """
     with open_input(path) as fd:
         return os.pread(fd, len(MAGIC), 0) == MAGIC
-
-
-def is_gguf_name(name: str) -> bool:
-    """Return whether a member called NAME is a GGUF file, as the runtime tells it."""
-    return name.lower().endswith(".gguf")
 
 
 def read_model(path: Path) -> Model:
@@ -106,14 +99,11 @@ def _shard(metadata: Mapping[str, int | float | str]) -> Shard | None:
 
 def shard_paths(path: Path) -> list[Path] | None:
     """Return the paths of all shards of the model that PATH is named like a shard of, or None where it is not."""
-    found = _SHARD_NAME.fullmatch(path.name)
-    if found is None:
-        return None
-    count = found["count"]
-    return [path.with_name(f"{found['stem']}-{number:05}-of-{count}.gguf") for number in range(1, int(count) + 1)]
+    name = parse_shard_name(path.name)
+    return [path.with_name(name.sibling(number)) for number in range(1, name.count + 1)] if name else None
 
 
 def model_stem(path: Path) -> str:
     """Return the name of the file PATH without its ending, and without the number of a shard."""
-    found = _SHARD_NAME.fullmatch(path.name)
-    return found["stem"] if found else path.stem
+    name = parse_shard_name(path.name)
+    return name.stem if name and name.stem else path.stem

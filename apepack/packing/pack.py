@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from apepack.errors import ApepackError, NoRuntimeError, OutputError
 from apepack.format.prologue import Magic
 from apepack.packing.lint import enforce
-from apepack.packing.model import is_gguf_name
 from apepack.packing.payload import PackInputs, Payload, lint_payload, load_payload
 from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_path, lint_size, plan_members
 from apepack.packing.publish import publishing
@@ -22,6 +21,7 @@ from apepack.packing.runtime_part import (
     read_runtime,
 )
 from apepack.packing.verify import verify
+from runtime.gguf.file_names import is_gguf_name
 from zipalign import ZipalignError, add_files
 from zipalign.transaction import check_space
 from zipalign.update import check_inputs

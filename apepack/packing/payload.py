@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from apepack.packing.lint import error, note, warning
 from apepack.packing.lint_args import ARGS_SIZE_MAX, MODEL_OPTIONS, PROJECTOR_OPTIONS, has_option, lint_arguments
 from apepack.packing.lint_model import lint_model, lint_projector, lint_shards, read_shards
-from apepack.packing.model import is_gguf_file, is_gguf_name, read_model, shard_paths
+from apepack.packing.model import is_gguf_file, read_model, shard_paths
 from apepack.packing.portable_part import MAIN_NAME
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
+from runtime.gguf.file_names import is_gguf_name
 from zipalign import Member
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import parse_arguments
 from runtime.errors import ContainerError
+from runtime.gguf.file_names import is_gguf_name, parse_shard_name
 from runtime.gguf.header import MAGIC, GgufHeader
 from zipalign.errors import NotAnArchiveError, ZipalignError
 from zipalign.input_file import map_file
@@ -31,9 +32,7 @@ __all__ = ["Container", "open_container"]
 
 _ARCHIVE_PREFIX: Final = "/zip/"
 _SEPARATOR: Final = "@"
-_SUFFIX: Final = ".gguf"
 _MODEL_OPTIONS: Final = ("-m", "--model")
-_SPLIT_NAME: Final = re.compile(r".*-(?P<number>\d{5})-of-\d{5}\.gguf", re.IGNORECASE | re.DOTALL)
 _SPLIT_COUNT: Final = "split.count"
 _TENSOR_ALIGNMENT: Final = 32  # the engine's demand; both programs accept the same files
 _TEXT_SIZE_MAX: Final = 16 << 20
@@ -109,7 +108,7 @@ class Container:
     def weights_names(self) -> list[str]:
         """Return the names of the members with weights; of split weights, that of the first part."""
         names = [entry.name for entry in self.archive.entries] if self.archive else []
-        return [name for name in names if name.lower().endswith(_SUFFIX) and not _is_continuation(name)]
+        return [name for name in names if is_gguf_name(name) and not _is_continuation(name)]
 
     def single_weights(self) -> memoryview:
         """Return the only weights in this file.
@@ -251,7 +250,7 @@ def _weights(data: memoryview, what: str, name: str) -> memoryview:
     if begins != MAGIC:
         reason = f"is not a GGUF file: it begins with '{repr(begins)[2:-1]}' (expected 'GGUF')"
         raise ContainerError(f"{what} {reason if begins else 'is empty'}", path=name)
-    if _SPLIT_NAME.fullmatch(name) and (count := GgufHeader.unpack(data).metadata.get(_SPLIT_COUNT, 1)) != 1:
+    if parse_shard_name(name) and (count := GgufHeader.unpack(data).metadata.get(_SPLIT_COUNT, 1)) != 1:
         reason = (
             f"{what} is one of {count} files of a split model, and the portable runtime reads only models in one file"
         )
@@ -266,8 +265,8 @@ def _text(data: memoryview | bytes, what: str, path: str) -> bytes:
 
 
 def _is_continuation(name: str) -> bool:
-    match = _SPLIT_NAME.fullmatch(name)
-    return match is not None and match["number"] != "00001"
+    shard = parse_shard_name(name)
+    return shard is not None and shard.number != 1
 
 
 def _not_found_error(name: str, expected_in: Container | None) -> ContainerError:

@@ -1,0 +1,44 @@
+"""Names of GGUF files and of shards."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.gguf.file_names import ShardName, is_gguf_name, parse_shard_name
+
+SHARDS: dict[str, ShardName | None] = {
+    "x-00001-of-00003.gguf": ShardName("x", 1, 3),
+    "x-00002-of-00003.GGUF": ShardName("x", 2, 3),
+    "x-00002-OF-00003.Gguf": ShardName("x", 2, 3),
+    "-00002-of-00003.gguf": ShardName("", 2, 3),
+    "a\nb-00099-of-99999.gguf": ShardName("a\nb", 99, 99999),
+    "x-00000-of-00000.gguf": ShardName("x", 0, 0),
+    "x-00001-of-00002-00003-of-00004.gguf": ShardName("x-00001-of-00002", 3, 4),
+    "x00001-of-00003.gguf": None,
+    "x-0001-of-00003.gguf": None,
+    "x-00001-of-000003.gguf": None,
+    "x-00001-of-00003.gguf ": None,
+    "x-00001-of-00003": None,
+    "x-\u0660\u0660\u0660\u0660\u0661-of-00003.gguf": None,  # digits, but not those of ASCII
+    "x.gguf": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_shard_names(name: str) -> None:
+    assert parse_shard_name(name) == SHARDS[name]
+
+
+def test_siblings_are_spelled_as_the_engine_spells_them() -> None:
+    shard = parse_shard_name("x-00002-of-00003.GGUF")
+    assert shard is not None
+    assert [shard.sibling(number) for number in (1, 3)] == ["x-00001-of-00003.gguf", "x-00003-of-00003.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("x.gguf", True), ("x.GGuf", True), (".gguf", False), ("x.gguf.txt", False), ("xgguf", False), ("", False)],
+)
+def test_gguf_names(name: str, expected: bool) -> None:  # noqa: FBT001  # a parameter
+    assert is_gguf_name(name) is expected
