@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from apepack.errors import InputError, LayoutError, NotAnApeError
+from apepack.errors import InputError, NotAnApeError
 from apepack.format.first_member import FirstMember
 from apepack.format.inspect import read_platforms
 from apepack.format.link import LinkedApe, current_umask, link, plan_link
@@ -27,7 +27,7 @@ from zipalign.transaction import read_for_append
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zipalign import Member
+    from zipalign import Entry, Member
 
 __all__ = [
     "RuntimePart",
@@ -100,15 +100,13 @@ def link_runtime(
         ApepackError, RuntimePackageError, ZipalignError: as link() does.
     """
     first_member = _notices_member(programs)
+    part = _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member)
     members = _archive_members(programs, portable=portable)
-    part = _with_members(
-        _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member), members
-    )
-    if members:
-        size = add_files(output, members, level=_DEFLATE_LEVEL, alignment=1).file_size
-        if size != part.size:
-            raise LayoutError(f"{output} came to {size} bytes with all its members (expected {part.size})")
-    return part
+    if not members:
+        return part
+    archive = add_files(output, members, level=_DEFLATE_LEVEL, alignment=1)
+    names = tuple(entry.name for entry in archive.entries)
+    return replace(part, size=archive.file_size, members=names, directory_size=_directory_size(archive.entries))
 
 
 def _notices_member(programs: Sequence[Path]) -> FirstMember | None:
@@ -165,10 +163,14 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
         return RuntimePart(size, platforms, (), 0)
     excluded = [] if portable else portable_member_names(entry.name for entry in archive.entries)
     kept = [entry for entry in archive.entries if entry.name not in excluded]
-    directory_size = sum(entry.record.packed_size for entry in kept) + len(archive.comment)
+    directory_size = _directory_size(kept) + len(archive.comment)
     if excluded:
         size = plan_append(size, (), kept_size=directory_size).end  # as remove_entries() leaves it
     return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
+
+
+def _directory_size(entries: Sequence[Entry]) -> int:
+    return sum(entry.record.packed_size for entry in entries)
 
 
 def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
