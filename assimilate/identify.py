@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError, NotAnApeError
 from apepack.format.dd import find_macho_statement
-from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic, original_head, parse_prologue
+from apepack.format.inspect import read_platforms
+from apepack.format.prologue import SCAN_SIZE, original_head
 from assimilate.errors import ForeignFileError
-from assimilate.target import WINDOWS
 from assimilate.undo_record import interrupted_platform
 from runtime.image import linux_platform_name, read_image
 from runtime.image.elf import ELF_MAGIC, SegmentType, read_elf
 from runtime.image.errors import ImageFormatError, NotAnImageError
 from runtime.image.mach_header import CpuType
-from runtime.image.pe import LFANEW_OFFSET, CoffHeader, PeMachine
 
 if TYPE_CHECKING:
     from apepack.format.dd import DdStatement
-    from apepack.format.prologue import Prologue
     from runtime.image.elf import Elf
 
 __all__ = ["MACOS_AMD64", "Identity", "Kind", "foreign_macho", "identify"]
@@ -71,13 +69,13 @@ def identify(data: bytes | memoryview) -> Identity:
     if interrupted is not None:
         return Identity(Kind.INTERRUPTED, (interrupted,), keeps)
     try:
-        prologue = parse_prologue(window)
+        platforms = read_platforms(data)
     except NotAnApeError as error:
         native = _native(data)
         if native is None:
             raise ForeignFileError(str(error)) from error
         return Identity(*native, keeps)
-    return Identity(Kind.APE, tuple(dict.fromkeys(_platforms(prologue, data))), keeps)
+    return Identity(Kind.APE, _with_foreign_macho(platforms, data), keeps)
 
 
 def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
@@ -90,14 +88,11 @@ def foreign_macho(data: bytes | memoryview) -> DdStatement | None:
     return None if ours else find_macho_statement(data, CpuType.X86_64)
 
 
-def _platforms(prologue: Prologue, data: bytes | memoryview) -> list[str]:
-    names = [linux_platform_name(statement.header.machine) for statement in prologue.statements]
-    if prologue.magic == Magic.MZ and _has_windows_headers(data):
-        names.append(WINDOWS)
-    names += [image.platform for image in prologue.unpacked]
-    with suppress(LayoutError):  # reported by the conversion and by --check
-        names += [MACOS_AMD64] if foreign_macho(data) else []
-    return [name for name in names if name]
+def _with_foreign_macho(platforms: tuple[str, ...], data: bytes | memoryview) -> tuple[str, ...]:
+    with suppress(LayoutError):  # reported by the conversion, and by --check
+        if foreign_macho(data) and MACOS_AMD64 not in platforms:
+            return (*platforms, MACOS_AMD64)
+    return platforms
 
 
 def _native(data: bytes | memoryview) -> tuple[Kind, tuple[str, ...]] | None:
@@ -120,9 +115,3 @@ def _unmarked_platforms(elf: Elf) -> tuple[str, ...]:
     """
     name = linux_platform_name(elf.header.machine)
     return (name,) if name and not elf.has(SegmentType.INTERP) else ()
-
-
-def _has_windows_headers(data: bytes | memoryview) -> bool:
-    offset = int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little")
-    coff = bytes(data[offset : offset + CoffHeader.SIZE])
-    return coff.startswith(b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")) and len(coff) == CoffHeader.SIZE

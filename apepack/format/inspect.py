@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError
-from apepack.format.prologue import SCAN_SIZE, Magic, parse_prologue
+from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, Magic, parse_prologue
 from apepack.format.unpacked import decompress_image
 from runtime.errors import RuntimePackageError
 from runtime.image import linux_platform_name, read_image
 from runtime.image.elf import read_segments
-from runtime.image.pe import LFANEW_OFFSET
+from runtime.image.pe import LFANEW_OFFSET, CoffHeader, PeMachine
 
 if TYPE_CHECKING:
     from apepack.format.prologue import Prologue
 
 __all__ = ["check_programs", "read_platforms"]
 
-_WINDOWS = "windows-amd64"
-_PE_SIGNATURE = b"PE\0\0"
+_WINDOWS: Final = "windows-amd64"
+_PE_SIGNATURE: Final = b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")
 
 
-def read_platforms(data: memoryview) -> tuple[str, ...]:
+def read_platforms(data: bytes | memoryview) -> tuple[str, ...]:
     """Return the names of the platforms that the APE DATA, of whatever dialect, has programs for.
 
     Raises:
@@ -34,9 +33,10 @@ def read_platforms(data: memoryview) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*linux, *windows, *(image.platform for image in prologue.unpacked)]))
 
 
-def _has_windows_headers(data: memoryview, prologue: Prologue) -> bool:
-    (lfanew,) = struct.unpack_from("<I", data, LFANEW_OFFSET) if len(data) >= LFANEW_OFFSET + 4 else (0,)
-    return prologue.magic is Magic.MZ and bytes(data[lfanew : lfanew + 4]) == _PE_SIGNATURE
+def _has_windows_headers(data: bytes | memoryview, prologue: Prologue) -> bool:
+    lfanew = int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little")
+    coff = bytes(data[lfanew : lfanew + CoffHeader.SIZE])
+    return prologue.magic is Magic.MZ and len(coff) == CoffHeader.SIZE and coff.startswith(_PE_SIGNATURE)
 
 
 def check_programs(data: memoryview) -> None:
