@@ -76,6 +76,15 @@ def test_damaged_windows_headers_are_found(linked: tuple[bytes, RuntimePart]) ->
         check_programs(memoryview(bytes(damaged)))
 
 
+def test_windows_headers_are_those_of_an_x86_64_program(linked: tuple[bytes, RuntimePart]) -> None:
+    data, _ = linked
+    (lfanew,) = struct.unpack_from("<I", data, 0x3C)
+    for end, machine in ((len(data), b"\x64\xaa"), (lfanew + 20, b"\x64\x86")):
+        changed = data[: lfanew + 4] + machine + data[lfanew + 6 : end]
+        assert read_platforms(memoryview(changed)) == tuple(name for name in PLATFORMS if name != "windows-amd64")
+    assert read_platforms(data) == PLATFORMS
+
+
 def test_a_file_that_is_cut_off(linked: tuple[bytes, RuntimePart]) -> None:
     data, part = linked
     assert part.linked is not None
