@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apepack.errors import ApepackError
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Finding", "LintError", "Severity", "enforce", "error", "note", "warning"]
+__all__ = ["Finding", "LintError", "Severity", "enforce", "error", "note", "quote", "warning"]
+
+_TEXT_SHOWN_MAX: Final = 60
 
 
 class Severity(StrEnum):
@@ -67,6 +69,11 @@ def warning(kind: str, message: str, path: Path | None = None) -> Finding:
 def note(kind: str, message: str, path: Path | None = None) -> Finding:
     """Return a finding that is worth knowing."""
     return Finding(Severity.NOTE, kind, message, path)
+
+
+def quote(text: str) -> str:
+    """Return TEXT in quotes for a message, shortened if it is long."""
+    return repr(text if len(text) <= _TEXT_SHOWN_MAX else f"{text[: _TEXT_SHOWN_MAX - 3]}...")
 
 
 def enforce(findings: Iterable[Finding], *, strict: bool) -> tuple[Finding, ...]:

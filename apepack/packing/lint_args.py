@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from apepack.packing.lint import Finding, error, warning
+from apepack.packing.lint import Finding, error, quote, warning
 from runtime.args import PLACEHOLDER
 from runtime.gguf.file_names import is_gguf_name
 
@@ -75,11 +75,11 @@ def _lint_spelling(arguments: Sequence[str]) -> Iterator[Finding]:
         yield error("arguments", f".args has {PLACEHOLDER!r} more than once, and only the first one is replaced")
     before = ""
     for argument in arguments:
-        where = f".args has the line {_shortened(argument)}"
+        where = f".args has the line {quote(argument)}"
         joined = _OPTION_AND_VALUE.fullmatch(argument)
         if joined and not before.startswith("-"):  # else it may be the value of what stands before
             option, value = joined.groups()
-            yield error("arguments", f"{where}: {option} and {_shortened(value)} take one line each")
+            yield error("arguments", f"{where}: {option} and {quote(value)} take one line each")
             before = value
             continue
         if _QUOTED.fullmatch(argument):
@@ -108,7 +108,7 @@ def _named_files(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _lint_file_name(option: str, value: str, members: Collection[str]) -> Iterator[Finding]:
     name = value.rpartition(":")[0] if option in _SCALED_OPTIONS and ":" in value else value
-    where = f".args has {option} {_shortened(name)}" if option else f".args has {_shortened(name)}"
+    where = f".args has {option} {quote(name)}" if option else f".args has {quote(name)}"
     if name in members:
         return
     if name.startswith(ARCHIVE_PREFIX):
@@ -127,7 +127,3 @@ def _is_in_archive(name: str, members: Collection[str]) -> bool:
     """Return whether NAME is a member, or a folder of members."""
     folder = name.rstrip("/") + "/"
     return name in members or folder == "/" or any(member.startswith(folder) for member in members)
-
-
-def _shortened(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import InputError
-from apepack.packing.lint import Finding, error, warning
+from apepack.packing.lint import Finding, error, quote, warning
 from apepack.packing.model import read_model, shard_paths
 from runtime.gguf.architectures import ARCHITECTURES, PROJECTOR
 from runtime.gguf.file_names import ShardName
@@ -101,7 +101,7 @@ def lint_model(model: Model, *, own_engine: bool) -> Iterator[Finding]:
     elif not model.architecture:
         yield error("architecture", "it does not say its general.architecture: the engine cannot run it", model.path)
     elif model.architecture not in ARCHITECTURES:
-        unknown = f"its architecture {model.architecture!r} is none that this toolchain's engine knows"
+        unknown = f"its architecture {quote(model.architecture)} is none that this toolchain's engine knows"
         if own_engine:
             yield error("architecture", f"{unknown}: update the toolchain, or name a newer --runtime", model.path)
         else:
@@ -114,7 +114,7 @@ def lint_projector(projector: Model, model: Model) -> Iterator[Finding]:
     """Look whether PROJECTOR is what --mmproj takes."""
     if projector.architecture == PROJECTOR or projector.kind == "mmproj":
         return
-    what = f"no projector, but a model of architecture {projector.architecture or 'unknown'}"
+    what = f"no projector, but a model of architecture {projector.architecture[:60] or 'unknown'}"
     swapped = model.architecture == PROJECTOR or model.kind == "mmproj"
     todo = "the two files are swapped" if swapped else "projectors have names like mmproj-….gguf"
     yield error("projector", f"--mmproj is {what}: {todo}", projector.path)

@@ -37,6 +37,7 @@ _TENSORS_MAX: Final = 1 << 16
 _TEXTS_MAX: Final = 1 << 22  # in all arrays together; the largest vocabularies have 250,000
 
 _KEY_SIZE_MAX: Final = 65535
+_KEY_SHOWN_MAX: Final = 80
 _TENSOR_NAME_SIZE_MAX: Final = 63
 _DIMENSIONS_MAX: Final = 4
 _ELEMENTS_MAX: Final = (1 << 63) - 1
@@ -171,25 +172,32 @@ class _Pairs:
             at = cursor.offset
             key = _name(cursor, "key", _KEY_SIZE_MAX)
             if not key or key in pairs.types:
-                _refuse("a second time" if key else "got an empty one", f"key {key!r}", at)
-            pairs.types[key] = cursor.u32(key)
+                _refuse("a second time" if key else "got an empty one", f"key {_shorten(key)!r}", at)
+            field = _shorten(key)
+            pairs.types[key] = cursor.u32(field)
             if pairs.types[key] == _ARRAY:
-                pairs.arrays[key] = found = _array(cursor, key, texts_left, data)
+                pairs.arrays[key] = found = _array(cursor, field, texts_left, data)
                 texts_left -= found.count * (found.element == TEXT)
             elif pairs.types[key] == _TEXT:
                 pairs.unpack_text(cursor, key, data)
             else:
-                pairs.scalars[key] = cursor.unpack(_scalar(pairs.types[key], key, at).layout, key)[0]
+                pairs.scalars[key] = cursor.unpack(_scalar(pairs.types[key], field, at).layout, field)[0]
         return pairs
 
     def unpack_text(self, cursor: Cursor, key: str, data: memoryview) -> None:
-        size = cursor.u64(key)
+        field = _shorten(key)
+        size = cursor.u64(field)
         if size > _TEXT_KEPT_MAX:
             start = cursor.position
-            _skip(cursor, size, key)
+            _skip(cursor, size, field)
             self.long_texts[key] = data[start : cursor.position]
         else:
-            self.scalars[key] = cursor.take(size, key).decode(errors="backslashreplace")
+            self.scalars[key] = cursor.take(size, field).decode(errors="backslashreplace")
+
+
+def _shorten(key: str) -> str:
+    """Return KEY as messages show it: a damaged file may have keys of 64 KiB."""
+    return key if len(key) <= _KEY_SHOWN_MAX else f"{key[: _KEY_SHOWN_MAX - 3]}..."
 
 
 def _scalar(number: int, key: str, at: int) -> Scalar:

@@ -26,6 +26,17 @@ def test_errors_say_where() -> None:
     assert (caught.value.field, caught.value.offset) == ("version", 4)
 
 
+@pytest.mark.parametrize("size", [100, 65535])
+def test_messages_show_the_start_of_a_long_key(size: int) -> None:
+    key = "k" * size
+    twice = Gguf([text(key, "1"), text(key, "2")], tensors=()).pack_header()
+    in_value = 24 + 8 + size + 4 + 3  # counts, length and bytes of the key, type
+    for data in (twice, twice[:in_value]):
+        with pytest.raises(GgufFormatError, match=r"k{77}[.]{3}") as caught:
+            GgufHeader.unpack(data)
+        assert len(str(caught.value)) < 200
+
+
 def test_no_single_byte_is_more_than_an_error(tmp_path: Path) -> None:
     """2,000 seeded changes of a byte in a real header: accepted, or our error."""
     data = TinyModel().write(tmp_path / "x.gguf").read_bytes()
