@@ -1,1 +1,1 @@
-"""Native programs into one file that runs on all of their platforms: an APE (ape(5))."""
+"""Links native programs into an APE, one file that runs on all of their platforms (ape(5)), and packs models."""

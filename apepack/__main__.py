@@ -1,4 +1,4 @@
-"""python -m apepack."""
+"""Entry point of `python -m apepack`."""
 
 from apepack.cli import main
 

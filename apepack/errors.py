@@ -1,4 +1,4 @@
-"""What can go wrong while an APE is made or read."""
+"""The errors of this package, with one root."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = [
 
 
 class ApepackError(Exception):
-    """The root of this package's errors; its text is a sentence for the user."""
+    """The root of this package's errors. Its text is a message for the user."""
 
 
 class NotAnApeError(ApepackError):
-    """The bytes do not begin like an APE."""
+    """The data does not begin with the magic of an APE."""
 
 
 class NoProgramError(ApepackError, LookupError):
-    """An APE without a program for the machine that was asked for.
+    """The APE contains no program for the requested machine.
 
     Attributes:
-        wanted: the machine.
-        available: the machines it has programs for.
+        wanted: the requested machine.
+        available: the machines for which it contains programs.
     """
 
     def __init__(self, wanted: str, available: tuple[str, ...]) -> None:
@@ -42,14 +42,14 @@ class NoProgramError(ApepackError, LookupError):
 
 
 class LayoutError(ApepackError):
-    """Something does not fit where the format wants it."""
+    """A part is damaged, or does not fit into its place in the format."""
 
 
 class InputError(ApepackError):
-    """A program that cannot be linked.
+    """An input file cannot be linked or packed.
 
     Attributes:
-        path: its file.
+        path: the file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -58,10 +58,10 @@ class InputError(ApepackError):
 
 
 class OutputError(ApepackError):
-    """The output cannot be what was named.
+    """The output cannot be written.
 
     Attributes:
-        path: the file that was to be written.
+        path: the output file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -70,17 +70,17 @@ class OutputError(ApepackError):
 
 
 class NoRuntimeError(ApepackError):
-    """There is no runtime to put in front of the weights."""
+    """No runtime is built or installed."""
 
     def __init__(self) -> None:
         super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
 
 
 class VerificationError(ApepackError):
-    """What was read back is not what was written: the file did not appear.
+    """The data read back differs from the data written. The output was not created.
 
     Attributes:
-        path: the file that was to appear.
+        path: the output file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:

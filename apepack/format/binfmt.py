@@ -1,4 +1,4 @@
-"""Registering APE programs with Linux' binfmt_misc, so that every execve(2) starts them, not only shells."""
+"""Registration of APE programs with Linux's binfmt_misc, after which execve(2) starts them without a shell."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ INTERPRETER: Final = "/usr/bin/ape"
 
 
 def _registration(name: str, magic: Magic) -> str:
-    # Six letters: the quote is not worth escaping. F: opened now, so that it works in containers as well.
-    # P: the program's argv[0] is kept.
+    # The magic without the quote, which would have to be escaped. F: the kernel opens the interpreter at registration,
+    # so that it works in containers too. P: argv[0] is preserved.
     return f":{name}:M::{magic.value[:6].decode()}::{INTERPRETER}:FP"
 
 
-# What systemd-binfmt reads from /etc/binfmt.d; each line alone is what /proc/sys/fs/binfmt_misc/register takes.
+# A file for /etc/binfmt.d, read by systemd-binfmt. Each line can be written to /proc/sys/fs/binfmt_misc/register.
 BINFMT_CONFIGURATION: Final = f"""\
 # /etc/binfmt.d/zz-ape.conf: APE programs (ape(5)) are started by {INTERPRETER}
 {_registration("APE", Magic.MZ)}

@@ -1,7 +1,8 @@
-"""The checksum that cksum(1) prints, which every POSIX system has: a CRC-32, but not the one of ZIP.
+"""The checksum of cksum(1), a CRC-32 that every POSIX system computes.
 
-Specification: POSIX.1-2017, cksum. The polynomial is the same as ZIP's, with each byte's highest bit first, the length
-behind the data, and a register that begins with zeros. So it is ZIP's CRC of the bytes with their bits reversed.
+Specification: POSIX.1-2017, cksum. The polynomial is that of ZIP's CRC-32, but each byte is processed from its highest
+bit, the length follows the data, and the register starts with zeros. The result therefore equals ZIP's CRC-32 of the
+bit-reversed bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 __all__ = ["posix_cksum"]
 
 _BIT_REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_ZERO_REGISTER: Final = 0xFFFFFFFF  # cancels what zlib begins with
+_ZERO_REGISTER: Final = 0xFFFFFFFF  # cancels zlib's initial value
 
 
 def posix_cksum(data: bytes) -> int:

@@ -1,8 +1,8 @@
-"""The dd statements by which the scripts of other makers copy a Mach-O header over the start of their file.
+"""The dd statements in the scripts of other linkers, which copy a Mach-O header to the start of the file.
 
-Such a statement names its operands in the order bs, skip, count; every other dd in those scripts is written in another
-order. The values were spelled in several ways over the years: `413`, in quotes, padded with blanks on either side, and
-as `$((  413))`. Where a maker left macOS out, the digits are zeros or NUL bytes.
+Such a statement has the operands bs, skip, count in this order; no other dd in these scripts has. Versions of the
+linkers differ in the spelling of the values: `413`, quoted, padded with blanks on either side, or `$((  413))`. In
+files without a program for macOS the digits are zeros or NUL bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["DdStatement", "find_dd_statements", "find_macho_statement"]
 
 _HEAD_SIZE_MIN: Final = 32  # a Mach-O header without commands
 _OFFSET_MIN: Final = 64
-_OFFSET_END: Final = 1 << 31  # the tool that reads these, and some shells, count with 32 bits
+_OFFSET_END: Final = 1 << 31  # some shells, and the tool that interprets these statements, have 32-bit numbers
 _DIGITS_MAX: Final = 18
 _MACHO_MAGIC: Final = b"\xcf\xfa\xed\xfe"
 
@@ -31,38 +31,38 @@ _STATEMENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DdStatement:
-    """A dd statement that copies `count` blocks from block `skip` on to the start of the file."""
+    """A dd statement that copies `count` blocks, starting with block `skip`, to the start of the file."""
 
-    at: int  # of its first operand in the file
+    at: int  # offset of its first operand in the file
     block_size: int
     skip: int
     count: int
 
     @property
     def offset(self) -> int:
-        """Where the bytes lie that it copies."""
+        """The offset of the copied bytes."""
         return self.block_size * self.skip
 
     @property
     def size(self) -> int:
-        """How many bytes it copies."""
+        """The number of bytes copied."""
         return self.block_size * self.count
 
 
 def find_dd_statements(window: bytes) -> tuple[DdStatement, ...]:
-    """Return the statements in WINDOW, the first 8192 bytes of an APE, that copy something.
+    """Return the statements in WINDOW, the first 8192 bytes of an APE, that copy at least one byte.
 
-    Like the scan for printf statements, this knows nothing of shell syntax, and NUL bytes do not end it.
+    Like the search for printf statements, this ignores shell syntax and continues after NUL bytes.
     """
     found = (DdStatement(match.start(), *map(_to_number, match.groups())) for match in _STATEMENT.finditer(window))
     return tuple(statement for statement in found if statement.size)
 
 
 def find_macho_statement(data: bytes | memoryview, cputype: int) -> DdStatement | None:
-    """Return the first statement that leads to a Mach-O header for CPUTYPE, or None; DATA is the file.
+    """Return the first statement in the file DATA that copies a Mach-O header for CPUTYPE, or None.
 
     Raises:
-        LayoutError: one leads outside of the file, and no other to such a header.
+        LayoutError: a statement copies invalid bytes, and no other one copies such a header.
     """
     faults = []
     for statement in find_dd_statements(bytes(data[:SCAN_SIZE])):
@@ -91,5 +91,5 @@ def _fault(statement: DdStatement, file_size: int) -> str | None:
 
 
 def _to_number(digits: bytes) -> int:
-    # What is too long for Python to convert is too large for every file.
+    # Python refuses to convert very long numbers. A number of this size is beyond the end of any file.
     return int(digits) if len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX

@@ -1,4 +1,4 @@
-"""A Linux program made part of an APE: its bytes, changed so that any loader maps it from where it lies."""
+"""Embedding of Linux programs: changes the ELF headers so that loaders map the program from its place in an APE."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_elf", "relocated_elf_header"]
 
-_VADDR_MIN: Final = 0x10000  # Linux gives no program lower addresses
+_VADDR_MIN: Final = 0x10000  # Linux maps nothing below this address
 
 
 def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
     """Return the bytes of the program DATA for the file offset BASE, a multiple of 64 KiB.
 
-    Only what is loaded is kept; sections and symbols are not. The program header table speaks of the whole file, as
-    the header in the prologue does that points to it.
+    Sections and symbols are removed. Offsets in the program header table count from the start of the APE.
 
     Raises:
-        NotEmbeddableError: its segments cannot be kept apart.
+        NotEmbeddableError: the table has no entry left to separate PT_LOAD entries with equal flags.
     """
     header = replace(elf.header, shoff=0, shentsize=0, shnum=0, shstrndx=0, flags=0)
     segments = [_relocated(segment, base) for segment in _with_loads_apart(elf.segments)]
@@ -36,8 +35,8 @@ def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
 
 
 def relocated_elf_header(elf: Elf, base: int) -> ElfHeader:
-    """Return the header that makes a file with the embedded program at BASE a native one."""
-    # FreeBSD alone reads EI_OSABI; the value is the one that every APE in the field has here.
+    """Return the ELF header that turns an APE with the embedded program at BASE into a native program."""
+    # Only FreeBSD reads EI_OSABI. This value is the one in all known APE files.
     return replace(
         elf.header, osabi=OsAbi.FREEBSD, abi_version=0, flags=0, phoff=base + elf.header.phoff,
         shoff=0, shentsize=0, shnum=0, shstrndx=0,
@@ -48,7 +47,7 @@ def _relocated(segment: ProgramHeader, base: int) -> ProgramHeader:
     if segment.type == SegmentType.NULL:
         return ProgramHeader(SegmentType.NULL, 0, 0, 0, 0, 0, 0, 0)
     if segment.type != SegmentType.LOAD and not segment.filesz:
-        return segment  # PT_GNU_STACK: it has no place in the file
+        return segment  # PT_GNU_STACK, which has no bytes in the file
     if _can_begin_at_zero(segment, base):
         return replace(
             segment, offset=0, vaddr=segment.vaddr - base, paddr=segment.paddr - base,
@@ -58,21 +57,22 @@ def _relocated(segment: ProgramHeader, base: int) -> ProgramHeader:
 
 
 def _can_begin_at_zero(segment: ProgramHeader, base: int) -> bool:
-    """Say whether a read-only segment of headers can take in all of the file before it.
+    """Return whether a read-only segment of headers can be extended to offset 0 of the file.
 
-    It need not, for Linux and for loaders. But qemu-user 7.2 takes for granted that the first segment begins with the
-    file when it tells a program where its headers are, and C programs crash if that is wrong.
+    Linux and loaders do not need this. But qemu-user 7.2 computes AT_PHDR under the assumption that the first segment
+    starts at offset 0, and C programs crash if AT_PHDR is wrong.
     """
     is_headers = segment.type == SegmentType.LOAD and segment.offset == 0 and segment.flags == SegmentFlag.R
     return is_headers and segment.vaddr >= base + _VADDR_MIN
 
 
 def _with_loads_apart(segments: Sequence[ProgramHeader]) -> list[ProgramHeader]:
-    """Order the table so that no loader in the field damages the program.
+    """Order the table so that no known loader damages the program.
 
-    The widespread one joins neighbours in the table that have equal flags, even where file and memory are differently
-    far apart, and loses bytes: anything between the two prevents it. It also moves the table, so that a C library
-    which computes its load address from PT_PHDR gets a wrong one. Without that entry it takes 0, which is right.
+    Cosmopolitan's loader joins adjacent PT_LOAD entries with equal flags, even if their distances in the file and in
+    memory differ, and then maps wrong bytes. Another entry between the two prevents this. It also moves the table, so
+    that a C library that computes its load address from PT_PHDR gets a wrong address. Without PT_PHDR it assumes 0,
+    which is correct.
     """
     loads = [segment for segment in segments if segment.type == SegmentType.LOAD]
     others = [

@@ -1,8 +1,8 @@
-"""The archive's first member, which lies before the images.
+"""The first member of the archive, which precedes the images.
 
-Readers find a ZIP archive by its end, but 7-Zip also looks for its beginning, and not beyond the first 8 MiB of a file
-(measured: 7-Zip 26.02). An APE's images are longer than that. So a small member, the licence texts, stands before them,
-and an APE is a valid archive from the moment it is linked.
+Readers find a ZIP archive by its end, but 7-Zip also searches for its first member, in the first 8 MiB of a file
+(measured: 7-Zip 26.02). The images are larger than that. Therefore a small member, the licence texts, precedes them,
+and every linked APE is a valid archive.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["FirstMember"]
 
 @dataclass(frozen=True, slots=True)
 class FirstMember:
-    """A deflated member whose place is known before the file is written."""
+    """A deflated member, complete before the file is laid out."""
 
     fields: HeaderFields
     data: bytes  # deflated
 
     @classmethod
     def of(cls, name: str, content: bytes) -> Self:
-        """Return the member that holds CONTENT, stamped as zipalign stamps members."""
+        """Return the member NAME with CONTENT and the time that zipalign gives to members."""
         compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         data = compressor.compress(content) + compressor.flush()
         stamp = to_dos(build_timestamp())
@@ -45,5 +45,5 @@ class FirstMember:
         return local_header(self.fields).pack() + self.data
 
     def pack_directory(self, header_offset: int, directory_offset: int) -> bytes:
-        """Return the directory and end records of an archive that has only this member."""
+        """Return the central directory and the end records of an archive with only this member."""
         return pack_directory([central_header(self.fields, header_offset)], directory_offset, b"")

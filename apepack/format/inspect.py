@@ -1,4 +1,4 @@
-"""The programs that a finished APE carries, read back from its bytes."""
+"""The programs in a finished APE, read from its bytes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PE_SIGNATURE: Final = b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")
 
 
 def read_platforms(data: bytes | memoryview) -> tuple[str, ...]:
-    """Return the names of the platforms that the APE DATA, of whatever dialect, has programs for.
+    """Return the names of the platforms for which the APE DATA, of any dialect, contains programs.
 
     Raises:
-        NotAnApeError: it does not begin like an APE.
+        NotAnApeError: DATA is not an APE.
     """
     prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
     linux = filter(None, (linux_platform_name(statement.header.machine) for statement in prologue.statements))
@@ -40,11 +40,11 @@ def _has_windows_headers(data: bytes | memoryview, prologue: Prologue) -> bool:
 
 
 def check_programs(data: memoryview) -> None:
-    """Read the headers of every program in the APE DATA, which is of our dialect, and unpack what is compressed.
+    """Check the headers of all programs in the APE DATA of our dialect, and unpack the compressed programs.
 
     Raises:
-        LayoutError: one of them is not what the prologue says.
-        NotAnApeError: it does not begin like an APE.
+        LayoutError: a program is damaged or differs from its entry in the prologue.
+        NotAnApeError: DATA is not an APE.
     """
     prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
     try:

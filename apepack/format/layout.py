@@ -1,11 +1,11 @@
-"""Where everything in an APE lies, decided before the first byte is written.
+"""The offsets of all parts of an APE, computed before the first byte is written.
 
-0x0000   magic, script, printf headers
-0x0fc0   the first 64 bytes again
-0x1000   loaders, each at a multiple of 64 bytes; behind them, if there is one, the archive's first member
-0x10000  images, each at a multiple of 64 KiB; behind them compressed programs, each at a multiple of 4 KiB
-end      at a multiple of 64 bytes, and not before the size of any program that is unpacked: becoming native for its
-         system overwrites that much, and an archive that begins here survives
+0x0000   magic, script with ELF headers, PE headers
+0x0fc0   copy of the first 64 bytes
+0x1000   loaders, each at a multiple of 64 bytes, then the archive's first member, if any
+0x10000  images, each at a multiple of 64 KiB, then compressed programs, each at a multiple of 4 KiB
+end      a multiple of 64 bytes, not less than the unpacked size of any compressed program: assimilation writes the
+         unpacked program to the start of the file, and must not overwrite the archive that begins here
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _IMAGES_OFFSET: Final = IMAGE_ALIGNMENT
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of the file, in bytes."""
+    """A range of the file. Offset and size are in bytes."""
 
     offset: int
     size: int
 
     @property
     def end(self) -> int:
-        """The offset behind the last byte."""
+        """The offset after the last byte."""
         return self.offset + self.size
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The ranges of an APE's parts, in the order of the sizes they were reserved for."""
+    """The ranges of an APE's parts, in the order of the sizes given to plan_layout()."""
 
     loaders: tuple[Span, ...]
     first_member: Span
@@ -59,12 +59,12 @@ def plan_layout(
     stream_sizes: Sequence[int] = (),
     end_min: int = 0,
 ) -> Layout:
-    """Reserve the place of each loader, of the archive's first member, of each image and of each compressed program.
+    """Return the ranges of the loaders, the archive's first member, the images and the compressed programs.
 
-    Nothing else shall begin before END_MIN.
+    The end of the layout is END_MIN or more.
 
     Raises:
-        LayoutError: what comes before the first image does not fit there.
+        LayoutError: the loaders and the first member do not fit before the first image.
     """
     loaders = _place_spans(loader_sizes, PROLOGUE_SIZE, BLOCK_SIZE)
     first_member = Span(align_up(loaders[-1].end if loaders else PROLOGUE_SIZE, BLOCK_SIZE), first_member_size)

@@ -1,4 +1,4 @@
-"""Linking: native programs in, one APE out."""
+"""Linking: combines native programs into one APE."""
 
 from __future__ import annotations
 
@@ -34,43 +34,43 @@ if TYPE_CHECKING:
 
 __all__ = ["LinkedApe", "LinkedImage", "Program", "current_umask", "link", "plan_link", "read_program"]
 
-# Mapped programs come first, because their address may limit how far back they can lie.
+# Mapped programs come first, because their addresses may limit their offsets.
 _LAUNCH_ORDER = (Launch.MAPPED, Launch.PE, Launch.UNPACKED)
-# What `uname -m` prints, depending on the system's age.
+# The names that `uname -m` prints, which differ between versions of systems.
 _UNAME_MACHINES = {Machine.X86_64: ("x86_64", "amd64"), Machine.AARCH64: ("aarch64", "arm64")}
 _NO_LOADER = Span(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A native program to be linked."""
+    """A native program to link."""
 
     path: Path
     image: Image
     data: bytes
-    stream: bytes = b""  # where it is unpacked: what is
+    stream: bytes = b""  # the compressed program, if the script unpacks it
 
     @property
     def platform(self) -> Platform:
-        """The platform it is for."""
+        """The platform of the program."""
         return self.image.platform
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedImage:
-    """Where a program came to lie, and what starts it there."""
+    """The place of a program in an APE, and the data that starts it."""
 
     path: Path
     platform: Platform
     span: Span
-    loader: Span  # empty where none maps it
-    header: ElfHeader | None = None  # what a loader starts it by
-    unpacked: UnpackedImage | None = None  # what the script unpacks
+    loader: Span  # empty without a loader
+    header: ElfHeader | None = None  # for a loader
+    unpacked: UnpackedImage | None = None  # for the script, which unpacks it
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedApe:
-    """An APE: its parts as they are (or, for a plan, will be) in the file."""
+    """The parts of an APE, linked or planned."""
 
     magic: Magic
     images: tuple[LinkedImage, ...]
@@ -81,8 +81,8 @@ def read_program(path: Path) -> Program:
     """Read the program in the file PATH and check that it can be linked.
 
     Raises:
-        InputError: it is not a program, is damaged, or cannot become part of an APE.
-        OSError: it cannot be read.
+        InputError: the file is not a program, is damaged, or cannot become part of an APE.
+        OSError: the file cannot be read.
     """
     if path.exists() and not path.is_file():
         raise InputError(path, "not a regular file")
@@ -110,8 +110,8 @@ def link(
 ) -> LinkedApe:
     """Link the native programs PATHS, at most one for each platform, into the APE OUTPUT.
 
-    OUTPUT appears complete or not at all; its mode is that of a new executable. With OPENING it ends with an archive
-    of that one member.
+    OUTPUT is created completely or not at all, with the mode of a new executable. With FIRST_MEMBER it ends with
+    an archive of that member.
 
     Raises:
         InputError: a program cannot be linked, or two are for the same platform.
@@ -137,7 +137,7 @@ def plan_link(
     first_member: FirstMember | None = None,
     loader_for: Callable[[Platform], bytes] = loader_bytes,
 ) -> LinkedApe:
-    """Return what link() would make, without writing anything.
+    """Return the result of link() without writing a file.
 
     Raises:
         InputError: as link() does.
@@ -160,7 +160,7 @@ def _read_programs(paths: Sequence[Path], magic: Magic) -> list[Program]:
 
 
 def _padded_loaders(programs: Sequence[Program], loader_for: Callable[[Platform], bytes]) -> list[bytes]:
-    """Return the loader of each program that needs one, padded for dd."""
+    """Return the loaders of the mapped programs, padded to dd's block size."""
     loaders = [loader_for(program.platform) for program in programs if program.platform.launch == Launch.MAPPED]
     return [loader.ljust(align_up(len(loader), BLOCK_SIZE), b"\0") for loader in loaders]
 
@@ -195,7 +195,7 @@ def _lay_out(
     return LinkedApe(magic, tuple(images), layout.images_end + len(directory)), layout
 
 
-def _emit(  # the parts of the file, in their order
+def _emit(  # in the order of the file
     file: IO[bytes],
     programs: Sequence[Program],
     loaders: Sequence[bytes],
@@ -217,7 +217,7 @@ def _emit(  # the parts of the file, in their order
 
 
 def _stored_bytes(program: Program, base: int) -> bytes:
-    """Return the bytes of PROGRAM as they are stored at the offset BASE."""
+    """Return the bytes of PROGRAM for storage at the offset BASE."""
     headers = program.image.headers
     if program.stream:
         return program.stream
@@ -245,7 +245,7 @@ def _render_script(programs: Sequence[Program], loaders: Sequence[bytes], linked
 
 
 def _uname_patterns(image: LinkedImage, names: Collection[str]) -> tuple[str, ...]:
-    """Return what `uname -sm` prints where IMAGE runs, in a file that has programs for the platforms NAMES."""
+    """Return the output of `uname -sm` on systems that run IMAGE, in an APE for the platforms NAMES."""
     system = image.platform.system
     if image.header:
         return tuple(f"{system} {machine}" for machine in _UNAME_MACHINES[Machine(image.header.machine)])
@@ -275,7 +275,7 @@ def _assert_offset(file: IO[bytes], offset: int) -> None:
 
 
 def current_umask() -> int:
-    """Return the umask, which the system tells only when it is set."""
+    """Return the umask. The system returns it only from setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

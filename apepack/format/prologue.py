@@ -1,7 +1,7 @@
-"""The first bytes of an APE: magic, shell script, and the programs that its statements speak of (ape(5)).
+"""The first bytes of an APE: magic, shell script, and the headers of its programs (ape(5)).
 
-Rendering makes our dialect. Parsing reads every dialect in the field, the way loaders do: it looks for statements and
-knows nothing of shell syntax.
+render_prologue() writes our dialect. parse_prologue() reads all known dialects as loaders do: it searches for
+statements and ignores shell syntax.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ __all__ = [
     "render_prologue",
 ]
 
-HEAD_SIZE: Final = 64  # what becoming an ELF program overwrites
-HEAD_COPY_OFFSET: Final = 0xFC0  # where our dialect repeats those bytes
-PE_HEADERS_SIZE_MAX: Final = 0x3C0  # what a Windows program may take of the prologue; the script ends before it
-PROLOGUE_SIZE: Final = 0x1000  # our script, and everything else of the prologue, ends here
-SCAN_SIZE: Final = 8192  # loaders look no further for printf statements
+HEAD_SIZE: Final = 64  # overwritten by an ELF header when the file becomes an ELF program
+HEAD_COPY_OFFSET: Final = 0xFC0  # of the copy of these bytes in our dialect
+PE_HEADERS_SIZE_MAX: Final = 0x3C0  # in the prologue, after the script
+PROLOGUE_SIZE: Final = 0x1000  # of our dialect
+SCAN_SIZE: Final = 8192  # loaders search these bytes for printf statements
 
-_PE_ALIGNMENT: Final = 64  # Windows wants 8; no multiple of this has a byte that is a quote
+_PE_ALIGNMENT: Final = 64  # Windows requires 8; multiples of 64 contain no byte that is a quote
 _PRINTF: Final = b"printf '"
-# Closes the quote that the magic opened. Other tools look for the second line; shells see a comment.
+# Closes the quote that the magic opens. The second line is a comment for shells, and a mark for other tools.
 _QUOTE_END: Final = b"\n'\n#'\"\n"
 
 
 class Magic(Enum):
-    """The first eight bytes: a shell variable's name, and the quote that hides what follows from the shell."""
+    """The first eight bytes: an assignment to a shell variable, with the quote that opens its value."""
 
-    MZ = b"MZqFpD='"  # also what a Windows program begins with
+    MZ = b"MZqFpD='"  # also the magic of Windows programs
     NO_WINDOWS = b"jartsr='"  # for shells and systems that refuse or intercept MZ
-    DEBUG = b"APEDBG='"  # read, never written: kernels do not know it
+    DEBUG = b"APEDBG='"  # read, never written; not registered with kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +60,23 @@ class PrintfStatement:
     """A printf statement that writes an ELF header."""
 
     offset: int  # of the word `printf`
-    raw: bytes  # the 64 bytes
+    raw: bytes  # the decoded header
     header: ElfHeader
 
 
 @dataclass(frozen=True, slots=True)
 class Prologue:
-    """What is to be read from an APE's first bytes."""
+    """The parsed prologue of an APE."""
 
     magic: Magic
     statements: tuple[PrintfStatement, ...]
     unpacked: tuple[UnpackedImage, ...] = ()
 
     def program(self, machine: Machine) -> PrintfStatement:
-        """Return the header of the program for MACHINE: the first one, as for every loader.
+        """Return the first statement with a header for MACHINE. Loaders use the first one too.
 
         Raises:
-            NoProgramError: there is none.
+            NoProgramError: there is no program for MACHINE.
         """
         for statement in self.statements:
             if statement.header.machine == machine:
@@ -85,24 +85,24 @@ class Prologue:
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """The names of the machines there are programs for."""
+        """The names of the machines for which there are ELF programs."""
         numbers = dict.fromkeys(statement.header.machine for statement in self.statements)
         known = {machine.value: machine.name.lower() for machine in Machine}
         return tuple(known.get(number, f"e_machine {number}") for number in numbers)
 
 
 def render_prologue(magic: Magic, script: str, pe_headers: bytes = b"") -> bytes:
-    """Return the 4096 bytes before the loaders: SCRIPT behind the magic, and the copy of the first 64 bytes.
+    """Return the 4096 bytes before the loaders: magic, SCRIPT, PE_HEADERS, and the copy of the first 64 bytes.
 
-    Up to the end of the script everything is printable ASCII, since some shells refuse a NUL anywhere before it; but
-    with PE_HEADERS, those of a Windows program, their offset has to stand in the head.
+    All bytes before the end of the script are printable ASCII, because some shells refuse NUL bytes. The exception is
+    the offset of PE_HEADERS, the headers of a Windows program, in the first 64 bytes.
 
     Raises:
         LayoutError: the script is too long.
     """
-    # They end where the copy of the head begins, so that the script has all that they leave.
+    # The headers end at the copy of the head, so that the script has all remaining space.
     script_end = (HEAD_COPY_OFFSET - len(pe_headers)) // _PE_ALIGNMENT * _PE_ALIGNMENT
-    # Windows finds its program by the last four bytes of the head; spaces are an offset that it follows nowhere.
+    # Windows reads the offset of the PE headers from the last four bytes of the head. Spaces are an invalid offset.
     lfanew = struct.pack("<I", script_end) if pe_headers else b""
     head = (magic.value + b"\n").ljust(HEAD_SIZE - len(lfanew)) + lfanew
     data = head + _QUOTE_END + script.encode("ascii")
@@ -112,10 +112,10 @@ def render_prologue(magic: Magic, script: str, pe_headers: bytes = b"") -> bytes
 
 
 def parse_prologue(data: bytes) -> Prologue:
-    """Read the prologue of the APE that begins with DATA; give at least 8192 bytes unless the file is shorter.
+    """Parse the prologue of the APE that begins with DATA: 8192 bytes or more, unless the file is shorter.
 
     Raises:
-        NotAnApeError: DATA begins with none of the magics.
+        NotAnApeError: DATA begins with no known magic.
     """
     try:
         magic = Magic(data[:8])
@@ -130,7 +130,7 @@ def _statements(window: bytes) -> Iterator[PrintfStatement]:
         start = at + len(_PRINTF)
         end = window.find(b"'", start)
         raw = decode_octal(window[start:end]) if end >= 0 else b""
-        # What is not exactly a header is something else that a script prints, or chance in a binary.
+        # Any other size: another printf statement of the script, or random bytes of a binary.
         if len(raw) == ElfHeader.SIZE:
             with contextlib.suppress(ImageFormatError, NotAnImageError):
                 yield PrintfStatement(at, raw, read_elf_header(raw))
@@ -138,9 +138,9 @@ def _statements(window: bytes) -> Iterator[PrintfStatement]:
 
 
 def original_head(data: bytes) -> bytes | None:
-    """Return the first 64 bytes as they were when the file was made, or None where it does not keep them.
+    """Return the first 64 bytes of the file as linked, or None if the file contains no copy of them.
 
-    DATA is the beginning of a file of our dialect, whether or not it has become an ELF program since.
+    DATA is the beginning of a file. Files of our dialect contain the copy, also after becoming an ELF program.
     """
     head = data[HEAD_COPY_OFFSET : HEAD_COPY_OFFSET + HEAD_SIZE]
     is_ours = data[HEAD_SIZE : HEAD_SIZE + len(_QUOTE_END)] == _QUOTE_END and len(head) == HEAD_SIZE

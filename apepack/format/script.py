@@ -1,20 +1,21 @@
-"""The shell script of an APE: picks the program for this machine, and the loader that maps it.
+"""The shell script of an APE: selects the program for the machine, and starts it, if necessary through a loader.
 
-It runs in every POSIX shell, and in the ones that nearly are. What shapes it:
+It runs in all POSIX shells, and in shells that are close to POSIX. Its constraints:
 
-* Every path through it ends in exec or exit: behind it the file is binary.
-* A start with the loader in place runs no other command: everything is built into the shell. The one exception is
-  uname where Linux does not tell its architecture in a file (before 6.1); a fork costs more than all the rest.
-* The loader, or the program where it has to be a file of its own, is kept in a directory of the user's own, under a
-  name made from its content. A directory or file that another user could have made or could exchange is never used:
-  hence the tests for ownership and symbolic links, and that the directory around it is the user's own too, or root's
-  with the sticky bit (others may add, not rename).
-* It counts only when it is complete (cksum), and only where programs can run at all, which a file system may forbid:
-  what becomes it is first an empty script, and run as one. A program is summed again at every start, which a crash of
-  the machine may have cut short; a loader only must not be empty, because a fork would double the time it takes.
-* A shell under Rosetta says that this is an Intel Mac; sysctl knows better.
-* `ape` from PATH is the last resort only. Versions in the field differ, and most tell the program less about itself
-  than our loader does; but where nothing else can run, one that the administrator installed still may.
+* Every path ends in exec or exit, because binary data follows the script.
+* A start with a cached loader uses only built-in commands of the shell, because a fork takes longer than all other
+  steps together. The exception is uname on Linux before 6.1, which has no file with the architecture.
+* The loader, or an unpacked program, is cached in a directory of the user, under a name derived from its content. The
+  script never uses a directory or file that another user could have created or could replace. Therefore it tests
+  ownership and symbolic links, and requires that the parent directory belongs to the user too, or to root with the
+  sticky bit (other users can add entries there, but not rename them).
+* A cached file gets its final name only after cksum has found it complete, and only if the file system allows
+  execution: the script first writes an empty script under a temporary name and runs it. Programs are checked again at
+  every start, because a crash of the machine can truncate them. Loaders are only checked for not being empty, because
+  the fork for cksum would double the start time.
+* In a shell under Rosetta, uname reports an Intel Mac; sysctl reports the truth.
+* `ape` from PATH is the last resort. Installed versions differ, and most give the program less information than our
+  loader. But where no directory can be used, it may still run.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_SIZE", "MappedProgram", "UnpackedProgram", "cache_name", "render_script"]
 
-BLOCK_SIZE: Final = 64  # loaders begin and end at multiples of this, for dd
+BLOCK_SIZE: Final = 64  # dd's block size for loaders, in bytes
 
 _DETECT_MACHINE: Final = """\
 o=$0
@@ -52,7 +53,7 @@ _DETECT_ROSETTA: Final = """\
 if [ "$m" = "Darwin x86_64" ] && [ "$(sysctl -n sysctl.proc_translated 2>/dev/null)" = 1 ]; then m="Darwin arm64"; fi
 """
 
-# h: the loader's name, k and n: where its blocks are, c: what cksum says of it; z: it is a program, and compressed.
+# h: name in the cache; k, n: first block and number of blocks; c: output of cksum; z: set for a compressed program.
 _MAPPED_CASE: Final = """\
 {patterns})
 if [ "${{1-}}" = --assimilate ]; then
@@ -138,19 +139,19 @@ done
 
 @dataclass(frozen=True, slots=True)
 class MappedProgram:
-    """What the script has to know about a program that a loader maps."""
+    """The script's data for a program that a loader maps."""
 
-    patterns: tuple[str, ...]  # as `uname -sm` prints it
-    header: ElfHeader  # that --assimilate writes
+    patterns: tuple[str, ...]  # of the output of `uname -sm`
+    header: ElfHeader  # written by --assimilate
     loader: bytes
     loader_offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackedProgram:
-    """What the script has to know about a program that is unpacked."""
+    """The script's data for a program that it unpacks."""
 
-    patterns: tuple[str, ...]  # as `uname -sm` prints it
+    patterns: tuple[str, ...]  # of the output of `uname -sm`
     image: UnpackedImage
     name: str  # in the cache
 
@@ -158,7 +159,7 @@ class UnpackedProgram:
 def render_script(
     mapped: Sequence[MappedProgram], unpacked: Sequence[UnpackedProgram] = (), others: Sequence[str] = ()
 ) -> str:
-    """Return the script for these programs, in a file that also runs on the systems OTHERS without it."""
+    """Return the script for these programs. OTHERS are the systems on which the file runs without the script."""
     systems = [program.patterns[0] for program in mapped] + [program.patterns[0] for program in unpacked] + [*others]
     has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
     begin = _DETECT_MACHINE + (_DETECT_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
@@ -169,7 +170,7 @@ def render_script(
 
 
 def cache_name(content: bytes) -> str:
-    """Return the name that the cache has for a loader or a program."""
+    """Return the name of a loader or program in the cache."""
     return sha256(content).hexdigest()[:16]
 
 

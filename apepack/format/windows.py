@@ -1,7 +1,7 @@
-"""A Windows program made part of an APE: its headers in the prologue, the rest of it wherever there is room.
+"""Embedding of Windows programs: the PE headers go into the prologue, the sections into an image.
 
-Windows takes the headers from the start of the file, as many bytes as SizeOfHeaders says, and finds them by e_lfanew;
-sections may lie anywhere below 4 GiB. So nothing in memory moves, and no address in the program changes.
+Windows maps SizeOfHeaders bytes from the start of the file as headers, and finds the PE header by e_lfanew. Sections
+may have any file offset below 4 GiB. The program keeps its addresses in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FILE_OFFSET_END: Final = 1 << 32
 
 
 def check_pe(pe: Pe) -> None:
-    """Raise NotEmbeddableError, with every reason, when PE cannot become part of an APE."""
+    """Raise NotEmbeddableError with all reasons if PE cannot become part of an APE."""
     faults = tuple(_faults(pe))
     if faults:
         raise NotEmbeddableError(faults)
@@ -45,10 +45,10 @@ def _faults(pe: Pe) -> Iterator[str]:
 
 
 def relocated_pe_headers(pe: Pe, base: int) -> bytes:
-    """Return the headers for the prologue of a file that has the program at the offset BASE.
+    """Return the headers for the prologue of a file with the program at the offset BASE.
 
     Raises:
-        NotEmbeddableError: the program would not end below 4 GiB.
+        NotEmbeddableError: the program would end above 4 GiB.
     """
     if base + pe.file_end > _FILE_OFFSET_END:
         raise NotEmbeddableError(
@@ -79,7 +79,7 @@ def _relocated(section: Section, base: int) -> Section:
 
 
 def _debug_pointer_offsets(pe: Pe) -> Iterator[int]:
-    """Yield where the debug directory holds offsets of the file; it is the only one that does."""
+    """Yield the offsets of file offsets in the debug directory. No other directory contains file offsets."""
     rva, size = pe.directory(DirectoryIndex.DEBUG)
     start = pe.file_offset(rva, size) if size else None
     if start is not None:

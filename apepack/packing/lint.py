@@ -1,4 +1,4 @@
-"""What is found before anything is written: errors, which refuse, warnings, which may, and notes, which do not."""
+"""Findings of the checks before packing: errors, which refuse, warnings, which refuse in strict mode, and notes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _TEXT_SHOWN_MAX: Final = 60
 
 
 class Severity(StrEnum):
-    """Whether a finding stands in the way."""
+    """The severity of a finding."""
 
     ERROR = "error"
-    WARNING = "warning"  # in the way of who is strict
+    WARNING = "warning"  # an error in strict mode
     NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, in one sentence: what, where, and what to do."""
+    """One problem. The message states the problem and the remedy."""
 
     severity: Severity
-    kind: str  # what was looked at: architecture, arguments, model, name, projector, runtime, shards, size
+    kind: str  # architecture, arguments, model, name, projector, runtime, shards or size
     message: str
     path: Path | None = None
 
@@ -38,16 +38,16 @@ class Finding:
         return f"{self.path}: {self.message}" if self.path else self.message
 
     def to_json(self) -> dict[str, str]:
-        """Return what is known, for JSON."""
+        """Return the finding as an object for JSON."""
         facts = {"severity": self.severity.value, "kind": self.kind, "message": self.message}
         return facts | ({"path": str(self.path)} if self.path else {})
 
 
 class LintError(ApepackError):
-    """The inputs do not make a llamafile that works.
+    """The inputs cannot be packed into a llamafile that works.
 
     Attributes:
-        findings: all of them, each an error.
+        findings: the errors, and in strict mode the warnings.
     """
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
@@ -57,17 +57,17 @@ class LintError(ApepackError):
 
 
 def error(kind: str, message: str, path: Path | None = None) -> Finding:
-    """Return a finding that stands in the way."""
+    """Return a finding that always refuses."""
     return Finding(Severity.ERROR, kind, message, path)
 
 
 def warning(kind: str, message: str, path: Path | None = None) -> Finding:
-    """Return a finding that stands in the way of who is strict."""
+    """Return a finding that refuses in strict mode."""
     return Finding(Severity.WARNING, kind, message, path)
 
 
 def note(kind: str, message: str, path: Path | None = None) -> Finding:
-    """Return a finding that is worth knowing."""
+    """Return a finding that never refuses."""
     return Finding(Severity.NOTE, kind, message, path)
 
 
@@ -77,10 +77,10 @@ def quote(text: str) -> str:
 
 
 def enforce(findings: Iterable[Finding], *, strict: bool) -> tuple[Finding, ...]:
-    """Return FINDINGS if they stand in nobody's way.
+    """Return FINDINGS if none of them refuses.
 
     Raises:
-        LintError: there are errors, or, if STRICT, warnings.
+        LintError: FINDINGS contain errors, or, if STRICT, warnings.
     """
     found = tuple(findings)
     refusing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}

@@ -1,7 +1,7 @@
-"""Whether the default arguments of a llamafile find the files they name, and are written as its grammar wants.
+"""Checks of the default arguments of a llamafile: file names that they refer to, and common mistakes in `.args`.
 
-Which options of the engine take the name of a file, and where it looks for it, stands in its common/arg.cpp; a test
-compares. An option is looked for wherever an argument may stand, because what takes a value is the engine's to know.
+The options with file names are those of the engine's common/arg.cpp; a test compares them. Any argument may be an
+option, because only the engine knows which options take a value.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHIVE_PREFIX", "ARGS_SIZE_MAX", "MODEL_OPTIONS", "PROJECTOR_OPTIONS", "has_option", "lint_arguments"]
 
-ARGS_SIZE_MAX: Final = 16 << 20  # the runtime reads no more
+ARGS_SIZE_MAX: Final = 16 << 20  # the limit of the runtime
 ARCHIVE_PREFIX: Final = "/zip/"
 
 MODEL_OPTIONS: Final = frozenset({"-m", "--model"})
 PROJECTOR_OPTIONS: Final = frozenset({"-mm", "--mmproj"})
-# What else settles which model is run.
+# Options that select the model.
 _MODEL_SOURCE_OPTIONS: Final = MODEL_OPTIONS | {
     "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo", "--models-dir", "--models-preset",
 }  # fmt: skip  # short and long forms of five options
-# Weights: looked for on disk, then in the archive.
+# Options with weights, which the runtime searches on disk, then in the archive.
 _WEIGHT_OPTIONS: Final = MODEL_OPTIONS | PROJECTOR_OPTIONS | {"-md", "--model-draft", "--spec-draft-model"}
 _WEIGHT_LIST_OPTIONS: Final = frozenset({"--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"})
 _SCALED_OPTIONS: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
-# Files that belong to the model rather than to whoever runs it.
+# Options with files that belong to the model rather than to the user.
 _TEXT_OPTIONS: Final = frozenset(
     {
         "-f", "--file", "-bf", "--binary-file", "-sysf", "--system-prompt-file", "-jf", "--json-schema-file",
@@ -48,7 +48,7 @@ _ABSOLUTE_PATH: Final = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
 
 
 def lint_arguments(arguments: Sequence[str], text_size: int, members: Collection[str]) -> Iterator[Finding]:
-    """Look at the ARGUMENTS in an `.args` member of TEXT_SIZE bytes, in an archive with MEMBERS."""
+    """Check the ARGUMENTS of an `.args` member of TEXT_SIZE bytes in an archive with MEMBERS."""
     if text_size > ARGS_SIZE_MAX:
         yield error("arguments", f".args has more than the {ARGS_SIZE_MAX} bytes that the runtime reads")
     yield from _lint_spelling(arguments)
@@ -61,12 +61,12 @@ def lint_arguments(arguments: Sequence[str], text_size: int, members: Collection
 
 
 def has_option(arguments: Sequence[str], names: Collection[str]) -> bool:
-    """Return whether one of the options NAMES is among ARGUMENTS."""
+    """Return whether ARGUMENTS contain one of the options NAMES."""
     return any(_normalise(argument) in names for argument in arguments)
 
 
 def _normalise(argument: str) -> str:
-    """Spell a long option as the engine does, which takes underscores too."""
+    """Return ARGUMENT with hyphens, as the engine spells long options. It accepts underscores too."""
     return argument.replace("_", "-") if argument.startswith("--") else argument
 
 
@@ -77,7 +77,7 @@ def _lint_spelling(arguments: Sequence[str]) -> Iterator[Finding]:
     for argument in arguments:
         where = f".args has the line {quote(argument)}"
         joined = _OPTION_AND_VALUE.fullmatch(argument)
-        if joined and not before.startswith("-"):  # else it may be the value of what stands before
+        if joined and not before.startswith("-"):  # otherwise it may be the value of the preceding option
             option, value = joined.groups()
             yield error("arguments", f"{where}: {option} and {quote(value)} take one line each")
             before = value
@@ -90,11 +90,11 @@ def _lint_spelling(arguments: Sequence[str]) -> Iterator[Finding]:
 
 
 def _named_files(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each file name with the option that it stands behind, which is empty for other names in the archive."""
+    """Yield each file name with the preceding option, or with an empty text for other names of members."""
     option = ""
     for argument in arguments:
         preceding, option = option, ""
-        if argument == PLACEHOLDER:  # what the user names is his business
+        if argument == PLACEHOLDER:  # followed by the arguments of the user
             continue
         if preceding in _LIST_OPTIONS:
             yield from ((preceding, name) for name in argument.split(","))

@@ -1,4 +1,4 @@
-"""Whether GGUF files are what they are given for, and complete."""
+"""Checks of GGUF files: kind, architecture, and completeness of split models."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _NOT_MODELS: Final = {
     "imatrix": "an importance matrix, which serves for making models",
     "mmproj": "a projector: name the language model, and this one with --mmproj",
 }
-_MISSING_SHOWN_MAX: Final = 3  # of the missing shards, which may be thousands
+_MISSING_SHOWN_MAX: Final = 3  # names of missing shards in a message
 
 
 def read_shards(first: Model) -> tuple[Model, ...]:
-    """Return all shards of the model whose first one is FIRST, read from beside it; FIRST alone where it is whole.
+    """Return all shards of the model with the first shard FIRST, from the folder of FIRST. A model may be one file.
 
     Raises:
-        InputError: FIRST is another one, or they are not all there and whole.
-        OSError: one cannot be read.
+        InputError: FIRST is not the first shard, or a shard is missing, damaged or incomplete.
+        OSError: a shard cannot be read.
     """
     if first.shard is None:
         return (first,)
@@ -53,7 +53,7 @@ def read_shards(first: Model) -> tuple[Model, ...]:
 
 
 def lint_shards(shards: Sequence[Model]) -> Iterator[Finding]:
-    """Look whether SHARDS are parts of one model."""
+    """Check that SHARDS belong to the same model."""
     first = shards[0].shard
     if first is None:
         if shard_paths(shards[0].path):
@@ -89,11 +89,11 @@ def _lint_tensors(shards: Sequence[Model], expected: int) -> Iterator[Finding]:
 
 
 def lint_model(model: Model, *, own_engine: bool) -> Iterator[Finding]:
-    """Look whether the engine can run MODEL.
+    """Check that the engine can run MODEL.
 
     Args:
         model: the model, or its first shard.
-        own_engine: the engine is the one this toolchain builds, not that of a llamafile from elsewhere.
+        own_engine: whether this toolchain built the engine.
     """
     other = "mmproj" if model.architecture == PROJECTOR else model.kind
     if other in _NOT_MODELS:
@@ -111,7 +111,7 @@ def lint_model(model: Model, *, own_engine: bool) -> Iterator[Finding]:
 
 
 def lint_projector(projector: Model, model: Model) -> Iterator[Finding]:
-    """Look whether PROJECTOR is what --mmproj takes."""
+    """Check that PROJECTOR is a projector."""
     if projector.architecture == PROJECTOR or projector.kind == "mmproj":
         return
     what = f"no projector, but a model of architecture {projector.architecture[:60] or 'unknown'}"

@@ -1,4 +1,4 @@
-"""A publisher's GGUF file: what it says of itself, and whether all of it is there."""
+"""The properties of a GGUF file that is to be packed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Model", "Shard", "is_gguf_file", "model_stem", "read_model", "shard_
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Which part of a split model a file is."""
+    """The position of a file in a split model."""
 
-    number: int  # the first one is 1, as in its name
+    number: int  # from 1, as in file names
     count: int
-    tensor_count: int  # of all together; 0 where the file does not say
+    tensor_count: int  # of all shards together; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A GGUF file that is whole."""
+    """A complete GGUF file."""
 
     path: Path
-    architecture: str  # empty where the file does not say: only the first shard does
+    architecture: str  # empty if unknown; only the first shard of a model has it
     kind: str  # general.type: `model`, `mmproj`, `adapter`, …
     shard: Shard | None
     tensors: tuple[str, ...]
@@ -41,23 +41,23 @@ class Model:
 
 
 def is_gguf_file(path: Path) -> bool:
-    """Return whether the file PATH begins like a GGUF file.
+    """Return whether the file PATH begins with the magic of GGUF.
 
     Raises:
-        InputFileError: it is a folder, a pipe or a device.
-        OSError: it cannot be read.
+        InputFileError: PATH is a folder, a pipe or a device.
+        OSError: the file cannot be read.
     """
     with open_input(path) as fd:
         return os.pread(fd, len(MAGIC), 0) == MAGIC
 
 
 def read_model(path: Path) -> Model:
-    """Return the facts of the GGUF file PATH, after checking that all its tensors lie inside the file.
+    """Return the properties of the GGUF file PATH, after a check that the file contains all its tensors.
 
     Raises:
-        InputError: it is not a GGUF file, or is damaged or incomplete.
-        InputFileError: it is a folder, a pipe or a device.
-        OSError: it cannot be read.
+        InputError: the file is not a GGUF file, damaged or incomplete.
+        InputFileError: PATH is a folder, a pipe or a device.
+        OSError: the file cannot be read.
     """
     if not is_gguf_file(path):
         raise InputError(path, "this is not a GGUF file: it does not begin with 'GGUF'")
@@ -98,12 +98,12 @@ def _shard(metadata: Mapping[str, int | float | str]) -> Shard | None:
 
 
 def shard_paths(path: Path) -> list[Path] | None:
-    """Return the paths of all shards of the model that PATH is named like a shard of, or None where it is not."""
+    """Return the paths of all shards of the model if PATH is named like a shard, otherwise None."""
     name = parse_shard_name(path.name)
     return [path.with_name(name.sibling(number)) for number in range(1, name.count + 1)] if name else None
 
 
 def model_stem(path: Path) -> str:
-    """Return the name of the file PATH without its ending, and without the number of a shard."""
+    """Return the name of the file PATH without the extension and without the number of a shard."""
     name = parse_shard_name(path.name)
     return name.stem if name and name.stem else path.stem

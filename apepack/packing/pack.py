@@ -1,4 +1,4 @@
-"""One command for publishers: a model in, a llamafile out. Look, link, append, read back, publish by rename."""
+"""Packing a model: check the inputs, link the runtime, append the members, read the result back, rename it."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ __all__ = ["PackInputs", "PackPolicy", "PackResult", "link_runtime", "pack"]
 
 @dataclass(frozen=True, slots=True)
 class PackPolicy:
-    """What is done about what is not as it should be.
+    """Handling of warnings, and of results that Windows cannot start.
 
     Attributes:
-        strict: take warnings for errors.
-        companion: make one, where Windows cannot start the llamafile itself.
-        windows_limit: the size from which on Windows cannot, in bytes.
+        strict: treat warnings as errors.
+        companion: create a companion program if Windows cannot start the llamafile itself.
+        windows_limit: the smallest size in bytes that Windows does not start.
     """
 
     strict: bool = False
@@ -58,15 +58,15 @@ class PackPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PackResult:
-    """A llamafile that was made, or would be.
+    """A llamafile that was created, or would be by a run without dry_run.
 
     Attributes:
         path: the file.
-        companion: what Windows starts instead, if there is to be one.
-        payload: what is packed.
-        runtime: what stands before it.
-        plan: where everything lies.
-        findings: what was found on the way, and is in nobody's way.
+        companion: the program that Windows starts instead, if any.
+        payload: the packed model and files.
+        runtime: the part before them.
+        plan: the offsets of the members.
+        findings: the warnings and notes of the checks.
     """
 
     path: Path
@@ -78,12 +78,12 @@ class PackResult:
 
     @property
     def model(self) -> Model:
-        """What the weights say of themselves."""
+        """The model, or its first shard."""
         return self.payload.model
 
     @property
     def members(self) -> tuple[PlannedMember, ...]:
-        """What is added to the archive of the runtime."""
+        """The members added to the runtime's archive."""
         return self.plan.members
 
     @property
@@ -92,7 +92,7 @@ class PackResult:
         return self.plan.size
 
 
-def pack(  # noqa: PLR0913  # one keyword for each choice there is
+def pack(  # noqa: PLR0913  # one keyword for each choice
     inputs: PackInputs,
     output: Path,
     *,
@@ -104,28 +104,28 @@ def pack(  # noqa: PLR0913  # one keyword for each choice there is
     progress: Callable[[int], None] | None = None,
     on_finding: FindingCallback | None = None,
 ) -> PackResult:
-    """Make the llamafile OUTPUT, and what belongs beside it; all of it appears complete, or nothing does.
+    """Create the llamafile OUTPUT and its companion, both completely or none of them.
 
     Args:
-        inputs: the weights and what goes with them.
-        output: the file to make.
-        runtime: a llamafile to put in front; else the builds in the cache are linked.
-        magic: the first bytes, when it is linked.
-        portable: keep what Python needs to run the model as well.
-        policy: what is done about what is not as it should be.
-        dry_run: make every check, write nothing.
-        progress: is told the number of bytes each time some have been packed.
-        on_finding: is given each finding as soon as it is known.
+        inputs: the model and the files packed with it.
+        output: the file to create.
+        runtime: a llamafile to use as the runtime; without it, the builds in the cache are linked.
+        magic: the first bytes of a linked runtime.
+        portable: whether to include the portable runtime.
+        policy: handling of warnings and of large results.
+        dry_run: make all checks, write nothing.
+        progress: called with the number of bytes after each packed chunk.
+        on_finding: called with each finding immediately.
 
     Raises:
         NoRuntimeError: no runtime is given and none is built.
-        InputError: a file is not what it should be.
-        LintError: the files do not make a llamafile that works.
-        OutputError: OUTPUT is one of the inputs, or cannot be made.
-        VerificationError: what is read back is not what was written.
-        RuntimePackageError, ZipalignError: as the called packages do.
+        InputError: an input file is invalid.
+        LintError: the llamafile would not work.
+        OutputError: OUTPUT is one of the inputs, or cannot be created.
+        VerificationError: the data read back differs from the data written.
+        RuntimePackageError, ZipalignError: from the called packages.
     """
-    output = output.resolve()  # where it is a symbolic link, what it leads to is replaced
+    output = output.resolve()  # replace the target of a symbolic link
     input_paths = [*inputs.files, *([runtime] if runtime else [])]
     _check_output(output, input_paths)
     payload = load_payload(inputs)
@@ -178,7 +178,7 @@ def _check_output(output: Path, input_paths: Sequence[Path]) -> None:
 
 
 def _check_companion(companion: Path, input_paths: Sequence[Path]) -> None:
-    """Refuse to replace what is not a companion: nobody named this file."""
+    """Refuse to replace a file that is not a companion, because the user did not name it."""
     if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not _is_companion(companion)):
         raise OutputError(
             companion, "this would be replaced by the program for Windows: move it, or use --no-companion"

@@ -1,4 +1,4 @@
-"""What goes behind the runtime: weights, default arguments, and whatever a publisher adds."""
+"""The files packed after the runtime: weights, default arguments and added files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["PackInputs", "Payload", "lint_payload", "load_payload", "payload_siz
 
 @dataclass(frozen=True, slots=True)
 class PackInputs:
-    """What a publisher names.
+    """The input files and arguments, unread.
 
     Attributes:
-        model: the weights, or the first shard of them.
-        arguments: defaults that stand behind those that name the weights; none with `args_file`.
-        args_file: an `.args` member ready made, used as it is.
+        model: the model, or its first shard.
+        arguments: default arguments, after those that name the model; none with `args_file`.
+        args_file: a complete `.args` file, stored unchanged.
         extra: more files, stored under their base names.
-        projector: what lets the model see or hear.
+        projector: the projector for images or audio.
     """
 
     model: Path
@@ -46,21 +46,21 @@ class PackInputs:
 
     @property
     def files(self) -> list[Path]:
-        """Every file named here."""
+        """All named files."""
         named = [self.model, self.projector, *self.extra, self.args_file]
         return [path for path in named if path is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What is to be packed, read.
+    """The inputs, read.
 
     Attributes:
-        shards: the model, in as many files as it comes in.
-        projector: what lets it see or hear.
-        extra: the files beside them.
+        shards: the files of the model, one or several.
+        projector: the projector for images or audio.
+        extra: more files.
         arguments: the content of the `.args` member.
-        args_file: where it was taken from as it is.
+        args_file: the file with this content, if it was given.
     """
 
     shards: tuple[Model, ...]
@@ -71,23 +71,23 @@ class Payload:
 
     @property
     def model(self) -> Model:
-        """The model; of a split one, the first shard, which says what it is."""
+        """The model, or its first shard, which has the metadata."""
         return self.shards[0]
 
     @property
     def members(self) -> list[Member]:
-        """What the archive is to hold, in its order."""
+        """The members to append, in their order."""
         models = [*self.shards, *([self.projector] if self.projector else [])]
         files = [*(model.path for model in models), *self.extra]
         return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, self.arguments)]
 
 
 def load_payload(inputs: PackInputs) -> Payload:
-    """Read the models and arguments that CONTENTS names, and find the other shards of a split model.
+    """Read the models and arguments of INPUTS, and find the other shards of a split model.
 
     Raises:
         InputError: a GGUF file is damaged or incomplete, or shards are missing.
-        ArgumentsError: the arguments are damaged, or cannot be written.
+        ArgumentsError: the arguments are invalid, or cannot be represented in `.args`.
         OSError: a file cannot be read.
     """
     shards = read_shards(read_model(inputs.model))
@@ -101,10 +101,10 @@ def load_payload(inputs: PackInputs) -> Payload:
 
 
 def payload_size(inputs: PackInputs) -> int:
-    """Return about how many bytes there are to copy, without reading anything.
+    """Return the approximate number of bytes to copy, from the sizes of the files.
 
     Raises:
-        OSError: a file cannot be looked at.
+        OSError: the size of a file cannot be determined.
     """
     shards = [path for path in shard_paths(inputs.model) or () if path.is_file()] or [inputs.model]
     files = [*shards, *([inputs.projector] if inputs.projector else []), *inputs.extra]
@@ -114,7 +114,7 @@ def payload_size(inputs: PackInputs) -> int:
 def _args_content(inputs: PackInputs) -> bytes:
     if inputs.args_file is not None:
         with inputs.args_file.open("rb") as file:
-            data = file.read(ARGS_SIZE_MAX + 1)  # one more is one too many, which is told of
+            data = file.read(ARGS_SIZE_MAX + 1)  # one byte more, for lint_arguments() to report
         parse_arguments(data)
         return data
     arguments = [] if has_option(inputs.arguments, MODEL_OPTIONS) else ["-m", inputs.model.name]
@@ -124,12 +124,12 @@ def _args_content(inputs: PackInputs) -> bytes:
 
 
 def lint_payload(payload: Payload, runtime_members: Collection[str], *, own_engine: bool) -> Iterator[Finding]:
-    """Look whether CARGO makes a llamafile that works.
+    """Check that PAYLOAD results in a llamafile that works.
 
     Args:
-        payload: what is to be packed.
-        runtime_members: the members that the runtime brings.
-        own_engine: the runtime is one of this toolchain's builds.
+        payload: the files to pack.
+        runtime_members: the members of the runtime.
+        own_engine: whether this toolchain built the runtime.
     """
     yield from lint_model(payload.model, own_engine=own_engine)
     yield from lint_shards(payload.shards)

@@ -1,4 +1,4 @@
-"""Where everything in a llamafile will lie, settled before the weights are copied."""
+"""The offsets and the size of a llamafile, computed before the weights are copied."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members"]
 
-WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts no program that is as large, or larger
+WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts only smaller programs
 
 _SUFFIX: Final = ".llamafile"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedMember:
-    """A member and its place in the file."""
+    """A member and the offset of its data in the file."""
 
     name: str
     size: int
@@ -39,14 +39,14 @@ class PlannedMember:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The members behind a runtime, and what the whole file comes to."""
+    """The members after a runtime, and the size of the file."""
 
     members: tuple[PlannedMember, ...]
     size: int
 
 
 def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
-    """Return where zipalign.add_files() puts MEMBERS, stored, behind RUNTIME."""
+    """Return the offsets at which zipalign.add_files() stores MEMBERS after RUNTIME."""
     names = {member.name for member in members}
     replaced_size = sum(central_header_size(name.encode()) for name in runtime.members if name in names)
     sizes = [
@@ -64,20 +64,20 @@ def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
 
 
 def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:
-    """Return where the program goes that finds OUTPUT beside it on Windows, or None where none is needed or possible.
+    """Return the path of the companion that runs OUTPUT on Windows, or None if none is needed or possible.
 
     Args:
-        output: the llamafile, which is found if its name ends in .llamafile.
+        output: the llamafile. A companion finds it only if its name ends in .llamafile.
         runtime: its runtime.
-        plan: what makes it large.
-        limit: the size from which on Windows does not start it, in bytes.
+        plan: its members and size.
+        limit: the smallest size in bytes that Windows does not start.
     """
     possible = output.suffix == _SUFFIX and runtime.size < limit
     return output.with_suffix(".exe") if possible and _is_too_large(runtime, plan, limit) else None
 
 
 def lint_size(output: Path, runtime: RuntimePart, plan: Plan, companion: Path | None, limit: int) -> Iterator[Finding]:
-    """Tell what Windows will say to a file of that size; COMPANION is what is made for that case."""
+    """Report a size that Windows does not start. COMPANION is the path of the program for that case, if any."""
     if not _is_too_large(runtime, plan, limit):
         return
     large = f"Windows starts no program of {limit} bytes or more, and this has {plan.size}"

@@ -1,7 +1,7 @@
-"""The part of a llamafile that Python runs: `python3 my.llamafile` imports it from the archive, as Python 3.13 can.
+"""The portable runtime in a llamafile: `python3 my.llamafile` imports it from the archive (Python 3.13 or later).
 
-It is the portable runtime as it lies in this installation: the module that a command line comes to and all that this
-imports, found by reading the sources as Python's compiler does. numpy and gguf are not in it.
+Its members are the modules of this installation that the portable runtime's command imports, directly or indirectly, as
+determined from their sources. numpy and gguf are not included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MAIN_NAME", "portable_member_names", "portable_members"]
 
 MAIN_NAME: Final = "__main__.py"
-_ARCHIVE_FOLDER: Final = "portable/"  # as archive_main.py has it
+_ARCHIVE_FOLDER: Final = "portable/"  # the same as in archive_main.py
 _ENTRY_MODULE: Final = "runtime.portable.cli"
 _PACKAGES: Final = ("runtime", "zipalign")
 _PACKAGES_ROOT: Final = Path(__file__).parents[2]  # in a checkout and in an installation
@@ -26,21 +26,21 @@ _MAIN_SOURCE: Final = _PACKAGES_ROOT / "runtime" / "portable" / "archive_main.py
 
 
 def portable_members() -> list[Member]:
-    """Return what goes into the archive of a runtime, so that Python can run it."""
+    """Return the members with which Python can run a llamafile."""
     main = Member(MAIN_NAME, _MAIN_SOURCE.read_bytes())
     sources = {path.relative_to(_PACKAGES_ROOT).as_posix(): path for path in _imported_sources(_ENTRY_MODULE)}
     return [main, *(Member(_ARCHIVE_FOLDER + name, sources[name].read_bytes()) for name in sorted(sources))]
 
 
 def portable_member_names(names: Iterable[str]) -> list[str]:
-    """Return those of an archive's NAMES that are of the portable runtime."""
+    """Return the members of the portable runtime among NAMES, the members of an archive."""
     names = list(names)
     found = [name for name in names if name.startswith(_ARCHIVE_FOLDER)]
     return [name for name in names if found and (name in found or name == MAIN_NAME)]
 
 
 def _imported_sources(start: str) -> set[Path]:
-    """Return the files of the module START, of the packages around it, and of whatever of ours they import."""
+    """Return the files of the module START, its packages, and all modules of ours that they import."""
     sources: set[Path] = set()
     waiting = [start]
     while waiting:
@@ -54,7 +54,7 @@ def _imported_sources(start: str) -> set[Path]:
 
 
 def _source_of(name: str) -> Path | None:
-    """Return the file of the module or package NAME, if it is one of ours and no name in one."""
+    """Return the file of the module or package NAME, or None if it is not ours, or no module."""
     parts = name.split(".")
     base = _PACKAGES_ROOT.joinpath(*parts)
     files = (base.with_suffix(".py"), base / "__init__.py") if parts[0] in _PACKAGES else ()
@@ -62,7 +62,7 @@ def _source_of(name: str) -> Path | None:
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
-    """Yield the modules, and names that may be modules, that running NODE imports; type checkers import more."""
+    """Yield the modules, and names that may be modules, that NODE imports at run time."""
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Files that appear complete, all of them or none."""
+"""Creation of several output files, all of them completely or none of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Publication", "publishing"]
 
 
 class Publication:
-    """Files in the making, each on the file system where it is to appear.
+    """Output files, written to a temporary folder on the same file system.
 
     Args:
-        folder: a private folder beside their places.
+        folder: the temporary folder, in the folder of the outputs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,14 +27,14 @@ class Publication:
         self._paths: dict[Path, Path] = {}
 
     def working_path(self, target: Path) -> Path:
-        """Return the path to make the file at that is to appear at TARGET. The first one that is named appears last."""
+        """Return the temporary path for the output TARGET. The first output is renamed last."""
         return self._paths.setdefault(target, self._folder / target.name)
 
     def commit(self) -> None:
-        """Move all files to their places.
+        """Rename all files to their final paths.
 
-        The last move is what counts. If anything before it fails, what was moved goes back, and what was moved aside
-        for it returns.
+        The last rename completes the transaction. If an earlier one fails, the renamed files and the files that they
+        replaced are renamed back.
         """
         (main, work), *others = self._paths.items()
         for path in self._paths.values():
@@ -64,7 +64,7 @@ class Publication:
 
 @contextmanager
 def publishing(output: Path) -> Iterator[Publication]:
-    """Yield what makes OUTPUT, and other files beside it, appear when the block ends well; if not, nothing is left."""
+    """Yield a Publication for OUTPUT and other files, which is committed unless the block raises an exception."""
     with tempfile.TemporaryDirectory(prefix=".apepack.", dir=output.parent) as folder:
         publication = Publication(Path(folder))
         publication.working_path(output)

@@ -1,7 +1,4 @@
-"""What apepack tells about what it made, or would make: as lines for people, and as facts for JSON.
-
-The schema of the facts is apepack.schema.json.
-"""
+"""Reports on a result: lines of text for users, and objects for JSON with the schema apepack.schema.json."""
 
 from __future__ import annotations
 
@@ -22,12 +19,12 @@ __all__ = ["link_json", "link_map", "pack_json", "pack_map"]
 
 
 def link_json(output: Path, runtime: RuntimePart) -> dict[str, Any]:
-    """Return the facts of an APE that was linked."""
+    """Return the JSON object for a linked APE."""
     return {"output": str(output), "size": runtime.size, **_runtime_json(runtime)}
 
 
 def pack_json(packed: PackResult, output: Path, runtime: Path | None) -> dict[str, Any]:
-    """Return the facts of a llamafile, named OUTPUT, that begins with the file RUNTIME if it was not linked here."""
+    """Return the JSON object for the llamafile OUTPUT. RUNTIME is its runtime, or None if the runtime was linked."""
     model = packed.model
     return {
         "output": str(output),
@@ -77,14 +74,14 @@ def _image_json(image: LinkedImage) -> dict[str, Any]:
 
 
 def link_map(output: Path, runtime: RuntimePart) -> Iterator[str]:
-    """Yield a map of an APE that was linked."""
+    """Yield the lines of a map of a linked APE."""
     if runtime.linked:
         yield from _image_map(runtime.linked)
     yield _map_line(runtime.size, None, f"end of {output}")
 
 
 def pack_map(packed: PackResult, output: Path, runtime: Path | None) -> Iterator[str]:
-    """Yield a map of a llamafile, and its default arguments."""
+    """Yield the lines of a map of a llamafile, and its default arguments."""
     if packed.runtime.linked:
         yield from _image_map(packed.runtime.linked)
     else:

@@ -1,4 +1,4 @@
-"""What stands before the weights: a runtime linked from builds, or a llamafile that is there already."""
+"""The part of a llamafile before the weights: a runtime linked from builds, or an existing llamafile."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ __all__ = [
     "read_runtime",
 ]
 
-# `make install` makes it a link to the llamafile that it installs.
+# A symbolic link to the installed llamafile, created by `make install`.
 _INSTALLED_RUNTIME: Final = Path(__file__).parents[2] / "installed" / "llamafile"
 _DEFLATE_LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimePart:
-    """The part of a llamafile that is a program.
+    """The runtime in a llamafile, with its archive.
 
     Attributes:
-        size: where it ends, and the rest may begin.
-        platforms: what it runs on.
-        members: the names in its archive.
-        directory_size: what they take in the directory of an archive that goes on behind it, its comment included.
-        linked: where everything in it lies, if it was linked here.
+        size: its size in bytes.
+        platforms: the names of its platforms.
+        members: the names of the members of its archive.
+        directory_size: the size of their entries in the central directory, and of the archive comment, in bytes.
+        linked: the offsets of its parts, if it was linked.
     """
 
     size: int
@@ -64,7 +64,7 @@ class RuntimePart:
 
 
 def cached_programs(magic: Magic) -> list[Path]:
-    """Return the runtime builds in the cache that a file beginning with MAGIC can start.
+    """Return the runtime builds in the cache that an APE with MAGIC can contain.
 
     Raises:
         BuildError: the tools that built them are not installed.
@@ -74,15 +74,15 @@ def cached_programs(magic: Magic) -> list[Path]:
 
 
 def installed_runtime() -> Path | None:
-    """Return the llamafile that `make install` installed with this package, if it did."""
+    """Return the llamafile that `make install` installed with this package, or None."""
     return _INSTALLED_RUNTIME.resolve() if _INSTALLED_RUNTIME.is_file() else None
 
 
 def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True) -> RuntimePart:
-    """Return what link_runtime() would make, without writing anything.
+    """Return the result of link_runtime() without writing a file.
 
     Raises:
-        ApepackError, RuntimePackageError: as link_runtime() does.
+        ApepackError, RuntimePackageError: as for link_runtime().
     """
     first_member = _notices_member(programs)
     part = _linked_part(plan_link(programs, magic=magic, first_member=first_member), first_member)
@@ -92,12 +92,12 @@ def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable:
 def link_runtime(
     programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ, portable: bool = True
 ) -> RuntimePart:
-    """Link PROGRAMS into the APE OUTPUT, with what lies beside the first: licence texts, web pages.
+    """Link PROGRAMS into the APE OUTPUT, with the licence texts and web pages in the folder of the first program.
 
-    Unless PORTABLE says no, what llamafile-build made comes with what Python needs to run models as well.
+    If PORTABLE, a result of builds by llamafile-build includes the portable runtime.
 
     Raises:
-        ApepackError, RuntimePackageError, ZipalignError: as link() does.
+        ApepackError, RuntimePackageError, ZipalignError: from linking and appending.
     """
     first_member = _notices_member(programs)
     part = _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member)
@@ -115,7 +115,7 @@ def _notices_member(programs: Sequence[Path]) -> FirstMember | None:
 
 
 def _archive_members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
-    """Return what the archive gets besides its first member; only where there are licences are there models to run."""
+    """Return the members after the first one. Only builds of llamafile-build, which have NOTICES, can run models."""
     is_ours = programs[0].with_name(NOTICES_NAME).is_file()
     return [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
 
@@ -127,7 +127,7 @@ def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> Runtime
 
 
 def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
-    """Return PART with MEMBERS behind it, where and as long as zipalign.add_files() puts them."""
+    """Return PART with MEMBERS, at the offsets that zipalign.add_files() chooses."""
     if not members:
         return part
     added = [NewMember(member.name.encode(), _deflated_size(member), 1) for member in members]
@@ -143,12 +143,12 @@ def _deflated_size(member: Member) -> int:
 
 
 def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
-    """Return the facts of the llamafile PATH, which is to be put in front, be it without what Python runs.
+    """Return the properties of the llamafile PATH as a runtime, without the portable runtime unless PORTABLE.
 
     Raises:
-        InputError: it is not an APE.
+        InputError: the file is not an APE.
         ZipalignError: its archive is damaged.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open_input(path) as fd:
         archive, trailing = read_for_append(fd, path)
@@ -165,7 +165,7 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
     kept = [entry for entry in archive.entries if entry.name not in excluded]
     directory_size = _directory_size(kept) + len(archive.comment)
     if excluded:
-        size = plan_append(size, (), kept_size=directory_size).end  # as remove_entries() leaves it
+        size = plan_append(size, (), kept_size=directory_size).end  # the result of remove_entries()
     return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
 
 
@@ -174,7 +174,7 @@ def _directory_size(entries: Sequence[Entry]) -> int:
 
 
 def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
-    """Copy the llamafile SOURCE to TARGET, as a new executable, be it without what Python runs."""
+    """Copy the llamafile SOURCE to the new executable TARGET, without the portable runtime unless PORTABLE."""
     shutil.copyfile(source, target)
     target.chmod(0o777 & ~current_umask())
     excluded = [] if portable else portable_member_names(read_runtime(target).members)

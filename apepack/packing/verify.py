@@ -1,9 +1,9 @@
-"""Reading back what was written, before it appears.
+"""Verification of a written llamafile before it is renamed to the output.
 
-Weights are not read a second time. Right after they were written they would come from memory, which tells nothing of
-the disk, or, if there are more of them than memory, cost as long as writing them did. Their CRC-32 was computed from
-what was written, and `zipalign --check` compares it at any later time. All else is read: the directory and all local
-headers, the place and size of each member, small members byte for byte, and every program.
+The directory, all local headers, the offset and size of each member, all programs, and the content of small members are
+read back. Weights are not: immediately after writing they would come from the page cache, which verifies nothing of the
+disk, or take as long as the writing. Their CRC-32 was computed while they were written; `zipalign --check` compares it
+at any later time.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _CRC_CHECKED_SIZE_MAX: Final = 1 << 20
 
 
 def verify(path: Path, output: Path, runtime: RuntimePart, plan: Plan) -> None:
-    """Check that the file PATH, which is to appear as OUTPUT, is RUNTIME and behind it what PLAN says.
+    """Check that the file PATH consists of RUNTIME and the members of PLAN. OUTPUT is its final path, for messages.
 
     Raises:
-        VerificationError: it is not.
-        OSError: it cannot be read.
+        VerificationError: the file differs.
+        OSError: the file cannot be read.
     """
     try:
         archive = read_archive(path)
@@ -45,7 +45,7 @@ def verify(path: Path, output: Path, runtime: RuntimePart, plan: Plan) -> None:
             difference = (
                 f"it has programs for {', '.join(read_platforms(data))} (expected {', '.join(runtime.platforms)})"
             )
-        if runtime.linked:  # others may be of dialects that only their own loaders read
+        if runtime.linked:  # other linkers write dialects that this cannot check
             check_programs(data)
         _check_small_members(archive)
     except (ZipFormatError, LayoutError, NotAnApeError) as error:
@@ -72,10 +72,10 @@ def _differences(archive: Archive, runtime: RuntimePart, plan: Plan) -> Iterator
 
 
 def _check_small_members(archive: Archive) -> None:
-    """Compare the CRC-32 of each member that is quickly read.
+    """Compare the CRC-32 of each small member.
 
     Raises:
-        ZipFormatError: one is not what the directory says.
+        ZipFormatError: the content of a member differs from its CRC-32.
     """
     with open_input(archive.path) as fd:
         for entry in archive.entries:
