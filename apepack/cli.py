@@ -1,4 +1,4 @@
-"""The apepack command: parse, call one function of the library, print."""
+"""The apepack command: parses the command line, calls one function of the library, prints the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ARGUMENTS = "apepack.arguments"
 
 def main() -> NoReturn:
     """Run the command and exit."""
-    from apepack.errors import ApepackError  # noqa: PLC0415  # shell completion does without
+    from apepack.errors import ApepackError  # noqa: PLC0415  # not needed for shell completion
     from runtime.errors import RuntimePackageError  # noqa: PLC0415  # the same
     from zipalign.errors import ZipalignError  # noqa: PLC0415  # the same
 
@@ -30,10 +30,10 @@ def main() -> NoReturn:
 
 
 class _WithArguments(click.Command):
-    """A command line that ends in `-- ARG…`: defaults of the llamafile, no options and no files of ours."""
+    """A command with a command line that may end in `-- ARG…`, the default arguments of the llamafile."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what stands behind `--` from click."""
+        """Store the arguments after `--`, and parse only those before it."""
         if "--" in args:
             at = args.index("--")
             ctx.meta[_ARGUMENTS] = args[at + 1 :]
@@ -46,16 +46,16 @@ class _WithArguments(click.Command):
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
-@click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: the llamafile to put in front.")
-@click.option("--no-companion", is_flag=True, help="With MODEL: no .exe beside what is too large for Windows.")
-@click.option("--strict", is_flag=True, help="With MODEL: take warnings for errors.")
-@click.option("--no-windows", is_flag=True, help="Begin with jartsr instead of MZ: for every shell, never for Windows.")
-@click.option("--no-portable", is_flag=True, help="Leave out what `python3 OUT` needs to run a model.")
-@click.option("--loader", metavar="PLATFORM", help="Write the loader for PLATFORM (or host) alone to OUT.")
+@click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
+@click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
+@click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
+@click.option("--no-windows", is_flag=True, help="Begin with jartsr, not MZ: runs in every shell, never on Windows.")
+@click.option("--no-portable", is_flag=True, help="Leave out the portable runtime, which `python3 OUT` runs.")
+@click.option("--loader", metavar="PLATFORM", help="Write only the loader for PLATFORM (or host) to OUT.")
 @click.option("--print-binfmt", is_flag=True, help="Print a binfmt.d file for APE programs.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything and print the plan, write nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Check everything and print the plan, but write nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is written where.")
+@click.option("-v", "--verbose", is_flag=True, help="Print a map of OUT on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
 @click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
@@ -63,9 +63,9 @@ class _WithArguments(click.Command):
 def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Make one file of a model and the programs that run it.
 
-    With MODEL.gguf: put the runtime in front of the weights. Each ARG becomes a default argument of the result. The
-    runtime is linked from what llamafile-build made, or is the llamafile installed with this command, or --runtime. Of
-    a split model, name the first file.
+    With MODEL.gguf: append the weights to a runtime. Each ARG becomes a default argument of the result. The runtime is
+    linked from the builds of llamafile-build, or is the llamafile installed with this command, or --runtime. For a
+    split model, name the first file.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
@@ -84,11 +84,11 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     else:
         given = [name for name, value in _PACK_OPTIONS.items() if options[value]] + ["--"] * (arguments is not None)
         if given:
-            raise click.UsageError(f"{given[0]} goes with a MODEL.gguf, and {inputs[0]} is none.")
+            raise click.UsageError(f"{given[0]} requires a MODEL.gguf, and {inputs[0]} is not one.")
         _link(inputs, options)
 
 
-# What a file is like that is linked, with a model or without.
+# Options for linking, with a model or without.
 _FILE_OPTIONS = {"--no-windows": "no_windows", "--no-portable": "no_portable"}
 _PACK_OPTIONS = {
     "--mmproj": "projector",
@@ -101,7 +101,7 @@ _PACK_OPTIONS = {
 
 
 def _refuse_other_options(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
-    """Refuse what --loader and --print-binfmt have no use for."""
+    """Refuse options and arguments that have no effect with --loader or --print-binfmt."""
     alone = "--print-binfmt" if options["print_binfmt"] else "--loader"
     useless = {**_PACK_OPTIONS, **_FILE_OPTIONS, "--dry-run": "dry_run"}
     if alone == "--print-binfmt":
@@ -110,12 +110,12 @@ def _refuse_other_options(inputs: tuple[str, ...], arguments: list[str] | None, 
         [name for name, value in useless.items() if options[value]] + list(inputs) + ["--"] * (arguments is not None)
     )
     if given:
-        raise click.UsageError(f"{alone} stands alone, without {given[0]}.")
+        raise click.UsageError(f"{alone} cannot be combined with {given[0]}.")
 
 
 def _is_model(name: str) -> bool:
-    """Return whether NAME is a model by its content, or by its ending if it has no content to tell."""
-    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+    """Return whether the file NAME is a model, by its extension or its content."""
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
     from apepack.packing.model import is_gguf_file  # noqa: PLC0415  # the same
     from runtime.gguf.file_names import is_gguf_name  # noqa: PLC0415  # the same
@@ -124,7 +124,7 @@ def _is_model(name: str) -> bool:
 
 
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
-    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
     from apepack.packing.model import model_stem  # noqa: PLC0415  # the same
     from apepack.packing.pack import PackPolicy, pack  # noqa: PLC0415  # the same
@@ -136,7 +136,7 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     output = Path(options["output"] or f"{model_stem(payload_inputs.model)}.llamafile")
     runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
     if options["no_windows"] and runtime:
-        raise click.UsageError(f"--no-windows is for what is linked: {runtime} begins as it does.")
+        raise click.UsageError(f"--no-windows applies to linking only: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
     with console.progress(payload_size(payload_inputs), f"packing {output}", quiet=silent) as progress:
         packed = pack(
@@ -157,19 +157,19 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
 
 
 def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> PackInputs:
-    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
     from apepack.packing.model import shard_paths  # noqa: PLC0415  # the same
     from apepack.packing.payload import PackInputs  # noqa: PLC0415  # the same
 
     if options["args_file"] and arguments is not None:
-        raise click.UsageError("Default arguments come from --args or stand behind --, not both.")
+        raise click.UsageError("Give default arguments with --args or after --, not both.")
     model = Path(inputs[0])
-    shards = shard_paths(model) or ()  # all of them are packed anyway, so they may as well be named
+    shards = shard_paths(model) or ()  # naming them all is allowed, because all are packed
     others = [name for name in inputs[1:] if Path(name) not in shards]
     if others:
         raise click.UsageError(
-            f"One MODEL at a time: add {others[0]} with --mmproj if it is a projector, or with --add."
+            f"Only one MODEL is possible: add {others[0]} with --mmproj if it is a projector, otherwise with --add."
         )
     return PackInputs(
         model,
@@ -185,13 +185,13 @@ def _print_finding(finding: Finding) -> None:
 
 
 def _magic(options: dict[str, Any]) -> Magic:
-    from apepack.format.prologue import Magic  # noqa: PLC0415  # --help does not need it
+    from apepack.format.prologue import Magic  # noqa: PLC0415  # not needed for --help
 
     return Magic.NO_WINDOWS if options["no_windows"] else Magic.MZ
 
 
 def _print_binfmt(*, as_json: bool) -> None:
-    from apepack.format.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # --help does not need it
+    from apepack.format.binfmt import BINFMT_CONFIGURATION  # noqa: PLC0415  # not needed for --help
 
     if as_json:
         console.print_json("apepack", {"operation": "print-binfmt", "configuration": BINFMT_CONFIGURATION})
@@ -200,7 +200,7 @@ def _print_binfmt(*, as_json: bool) -> None:
 
 
 def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
-    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
     from runtime.builder.loaders import loader_bytes  # noqa: PLC0415  # the same
     from runtime.platforms import platform_named  # noqa: PLC0415  # the same
@@ -217,7 +217,7 @@ def _write_loader(name: str, output: str | None, *, as_json: bool) -> None:
 
 
 def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
-    from pathlib import Path  # noqa: PLC0415  # --help does not need it
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
     from apepack.packing.report import link_json, link_map  # noqa: PLC0415  # the same
     from apepack.packing.runtime_part import link_runtime, plan_runtime  # noqa: PLC0415  # the same
