@@ -140,6 +140,7 @@ def test_interrupted_like_any_error(number: signal.Signals, status: int, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_writers_at_once(tmp_path: Path) -> None:
     names = ["one", "two"]
     for name in names:
