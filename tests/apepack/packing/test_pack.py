@@ -20,8 +20,6 @@ from runtime.builder.build import Build
 from runtime.errors import ArgumentsError
 from runtime.platforms import PLATFORMS
 from tests.builders.ape import names_in
-from tests.builders.elf import X86_64, exit_program
-from tests.builders.gguf import TinyModel
 from tests.builders.home import new_name
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
 from zipalign.append_marker import AppendMarker
@@ -29,11 +27,6 @@ from zipalign.errors import DuplicateNameError, NoSpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TinyModel().write(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
 @pytest.fixture
@@ -186,18 +179,7 @@ def test_a_runtime_that_an_interrupted_append_left(model: Path, front: Path, tmp
     assert content(tmp_path / "out", "tiny.gguf") == model.read_bytes()
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A build in the cache, with the licences beside it."""
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "NOTICES").write_text("licence " * 100)
-    path = tmp_path / "build" / "llamafile"
-    path.write_bytes(exit_program(X86_64, status=5))
-    monkeypatch.setattr(apepack.packing.pack, "cached_programs", lambda magic: [path])
-    return path
-
-
-def test_builds_are_linked(model: Path, program: Path, tmp_path: Path) -> None:
+def test_builds_are_linked(model: Path, stub_build: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.llamafile"
     planned = pack(PackInputs(model), output, dry_run=True)
     packed = pack(PackInputs(model), output)
@@ -218,7 +200,7 @@ def test_which_builds_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_left_wherever_it_stops(
-    model: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stub_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every step of the way fails once, with an error or with Ctrl-C."""
     before = sorted(tmp_path.rglob("*"))
@@ -248,7 +230,7 @@ def test_nothing_is_left_wherever_it_stops(
 )
 def test_what_is_read_back_is_compared(
     model: Path,
-    program: Path,
+    stub_build: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     damage: Callable[[bytearray, Entry], None],
@@ -269,7 +251,7 @@ def test_what_is_read_back_is_compared(
 
 
 def test_what_is_added_is_compared_with_the_plan(
-    model: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stub_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add_elsewhere(path: Path, members: Sequence[Member], **options: object) -> Archive:
         return add_files(path, members, alignment=1 << 20)
@@ -279,14 +261,14 @@ def test_what_is_added_is_compared_with_the_plan(
         pack(PackInputs(model), tmp_path / "out.llamafile")
 
 
-def test_the_same_bytes_again(model: Path, program: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_again(model: Path, stub_build: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         pack(PackInputs(model, ["--temp", "0"]), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_too_little_space_is_found_before_the_weights_are_copied(
-    model: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stub_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = os.statvfs(tmp_path)
     little = os.statvfs_result((space.f_bsize, space.f_frsize, space.f_blocks, 1, 1, *tuple(space)[5:]))

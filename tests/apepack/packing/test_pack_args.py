@@ -1,4 +1,4 @@
-"""Default arguments: what is refused, what is only told, and what is nobody's business."""
+"""Default arguments: errors, warnings, and those that are accepted without a remark."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBERS = ("tiny.gguf", "g.gbnf", "www/index.html", ".args")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TinyModel().write(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
 @pytest.fixture

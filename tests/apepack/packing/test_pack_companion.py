@@ -17,7 +17,7 @@ from apepack.packing.pack import PackInputs, PackPolicy, pack
 from apepack.packing.publish import publishing
 from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
-from tests.builders.gguf import Gguf, Info, TinyModel
+from tests.builders.gguf import Gguf, Info
 from tests.builders.pe import pe_program
 from zipalign.input_file import map_file
 
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 18
 SMALL = PackPolicy(windows_limit=LIMIT)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TinyModel().write(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
 @pytest.fixture

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import apepack.packing.pack
 from apepack.packing.lint import Severity
 from apepack.packing.pack import PackInputs, link_runtime, pack
 from apepack.packing.portable_part import portable_member_names, portable_members
 from apepack.packing.runtime_part import read_runtime
 from tests.builders.ape import names_in
-from tests.builders.elf import X86_64, exit_program
 from tests.builders.foreign import without_ours
-from tests.builders.gguf import TinyModel
 from zipalign import Member, add_files, check_archive, read_archive
 from zipalign.layout import END_RECORDS_SIZE
 
@@ -26,22 +23,6 @@ if TYPE_CHECKING:
 
 NAMES = [member.name for member in portable_members()]
 PROMPT = ("-p", "hello", "-n", "4", "--temp", "0")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TinyModel().write(tmp_path_factory.mktemp("model") / "tiny.gguf")
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A build in the cache, with the licences beside it."""
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "NOTICES").write_text("licence " * 100)
-    path = tmp_path / "build" / "llamafile"
-    path.write_bytes(exit_program(X86_64, status=5))
-    monkeypatch.setattr(apepack.packing.pack, "cached_programs", lambda magic: [path])
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +87,24 @@ def test_what_is_not_installed_is_named(classic: Path, model: Path) -> None:
         assert (result.stdout, result.stderr, result.returncode) == ("", sentence, 1)
 
 
-def test_a_file_grows_by_less_than_100_kb(program: Path, tmp_path: Path) -> None:
+def test_a_file_grows_by_less_than_100_kb(stub_build: Path, tmp_path: Path) -> None:
     """And is the same every time."""
     for name, portable in (("with", True), ("again", True), ("without", False)):
-        link_runtime([program], tmp_path / name, portable=portable)
+        link_runtime([stub_build], tmp_path / name, portable=portable)
     assert (tmp_path / "with").read_bytes() == (tmp_path / "again").read_bytes()
     assert [entry.name for entry in read_archive(tmp_path / "with").entries] == ["NOTICES", *NAMES]
     assert [entry.name for entry in read_archive(tmp_path / "without").entries] == ["NOTICES"]
     assert (tmp_path / "with").stat().st_size - (tmp_path / "without").stat().st_size < 100_000
 
 
-def test_what_is_no_runtime_comes_without(program: Path, tmp_path: Path) -> None:
+def test_what_is_no_runtime_comes_without(stub_build: Path, tmp_path: Path) -> None:
     """Other programs run no models: they have no licences beside them."""
-    program.with_name("NOTICES").unlink()
-    assert link_runtime([program], tmp_path / "hello").members == ()
+    stub_build.with_name("NOTICES").unlink()
+    assert link_runtime([stub_build], tmp_path / "hello").members == ()
 
 
 @pytest.mark.parametrize("portable", [True, False])
-def test_packed_with_what_was_linked_now(model: Path, program: Path, tmp_path: Path, *, portable: bool) -> None:
+def test_packed_with_what_was_linked_now(model: Path, stub_build: Path, tmp_path: Path, *, portable: bool) -> None:
     output = tmp_path / "my.llamafile"
     planned = pack(PackInputs(model), output, portable=portable, dry_run=True)
     packed = pack(PackInputs(model), output, portable=portable)
@@ -133,9 +114,9 @@ def test_packed_with_what_was_linked_now(model: Path, program: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("portable", [True, False])
-def test_packed_with_a_runtime_that_has_it(model: Path, program: Path, tmp_path: Path, *, portable: bool) -> None:
+def test_packed_with_a_runtime_that_has_it(model: Path, stub_build: Path, tmp_path: Path, *, portable: bool) -> None:
     output = tmp_path / "my.llamafile"
-    link_runtime([program], tmp_path / "llamafile")
+    link_runtime([stub_build], tmp_path / "llamafile")
     planned = pack(PackInputs(model), output, runtime=tmp_path / "llamafile", portable=portable, dry_run=True)
     packed = pack(PackInputs(model), output, runtime=tmp_path / "llamafile", portable=portable)
     assert (packed, packed.size) == (planned, output.stat().st_size)
@@ -145,17 +126,17 @@ def test_packed_with_a_runtime_that_has_it(model: Path, program: Path, tmp_path:
 
 
 @pytest.mark.parametrize("portable", [True, False])
-def test_packed_with_a_runtime_that_has_none(model: Path, program: Path, tmp_path: Path, *, portable: bool) -> None:
+def test_packed_with_a_runtime_that_has_none(model: Path, stub_build: Path, tmp_path: Path, *, portable: bool) -> None:
     """It is taken as it is, and so is what it has of that name."""
     front = tmp_path / "llamafile"
-    link_runtime([program], front, portable=False)
+    link_runtime([stub_build], front, portable=False)
     add_files(front, [Member("__main__.py", b"print('mine')\n")])
     size = front.stat().st_size
     packed = pack(PackInputs(model), tmp_path / "out", runtime=front, portable=portable)
     assert (packed.runtime.size, packed.runtime.members) == (size, ("NOTICES", "__main__.py"))
 
 
-def test_a_publishers_own_is_run_instead(model: Path, program: Path, tmp_path: Path) -> None:
+def test_a_publishers_own_is_run_instead(model: Path, stub_build: Path, tmp_path: Path) -> None:
     own = tmp_path / "__main__.py"
     own.write_text("print('mine')\n")
     packed = pack(PackInputs(model, extra=[own]), tmp_path / "out")
@@ -165,9 +146,9 @@ def test_a_publishers_own_is_run_instead(model: Path, program: Path, tmp_path: P
     assert (entry.is_stored, entry.size) == (True, len("print('mine')\n"))
 
 
-def test_without_it_nothing_but_the_directory_is_added(program: Path, tmp_path: Path) -> None:
-    """Removed members stay in the file, where nobody looks for them."""
-    link_runtime([program], tmp_path / "llamafile")
+def test_without_it_nothing_but_the_directory_is_added(stub_build: Path, tmp_path: Path) -> None:
+    """Removed members stay in the file, outside of the directory."""
+    link_runtime([stub_build], tmp_path / "llamafile")
     whole = read_runtime(tmp_path / "llamafile")
     less = read_runtime(tmp_path / "llamafile", portable=False)
     assert less.members == ("NOTICES",)
