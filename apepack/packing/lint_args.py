@@ -116,7 +116,7 @@ def _lint_file_name(option: str, value: str, members: Collection[str]) -> Iterat
             yield error("arguments", f"{where}, and no such member: add it with --add")
     elif _ABSOLUTE_PATH.match(name):
         if option in _WEIGHT_OPTIONS | _WEIGHT_LIST_OPTIONS:
-            yield warning("arguments", f"{where}, which everybody who runs the llamafile would have to have there")
+            yield warning("arguments", f"{where}, which every user of the llamafile would have to have there")
     else:
         base = re.split(r"[\\/]", name)[-1]
         todo = f"its name in the archive is {base!r}" if base in members else "add it with --add"

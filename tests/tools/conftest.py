@@ -1,4 +1,4 @@
-"""A mirror of Debian's archive on this machine, and what is asked of it."""
+"""A mirror of Debian's archive on this machine, and its requests."""
 
 from __future__ import annotations
 

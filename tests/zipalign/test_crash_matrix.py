@@ -199,7 +199,7 @@ def test_failing_each_step(name: str, error: str, tmp_path: Path, monkeypatch: p
         except (OSError, KeyboardInterrupt, SystemExit):
             assert not path.exists() if created else path.read_bytes() == old, fail_at
         else:
-            # Only wiping out the marker may fail without a word: the archive is complete by then.
+            # Only wiping out the marker may fail with no message: the archive is complete by then.
             assert FailingFile.count <= fail_at
             break
     else:

@@ -33,7 +33,7 @@ __all__ = ["FOLDER_NAME", "NOTICES_NAME", "Pages", "build_pages", "page_members"
 
 # Beside a program, and in the archive.
 FOLDER_NAME: Final = "pages"
-# In that folder: whoever serves the page serves the licences of what is in it.
+# In that folder, so that a server of the page also serves the licences of its parts.
 NOTICES_NAME: Final = "NOTICES.txt"
 
 _CONFIGURATION: Final = Path(__file__).with_name("vite.config.mjs")

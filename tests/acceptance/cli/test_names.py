@@ -104,7 +104,7 @@ def test_another_llamafile_of_many_models_is_asked_about(engine: Path, files: Fi
 
 
 def test_another_llamafile_brings_its_projector(engine: Path, files: Files, tmp_path: Path) -> None:
-    """A llamafile that sees, made by somebody else: its projector is as good as one that is named."""
+    """Another publisher's llamafile with a projector: that one works like a named one."""
     arguments = ("--mmproj", "projector.gguf", "-m", "one.gguf")
     other = packed(engine, tmp_path / "other", files, "projector.gguf", "one.gguf", arguments=arguments)
     seen = said(engine, "-m", files["one.gguf"], "--mmproj", files["projector.gguf"], "--image", files["x.png"])
@@ -114,7 +114,7 @@ def test_another_llamafile_brings_its_projector(engine: Path, files: Files, tmp_
 
 
 def test_the_projector_of_another_llamafile_is_checked(engine: Path, files: Files, tmp_path: Path) -> None:
-    """Unless somebody chose one."""
+    """Unless the user chose one."""
     arguments = ("-m", "one.gguf", "--mmproj", "prompt.txt")
     other = packed(engine, tmp_path / "other", files, "one.gguf", "two.gguf", "prompt.txt", arguments=arguments)
     assert f"'prompt.txt' in {other} is not a GGUF file" in refusal(engine, "-m", other)

@@ -145,7 +145,7 @@ def test_e2_what_does_not_know_its_format_has_other_ways(tiny: Path, bare: dict[
 
 
 def test_e3_registered_it_is_no_program_for_wine(tiny: Path, tmp_path: Path) -> None:
-    """With the registration in the documentation, behind one that gives all of MZ to somebody else."""
+    """With the registration in the documentation, behind one that gives all of MZ to another program."""
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho other\n")
     other.chmod(0o755)

@@ -40,7 +40,7 @@ ELSEWHERE: Final = {
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout that nobody else builds in; its environment is the one that the tests run in."""
+    """A checkout without other builds; its environment is that of the tests."""
 
     folder: Path
 
@@ -142,7 +142,7 @@ def test_h1_uninstall_leaves_what_is_not_ours(checkout: Checkout, tmp_path: Path
 
 
 def test_h1_root_builds_nothing(checkout: Checkout, tmp_path: Path) -> None:
-    """After `make`, `sudo make install` asks nobody: neither cache nor network, and no file of the checkout is new."""
+    """After `make`, `sudo make install` needs neither cache nor network, and creates no file in the checkout."""
     before = {path: path.stat().st_mtime_ns for path in (checkout.folder / "build").rglob("*")}
     said = checkout.make("install", f"DESTDIR={tmp_path}", "XDG_CACHE_HOME=/nonexistent", "HOME=/nonexistent")
     assert (said.stdout, said.stderr) == ("", "")

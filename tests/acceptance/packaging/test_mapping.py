@@ -204,7 +204,7 @@ def test_a_file_that_is_deleted_or_replaced_keeps_answering(engine: Path, tiny_m
 
 
 def test_a_file_that_is_cut_ends_it_with_a_sentence(engine: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """The system takes the pages away; nothing could answer then, but to be killed without a word is no answer."""
+    """The system takes the pages away; the program cannot answer then, but it must not be killed with no message."""
     model = Path(shutil.copy(tiny_model, tmp_path / "model.gguf"))
     with serving(engine, "-m", model) as (server, port):
         os.truncate(model, 0)

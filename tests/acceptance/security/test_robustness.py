@@ -245,7 +245,7 @@ def test_a_second_control_c_ends_it_at_once(program: Path, roomy_model: Path, tm
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_while_it_loads(program: Path, tmp_path: Path, sign: signal.Signals) -> None:
-    """The weights come from a pipe that nobody writes to: loading takes for ever."""
+    """The weights come from a pipe without a writer: loading never ends."""
     model = tmp_path / "slow.gguf"
     os.mkfifo(model)
     with subprocess.Popen([program, "-m", model, "--port", "0"], stderr=subprocess.DEVNULL) as process:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SHIM: Final = Path(__file__).parents[3] / "runtime" / "shim"
 ATTACK: Final = Path(__file__).with_name("programs") / "attack.cpp"
 
-# Of the calls that the attack tries: what only administrators may, and what machines may forbid to everybody.
+# Of the calls that the attack tries: what only administrators may, and what machines may forbid to all users.
 PRIVILEGED: Final = {"bpf", "chroot", "clone:namespace", "io_uring_setup", "mount", "perf_event_open", "setns"}
 PRIVILEGED_TOO: Final = {"ptrace", "process_vm_readv", "socket:packet", "userfaultfd"}
 

@@ -42,7 +42,7 @@ def tiny(llamafile: Path, tiny_model: Path) -> Path:
 
 @pytest.fixture
 def equipped(bare: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has compilers for every GPU, none of which works."""
+    """The environment of a user with compilers for every GPU, none of which works."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in TOOLS:

@@ -31,7 +31,7 @@ def program(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desktop(bare: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who sits before a screen and has programs of his own."""
+    """The environment of a desktop user with programs of their own."""
     (tmp_path / "bin").mkdir()
     return {**bare, "DISPLAY": ":0", "PATH": f"{tmp_path / 'bin'}:{bare['PATH']}"}
 

@@ -1,4 +1,4 @@
-"""The web page, as somebody sees it who opens it in a browser."""
+"""The web page in a browser."""
 
 from __future__ import annotations
 

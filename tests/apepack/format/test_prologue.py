@@ -1,4 +1,4 @@
-"""The prologue: what ours is made of, and what is read from everybody's."""
+"""The prologue: parts of ours, and parsing of all known dialects."""
 
 from __future__ import annotations
 
