@@ -114,7 +114,7 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(artifact.requirement)
     only = "--only-binary" if artifact.binary else "--no-binary"
-    command = [sys.executable, "-m", "pip", "download", "--verbose", "--disable-pip-version-check", "--no-deps"]
+    command = [sys.executable, "-m", "pip", "download", "-vv", "--disable-pip-version-check", "--no-deps"]
     command += [only, artifact.distribution, "--dest", str(folder), "--requirement", str(requirements)]
     problem = f"cannot download {artifact.distribution} {artifact.version} with pip:"
     try:
@@ -127,12 +127,18 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
 
 
 def _reason(output: str, errors: str) -> str:
-    """Return pip's explanation of a failure: its last error, and the index that it could not read."""
-    said = [line.strip() for line in errors.splitlines()]
-    said = [line for line in said if line.startswith("ERROR")] or said or ["it downloaded another file"]
+    """Return pip's explanation of a failure, in one line: its error, and the index that it could not read.
+
+    pip writes `ERROR: ` and a sentence, or `error: ` and paragraphs of which the first says what failed, or a traceback
+    that ends with the exception. It takes an index that fails for an empty one, and only its log says so.
+    """
+    sentences = re.findall(r"^ERROR: (?!Exception:).+$", errors, re.MULTILINE)
+    paragraph = re.search(r"^error: .+?(?=^hint: |\Z)", errors, re.MULTILINE | re.DOTALL)
+    lines = errors.strip().splitlines()
+    said = sentences[-1:] or ([paragraph[0]] if paragraph else lines[-1:]) or ["it downloaded another file"]
     failures = re.findall(r"Could not fetch URL (.+) - skipping$", output, re.MULTILINE)
     failures = [failure for failure in failures if ": 404 " not in failure]  # as one of several indexes may answer
-    return " ".join(said[-1:] + [f"({failure})" for failure in failures[-1:]])
+    return " ".join([*" ".join(said).split(), *(f"({failure})" for failure in failures[-1:])])
 
 
 def _require_digest(file: Path, expected: str, what: str) -> None:

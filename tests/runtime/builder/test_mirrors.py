@@ -79,9 +79,9 @@ class TestPip:
         ("lost", "broken", "words"),
         [
             ({"/simple/*"}, set(), ["No matching distribution found for thing==1.0"]),
-            (set(), {"/simple/*"}, ["No matching distribution found for thing==1.0", "500 Server Error"]),
+            (set(), {"/simple/*"}, ["No matching distribution found for thing==1.0", "too many 500 error responses"]),
             ({"/files/*"}, set(), ["thing==1.0", "404"]),
-            (set(), {"/files/*"}, ["thing==1.0", "500"]),
+            (set(), {"/files/*"}, ["thing-1.0", "500"]),
         ],
         ids=["it is lost", "the index is broken", "its file is lost", "its file is broken"],
     )
@@ -100,7 +100,7 @@ class TestPip:
     @pytest.mark.parametrize("path", ["/simple/*", "/files/*"])
     def test_a_mirror_that_stalls_is_left_in_time(self, artifact: Artifact, mirror: Mirror, path: str) -> None:
         mirror.stalled.add(path)
-        with pytest.raises(ArtifactError, match=r"cannot download thing 1\.0 with pip: .*(timed out|timeout)"):
+        with pytest.raises(ArtifactError, match=r"cannot download thing 1\.0 with pip: .*didn't respond within 1\.0 seconds"):
             download(artifact)
 
     def test_one_that_does_not_end_is_left_in_time(
@@ -143,7 +143,7 @@ class TestNpm:
         lock = wanted | {"lockfileVersion": 3, "packages": {"": wanted, "node_modules/vite": locked}}
         (source / "package-lock.json").write_text(json.dumps(lock))
         monkeypatch.setattr(pages, "engine_source", lambda: tmp_path / "source")
-        monkeypatch.setattr(pages, "_EDITS", ())
+        monkeypatch.setattr(pages, "_PATCHES", ())
         monkeypatch.setenv("npm_config_registry", f"{mirror.address}/")
         monkeypatch.setenv("npm_config_fetch_retries", "1")
 
@@ -182,13 +182,17 @@ class TestNpm:
         assert [word for word in words if word not in str(caught.value)] == []
         assert not list((cache / "pages").glob("*/"))
 
-    def test_a_registry_that_stalls_is_left_in_time(self, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_registry_that_stalls_is_left_in_time(
+        self, mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(pages, "_REACH", (*pages._REACH, "--fetch-timeout=1000"))
         mirror.stalled.add(TARBALL)
         with pytest.raises(PagesError, match=r"npm cannot fetch the packages: .*time"):
             build_pages()
 
-    def test_one_that_does_not_end_is_left_in_time(self, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_that_does_not_end_is_left_in_time(
+        self, mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(pages, "_TIME_LIMIT", 5)
         mirror.stalled.add("*")
         with pytest.raises(PagesError, match="npm cannot fetch the packages: it takes more than"):
