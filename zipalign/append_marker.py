@@ -7,6 +7,8 @@ import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+from zipalign.alignment import align_up
+
 __all__ = ["AppendMarker"]
 
 
@@ -29,7 +31,7 @@ class AppendMarker:
     @property
     def offset(self) -> int:
         """The offset of the marker: the first multiple of its size behind the old file."""
-        return self.old_size + -self.old_size % self.SIZE
+        return align_up(self.old_size, self.SIZE)
 
     @property
     def end(self) -> int:

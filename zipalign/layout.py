@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from zipalign.alignment import is_power_of_two
+from zipalign.alignment import align_up, is_power_of_two
 from zipalign.append_marker import AppendMarker
 from zipalign.errors import AlignmentError
 from zipalign.extra import zip64_field
@@ -83,7 +83,8 @@ def central_header_size(name: bytes) -> int:
 
 def aligned_header_offset(start: int, name: bytes, alignment: int) -> int:
     """Return the first offset from `start` on for a local header with aligned data behind it."""
-    return start + -(start + local_header_size(name)) % alignment
+    size = local_header_size(name)
+    return align_up(start + size, alignment) - size
 
 
 class NewMember(NamedTuple):
