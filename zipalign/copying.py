@@ -12,6 +12,7 @@ import errno
 import os
 import threading
 import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from zipalign.checksum import crc32_combiner, crc32_function
@@ -82,7 +83,7 @@ class _ThreadedCopy:
     """A copy by two threads: one reads and computes the CRC while the other writes."""
 
     def __init__(self, output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int) -> None:
-        self._medium = output_file
+        self._output_file = output_file
         self._offset = offset
         self._size = size
         self._cloned = output_file.clone(source_fd, source_offset, offset, size)
@@ -95,11 +96,13 @@ class _ThreadedCopy:
 
     def run(self, progress: Progress, combine: Callable[[int, int, int], int]) -> tuple[int, int]:
         """Copy the range; returns the CRC-32 and the number of bytes."""
+        # Or the helper could copy everything, and this thread, which reports the progress, nothing.
+        first = next(self._starts)
         helper = threading.Thread(target=self._help, name="zipalign-copy", daemon=True)
         helper.start()
         reported = 0
         try:
-            for _ in self._work():
+            for _ in self._work(first):
                 done = sum(size for _, size in list(self._sums.values()))
                 progress(done - reported)
                 reported = done
@@ -125,10 +128,10 @@ class _ThreadedCopy:
             self._failure = e
             self._stopped = True
 
-    def _work(self) -> Iterator[None]:
-        """Copy segments until none is left, and yield after each."""
+    def _work(self, *claimed: int) -> Iterator[None]:
+        """Copy the claimed segments, then others until none is left, and yield after each."""
         view = memoryview(bytearray(_CHUNK_SIZE))
-        for start in self._starts:
+        for start in chain(claimed, self._starts):
             if self._stopped:
                 return
             self._sums[start] = self._copy_segment(start, min(self._size, start + _SEGMENT_SIZE), view)
@@ -145,9 +148,9 @@ class _ThreadedCopy:
                 break
             crc = crc32(view[:size], crc)
             if not self._cloned:
-                self._medium.write(view[:size], self._offset + at)
+                self._output_file.write(view[:size], self._offset + at)
             at += size
-        self._medium.start_writing(self._offset + start, at - start)
+        self._output_file.start_writing(self._offset + start, at - start)
         return crc, at - start
 
 
