@@ -277,8 +277,9 @@ def test_h4_manuals_to_print(checkout: Checkout) -> None:
     ],
 )
 def test_h6_what_is_missing_is_said_in_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
-    for name in FILES:
-        shutil.copy(CHECKOUT / name, tmp_path)
+    (tmp_path / "runtime").mkdir()
+    for name in (*FILES, "runtime/__init__.py"):
+        shutil.copy(CHECKOUT / name, tmp_path / name)
     shutil.copytree(CHECKOUT / "man", tmp_path / "man")
     (tmp_path / "old").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "alone").write_text("#!/bin/sh\ncase $1 in -c) exit 0 ;; *) exit 1 ;; esac\n")

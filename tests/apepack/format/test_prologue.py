@@ -174,6 +174,7 @@ def test_other_makers_keep_no_head() -> None:
     assert original_head(foreign_ape(exit_program(X86_64))) is None
 
 
+@pytest.mark.needs_compiler
 @given(st.binary(max_size=300), st.integers(0, 4096))
 def test_no_bytes_escape_our_errors(noise: bytes, at: int) -> None:
     data = bytearray(linked()[:8192])

@@ -29,7 +29,7 @@ FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "entry in data": (lambda image: with_field(image, "e_entry", 0x1022000), "e_entry 0x1022000"),
     "entry behind the code": (lambda image: with_field(image, "e_entry", 0x1011100), "e_entry"),
     "writable and executable": (lambda image: with_segment(image, 2, p_flags=7), "both writable and executable"),
-    "headers not loaded": (lambda image: with_segment(image, 1, p_type=0), "not inside of a segment"),
+    "headers not loaded": (lambda image: with_segment(image, 1, p_type=0), "not inside a segment"),
     "unsorted": (lambda image: with_segment(image, 3, p_vaddr=0x1102000), "comes after"),
     "overlap": (lambda image: with_segment(image, 4, p_vaddr=0x1023000), "share a page"),
     "shared page": (lambda image: with_segment(image, 2, p_memsz=0x10010), "share a page"),

@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "text": (b"#!/bin/sh\n", "not a native program"),
     "another machine": (with_field(exit_program(), "e_machine", 243), "e_machine 243"),
     "another system": (with_field(exit_program(), "ei_osabi", 6), "EI_OSABI 6"),
-    "the head of an APE": (with_field(exit_program(), "ei_osabi", 9), "EI_OSABI 9 says.*assimilate --restore"),
+    "the head of an APE": (with_field(exit_program(), "ei_osabi", 9), r"EI_OSABI 9 \(FreeBSD\).*assimilate --restore"),
     "FreeBSD on arm64": (bsd("FreeBSD", "", machine=AARCH64), "FreeBSD on arm64"),
     "DragonFly": (bsd("DragonFly", "/usr/libexec/ld-elf.so.2"), "DragonFly on amd64"),
     "for several systems": (
