@@ -36,14 +36,18 @@ _MARKS: Final = {
     "runtime": "needs_runtime",
     "test-program": "needs_compiler",
 }
+# Seconds that a test with the compiler may take: with an empty cache, zig compiles its libc++ for eight platforms.
+_COMPILER_TIMEOUT: Final = 1800
 _CACHE: Final = f"{cache_root()}{os.sep}"  # before a test sets another one
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a test the marks of its fixtures, and of the fixtures of these."""
+    """Give a test the marks of its fixtures, and of the fixtures of these, and time for what it compiles."""
     names = getattr(item, "fixturenames", ())
     for mark in sorted({_FIXTURES[name] for name in names if name in _FIXTURES}):
         item.add_marker(mark)
+    if item.get_closest_marker("needs_compiler") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(_COMPILER_TIMEOUT))
 
 
 class _Watch:

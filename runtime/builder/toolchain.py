@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.builder.cache import cache_root
+from runtime.builder.cache import cache_root, cached, digest_of
 from runtime.errors import ToolchainError
 
 if TYPE_CHECKING:
@@ -45,11 +47,28 @@ class Toolchain:
             "LC_ALL": "C",
             "TZ": "UTC",
             "SOURCE_DATE_EPOCH": "0",
-            # All builds share libc, libc++ and compiler-rt, compiled once for each platform.
+            # All builds share libc, libc++ and compiler-rt, compiled once for each platform. zig compiles them again
+            # if the time or inode of a source changed, so all checkouts use the sources of the first one.
+            "ZIG_LIB_DIR": str(_shared_sources(self.zig.with_name("lib"))),
             "ZIG_GLOBAL_CACHE_DIR": str(cache_root() / "zig"),
             "ZIG_LOCAL_CACHE_DIR": str(scratch / "zig"),
             "NINJA_STATUS": "[%f/%t] ",
         }
+
+
+def _shared_sources(library: Path) -> Path:
+    """Return zig's LIBRARY, in the cache: hard links, and copies where the cache is on another file system."""
+
+    def link(source: str, target: str) -> None:
+        with suppress(OSError):
+            os.link(source, target)
+            return
+        shutil.copy2(source, target)
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(library, folder / library.name, copy_function=link)
+
+    return cached("zig-library", digest_of([TOOLS["ziglang"]]), fill) / library.name
 
 
 def find_toolchain() -> Toolchain:
