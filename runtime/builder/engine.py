@@ -178,14 +178,13 @@ def _configure(platform: Platform, tools: Toolchain, source: Path, work: Path) -
     for name, file in _PROJECT.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, project / name)
-    flags = compiler_flags(platform, [(source, "engine"), (work, "build")])
+    # CMake links small programs to identify the compiler, and zig compiles libc and libc++ for the first of them.
+    # Without -s, which the runtime is linked with, it would do so twice, once with debug information.
+    flags = [*compiler_flags(platform, [(source, "engine"), (work, "build")]), "-s"]
     options = _OPTIONS | {
         "CMAKE_SYSTEM_NAME": platform.system,
         "CMAKE_SYSTEM_PROCESSOR": platform.processor,
         "CMAKE_MAKE_PROGRAM": str(tools.ninja),
-        # CMake links small programs to see what a compiler can, and zig compiles libc and libc++ for the first of them.
-        # Without this option, which the runtime is linked with, it would do so twice, once with debug information.
-        "CMAKE_EXE_LINKER_FLAGS": "-s",
         "CMAKE_C_COMPILER": f"{tools.zig};cc",
         "CMAKE_CXX_COMPILER": f"{tools.zig};c++",
         "CMAKE_C_FLAGS": " ".join(flags),
