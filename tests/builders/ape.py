@@ -15,11 +15,9 @@ import pytest
 from apepack.format.first_member import FirstMember
 from apepack.format.link import link
 from apepack.format.prologue import Magic
-from runtime.builder.cache import cached, digest_of
-from runtime.builder.compilation import run_tool
 from runtime.builder.loaders import loader_bytes
-from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import platform_named
+from tests.builders.compiled import compiled_program
 from tests.builders.elf import AARCH64, X86_64, exit_program, note, with_interpreter, with_notes
 from tests.builders.macho import AMD64, ARM64, macho_program
 from tests.builders.pe import pe_program
@@ -55,21 +53,7 @@ _FOREIGN_PHOFF: Final = 0xB48
 @cache
 def compiled(source: str, platform_name: str, *flags: str) -> Path:
     """A program of tests/apepack/programs for a platform, from the toolchain's cache if it was compiled before."""
-    platform = platform_named(platform_name)
-    toolchain = find_toolchain()
-    path = _PROGRAMS / source
-    options = [*compiler_flags(platform, []), "-static", "-O1", "-s", *flags]
-
-    def fill(folder: Path) -> None:
-        compiler = "c++" if path.suffix == ".cpp" else "cc"
-        with tempfile.TemporaryDirectory() as scratch:
-            run_tool(
-                [str(toolchain.zig), compiler, *options, "-o", str(folder / path.stem), str(path)],
-                toolchain.environment(Path(scratch)),
-                f"compiling {source} for {platform_name}",
-            )
-
-    return cached("test-program", digest_of([toolchain.identity, *options, path]), fill) / path.stem
+    return compiled_program(platform_named(platform_name), [_PROGRAMS / source], ["-static", *flags])
 
 
 @cache
@@ -181,7 +165,7 @@ def foreign_ape(image: bytes, *, magic: bytes = b"MZqFpD='", before: bytes = b""
 
 
 def in_private_mounts(script: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell script where it may mount file systems that nobody else sees; skip where the system forbids that."""
+    """Run a shell script where it may mount file systems of its own; skip where the system forbids that."""
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs user and mount namespaces (unshare -rm)")

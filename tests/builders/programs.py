@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.format.link import link
 from apepack.format.prologue import Magic
-from runtime.builder.cache import cached, digest_of
-from runtime.builder.compilation import run_tool
-from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import PLATFORMS, Launch
 from tests.builders.ape import SHELLS
+from tests.builders.compiled import compiled_program
 
 if TYPE_CHECKING:
     from runtime.platforms import Platform
@@ -34,18 +32,7 @@ _SOURCE: Final = Path(__file__).parents[1] / "apepack" / "format" / "programs" /
 @cache
 def everywhere(platform: Platform) -> Path:
     """The program for a platform, from the toolchain's cache if it was compiled before."""
-    toolchain = find_toolchain()
-    options = [*compiler_flags(platform, []), "-std=c++17", "-O1", "-s"]
-
-    def fill(folder: Path) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            run_tool(
-                [str(toolchain.zig), "c++", *options, "-o", str(folder / _SOURCE.stem), str(_SOURCE)],
-                toolchain.environment(Path(scratch)),
-                f"compiling {_SOURCE.name} for {platform.name}",
-            )
-
-    return cached("test-program", digest_of([toolchain.identity, *options, _SOURCE]), fill) / _SOURCE.stem
+    return compiled_program(platform, [_SOURCE], ["-std=c++17"])
 
 
 @cache

@@ -6,7 +6,6 @@ import errno
 import re
 import signal
 import subprocess
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,11 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from runtime.builder.build import shim_sources
-from runtime.builder.cache import cached, digest_of
-from runtime.builder.compilation import run_tool
-from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, ARE_FREE, confinement, serving
+from tests.builders.compiled import compiled_program
 from tests.builders.hosts import under_wine
 from tests.conftest import tool
 
@@ -43,21 +40,10 @@ ALLOWED: Final = {"getrandom", "mmap", "read", "recvfrom", "sendto", "setsockopt
 @pytest.fixture(scope="session")
 def attack() -> Path:
     """The program that tries everything, linked with the sandbox alone."""
-    tools = find_toolchain()
     confinement = {"allowed_calls", "landlock", "no_confinement", "pledge", "seccomp"}
     sources = [ATTACK, *(path for path in shim_sources(host_platform()) if path.stem.rsplit("_", 1)[0] in confinement)]
-    options = [*compiler_flags(host_platform(), []), "-std=c++17", "-O1", "-s", f"-I{SHIM}"]
-
-    def fill(folder: Path) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            run_tool(
-                [str(tools.zig), "c++", *options, "-o", str(folder / "attack"), *map(str, sources)],
-                tools.environment(Path(scratch)),
-                "compiling attack.cpp",
-            )
-
     headers = sorted((SHIM / "sandbox").glob("*.h"))
-    return cached("test-program", digest_of([tools.identity, *options, *sources, *headers]), fill) / "attack"
+    return compiled_program(host_platform(), sources, ["-std=c++17", f"-I{SHIM}"], headers)
 
 
 def results(attack: Path, mode: str, folder: Path) -> dict[str, dict[str, str]]:
@@ -92,7 +78,7 @@ def test_k1_every_thread_is_refused_everything(attack: Path, tmp_path: Path) -> 
         assert errors["clone3"] == "ENOSYS"  # makes a C library use clone
 
 
-def test_k4_while_loading_only_what_was_named_is_read(attack: Path, tmp_path: Path) -> None:
+def test_k4_loading_reads_only_named_files(attack: Path, tmp_path: Path) -> None:
     tries = set(results(attack, "free", tmp_path)["free"])
     errors = results(attack, "loading", tmp_path)["main"]
     for call in tries - AFTER_START - NETWORK_AFTER_START - {"clone3"}:
