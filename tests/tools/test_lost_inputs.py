@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools import lost_inputs
-from tools.lost_inputs import debian_package, read_lost_inputs, record_lost_input
+from tools.lost_inputs import debian_package, python_package, read_lost_inputs, record_lost_input
 
 CHECKOUT = Path(__file__).parents[2]
 TESTS = """
@@ -71,7 +71,7 @@ def test_what_may_be_skipped(
 
 
 def test_the_record_is_printed_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    lost_inputs.main()
+    lost_inputs.main([])
     assert capsys.readouterr().out == ""
     record_lost_input("Debian package posh", "404  Not Found")
     record_lost_input("Python for s390x", "trixie: its pool lacks libc6")
@@ -80,8 +80,13 @@ def test_the_record_is_printed_line_by_line(capsys: pytest.CaptureFixture[str]) 
         "Debian package posh": "no time is left",
         "Python for s390x": "trixie: its pool lacks libc6",
     }
-    lost_inputs.main()
+    lost_inputs.main([])
     assert capsys.readouterr().out == (
         "CI goes on without Debian package posh: no time is left\n"
         "CI goes on without Python for s390x: trixie: its pool lacks libc6\n"
     )
+
+
+def test_the_command_adds_python_packages() -> None:
+    lost_inputs.main(["zipfile-deflate64"])
+    assert read_lost_inputs() == {python_package("zipfile-deflate64"): "pip could not install it"}

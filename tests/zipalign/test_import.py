@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders.zip import Item, build
-from tests.conftest import tool
+from tests.conftest import skip_without, tool
 from tests.zipalign.command import run
+from tools.lost_inputs import python_package
 from zipalign import Member, add_files, check_archive, read_archive
 from zipalign.errors import DuplicateNameError, InputFileError, MissingDependencyError, ZipFormatError
 from zipalign.import_archive import imported_inputs
@@ -57,7 +58,7 @@ def test_large_stored_member_goes_through_the_kernel(tmp_path: Path) -> None:
     assert entry.data_offset % 65536 == 0
 
 
-def test_deflating_what_is_imported(imported: Path, tmp_path: Path) -> None:
+def test_imported_members_are_deflated(imported: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     archive = add_inputs(path, imported_inputs(imported, path), level=9)
     assert [entry.method for entry in archive.entries] == [8, 8, 0]
@@ -132,7 +133,10 @@ def test_deflate64(tmp_path: Path) -> None:
     try:
         import zipfile_deflate64  # noqa: F401 -- whether it is there is the question
     except ImportError:
-        pytest.skip("needs zipfile-deflate64 (the extra deflate64, which is built from source)")
+        skip_without(
+            python_package("zipfile-deflate64"),
+            "needs zipfile-deflate64 (the extra deflate64, which is built from source)",
+        )
     imported, path = _deflate64(tmp_path), tmp_path / "x.zip"
     entry = add_inputs(path, imported_inputs(imported, path)).entries[0]
     assert entry.is_stored
