@@ -16,6 +16,7 @@ PAGES: Final = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
+FOLDERS: Final = ("apepack", "assimilate", "benchmarks", "docs", "man", "runtime", "tests", "tools", "zipalign", ".ci")
 # Clauses that CONTRIBUTING.md asks to avoid.
 VAGUE: Final = re.compile(r"\b(whoever|whomever|whom|nobody|somebody|everybody|anybody|of old)\b", re.IGNORECASE)
 
@@ -64,11 +65,15 @@ def test_prose_names_its_agents(page: str) -> None:
     assert VAGUE.findall(text_of(page)) == []
 
 
+def test_sources_name_their_agents() -> None:
+    suffixes = {".c", ".cpp", ".h", ".py", ".1", ".5"}
+    sources = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in suffixes)
+    found = {path: VAGUE.findall(path.read_text(encoding="utf-8")) for path in sources if path != Path(__file__)}
+    assert {str(path): words for path, words in found.items() if words} == {}
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
-
-
-FOLDERS: Final = ("apepack", "assimilate", "benchmarks", "docs", "man", "runtime", "tests", "tools", "zipalign", ".ci")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])

@@ -102,7 +102,7 @@ def test_o_writes_a_copy(folder: Path) -> None:
     assert (folder / "ape").read_bytes() == before
 
 
-def test_check_tells_what_a_file_is(folder: Path) -> None:
+def test_check_prints_the_format(folder: Path) -> None:
     result = assimilate(folder, "--check", "ape", "foreign", "amd64", "all")
 
     assert result.stdout.splitlines() == [
@@ -128,7 +128,7 @@ def test_check_tells_what_a_file_is(folder: Path) -> None:
     )
 
 
-def test_pe_is_what_the_file_is_or_not(folder: Path) -> None:
+def test_pe_depends_on_the_first_bytes(folder: Path) -> None:
     (folder / "windows").write_bytes(pe_program())
     link([folder / "amd64", folder / "windows"], folder / "both")
     before = (folder / "both").read_bytes()

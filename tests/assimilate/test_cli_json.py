@@ -46,7 +46,7 @@ class TestJson:
             "files": [{"path": "foreign", "output": "foreign", "changed": True, "backup": None}],
         }  # fmt: skip  # as above
 
-    def test_errors_carry_what_single_ones_do(self, folder: Path) -> None:
+    def test_errors_carry_the_data_of_single_ones(self, folder: Path) -> None:
         (folder / "cut").write_bytes((folder / "ape").read_bytes()[:0x11000])
         with locked(folder / "genuine"):
             facts = answer(folder, "-x", "cut", "genuine", "amd64")

@@ -75,7 +75,7 @@ def test_the_way_back_is_no_different(ape: Path, tmp_path: Path) -> None:
     restore(ape)
 
 
-def test_64_bytes_disturb_nobody(ape: Path, user: subprocess.Popen[str]) -> None:
+def test_64_bytes_keep_the_running_program(ape: Path, user: subprocess.Popen[str]) -> None:
     assert assimilate(ape, LINUX).changed
     assert user.poll() is None
 

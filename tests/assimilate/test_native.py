@@ -170,7 +170,7 @@ def test_what_is_an_ape_needs_no_restoring() -> None:
     "backup", [None, b"", b"MZqFpD='\n", exit_program()[:64], bytes(64), b"MZqFpD='".ljust(65)],
     ids=["none", "empty", "short", "an ELF header", "zeros", "long"],
 )  # fmt: skip  # the values in one line
-def test_a_program_of_which_nothing_is_kept_stays_what_it_is(backup: bytes | None) -> None:
+def test_a_program_without_an_undo_record_is_unchanged(backup: bytes | None) -> None:
     with pytest.raises(NoBackupError):
         to_ape(exit_program(), backup)
 

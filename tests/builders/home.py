@@ -21,7 +21,7 @@ _BUILDS: Final = ".cache/llamafile-toolchain"
 
 
 def new_name() -> str:
-    """Return the name of a user whom no program knows: a loader is kept in /tmp too, under the name of its user."""
+    """Return the name of a user that no program knows: a loader is kept in /tmp too, under the name of its user."""
     return f"test-{uuid4().hex[:8]}"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Host", "stand_in_output", "under_wine", "windows_command", "wine64"]
 
 _NO_BINFMT: Final = 99
-# Where Linux tells its architecture in a file, the script asks nobody else.
+# Where Linux states its architecture in a file, the script runs no other program.
 _BECOME: Final = """
 mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null || exit 99
 if [ -e /proc/sys/kernel/arch ]; then mount --bind /dev/null /proc/sys/kernel/arch; fi

@@ -78,7 +78,7 @@ def llamafile(runtime: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has nothing: a path, and an empty home."""
+    """A minimal environment: a path, and an empty home."""
     home = tmp_path / "home"
     home.mkdir()
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), "LOGNAME": new_name()}

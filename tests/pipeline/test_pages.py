@@ -95,7 +95,7 @@ def test_every_page_is_served_as_it_was_built(packed: Path, bare: dict[str, str]
 
 
 def test_pages_are_deflated_and_few(packed: Path) -> None:
-    """What nobody asks for is not in: a page is a third of its size, and begins at any offset."""
+    """Members that are not requested are absent: a page is a third of its size, and begins at any offset."""
     entries = [entry for entry in read_archive(packed).entries if entry.name.startswith("pages/")]
     assert not [entry.name for entry in entries if entry.name.endswith((".map", ".br", ".gz"))]
     assert sum(entry.compressed_size for entry in entries) < sum(entry.size for entry in entries) / 2

@@ -280,7 +280,7 @@ def test_remove_and_recover_tell_when_asked(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "x.zip: nothing to recover\n")
 
 
-def test_nobody_reads_the_output(folder: Path) -> None:
+def test_a_closed_pipe_ends_it(folder: Path) -> None:
     add_files(folder / "x.zip", [Member(f"{n}", b"") for n in range(3000)], alignment=1)
     process = subprocess.Popen(
         [*COMMAND, "--list", "x.zip"], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -47,7 +47,7 @@ HEADER = Header(1, b"abc", 5, b"")
 PACKED = b"MAGC\1\0\0\0\3\0\2\0\5\0\0\0\0\0\0\0\0\0abc"
 
 
-def test_a_record_survives_with_what_its_declaration_says() -> None:
+def test_a_record_round_trips() -> None:
     assert HEADER.pack() == PACKED
     cursor = Cursor(PACKED + b"rest")
     assert Header.unpack(cursor) == HEADER

@@ -169,7 +169,7 @@ REQUESTS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("path", REQUESTS)
-def test_b4_the_model_is_called_what_the_request_calls_it(server: Server, path: str) -> None:
+def test_b4_the_answer_has_the_model_name_of_the_request(server: Server, path: str) -> None:
     assert answer(server, path, {**REQUESTS[path], "model": "LLaMA_CPP"})["model"] == "LLaMA_CPP"
     assert answer(server, path, REQUESTS[path])["model"] == "roomy.gguf"
 
@@ -243,7 +243,7 @@ def test_b7_embeddings_beside_chat(server: Server) -> None:
     assert server.chat()[0] == 200
 
 
-def test_b7_what_the_server_tells_of_itself(server: Server) -> None:
+def test_b7_properties_of_the_server(server: Server) -> None:
     told = {path: json.loads(server.ask(path)[1]) for path in ("/health", "/props", "/slots", "/v1/models")}
     assert told["/health"] == {"status": "ok"}
     assert told["/props"]["total_slots"] == len(told["/slots"]) == 4
@@ -258,7 +258,7 @@ def test_b7_the_template_that_a_chat_gets(server: Server) -> None:
     ("path", "body", "words"),
     [("/infill", {"input_prefix": "a", "input_suffix": "b"}, "Infill is not supported by this model")],
 )
-def test_b7_what_cannot_be_is_said(server: Server, path: str, body: object, words: str) -> None:
+def test_b7_unsupported_requests_are_refused(server: Server, path: str, body: object, words: str) -> None:
     status, text = server.ask(path, body)
     assert status == 501
     assert words in json.loads(text)["error"]["message"]

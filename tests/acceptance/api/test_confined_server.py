@@ -69,7 +69,7 @@ def test_k2_a_file_is_no_image(program: Path, tiny_model: Path, projector: Path,
             assert confinement(server.threads()) == ARE_CONFINED
 
 
-def test_k3_control_c_ends_it_while_somebody_listens(program: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_k3_control_c_ends_it_during_an_answer(program: Path, tiny_model: Path, tmp_path: Path) -> None:
     async def interrupt(port: int, process: subprocess.Popen[bytes]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request("/completion", {"prompt": "a", "n_predict": -1, "ignore_eos": True, "stream": True}))

@@ -81,7 +81,7 @@ class _Shown:
         while True:
             try:
                 self._output += os.read(self._ours, 65536)
-            except OSError:  # nobody has the other side open any more
+            except OSError:  # the other side is closed
                 return
 
 

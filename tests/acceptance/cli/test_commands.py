@@ -212,7 +212,7 @@ def test_control_c_ends_a_completion(tiny: Completer) -> None:
         assert process.wait(timeout=10) == 130
 
 
-def test_nobody_reads_on(tiny: Completer) -> None:
+def test_a_closed_pipe_ends_it(tiny: Completer) -> None:
     command = [*tiny.command, "-p", "x", "--ignore-eos"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
         assert process.stdout is not None
@@ -224,7 +224,7 @@ def test_nobody_reads_on(tiny: Completer) -> None:
 
 
 @pytest.mark.parametrize(("redirection", "word"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left")])
-def test_nobody_can_read_it(tiny: Completer, redirection: str, word: str) -> None:
+def test_an_unreadable_file(tiny: Completer, redirection: str, word: str) -> None:
     command = ["/bin/sh", "-c", f'"$@" {redirection}', "sh", *tiny.command, "-p", "x", "-n", "1"]
     result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
     assert result.returncode == 1

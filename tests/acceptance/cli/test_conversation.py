@@ -54,7 +54,7 @@ class Terminal:
         try:
             while data := os.read(self.descriptor, 4096):
                 self.shown += data
-        except OSError:  # what Linux says when nobody is at the other end any more
+        except OSError:  # Linux's error when the other end is closed
             pass
         return self.process.wait(timeout=60)
 

@@ -122,7 +122,7 @@ def test_e1_a_mac_needs_nothing_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["sh FILE", "sh -c ./FILE", "subprocess with a shell", "execve when assimilated"])
-def test_e2_what_does_not_know_its_format_has_other_ways(tiny: Path, bare: dict[str, str], way: str) -> None:
+def test_e2_shells_without_the_format_have_other_ways(tiny: Path, bare: dict[str, str], way: str) -> None:
     """Old shells and programs that call execve themselves."""
     options = ["-p", "hello", "-n", "2"]
     line = f"./{tiny.name} {' '.join(options)}"
@@ -209,7 +209,7 @@ def test_f5_a_small_loader_is_kept_for_its_user_alone(tiny: Path, tmp_path: Path
     assert said.index("$TMPDIR") < said.index("~/.cache") < said.index("/tmp`")  # noqa: S108  # a text about it
 
 
-def test_i5_what_is_in_a_file_can_be_told_and_checked(tiny: Path, tmp_path: Path, bare: dict[str, str]) -> None:
+def test_i5_contents_of_a_file_can_be_stated_and_checked(tiny: Path, tmp_path: Path, bare: dict[str, str]) -> None:
     """Which is what makes a note beside a published file worth something."""
     version = run(tiny, "--version", env=bare).stdout.splitlines()[0]
     assert re.fullmatch(r"llamafile \d+\.\d+\.\d+ \(llama\.cpp of llama-cpp-python \d+\.\d+\.\d+, \S+\)", version)

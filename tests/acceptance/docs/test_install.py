@@ -89,7 +89,7 @@ def files_below(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.lstat().st_mode for path in paths}
 
 
-def test_h1_what_is_installed(checkout: Checkout, tmp_path: Path) -> None:
+def test_h1_installed_files(checkout: Checkout, tmp_path: Path) -> None:
     """Whatever the umask, and below whatever DESTDIR; a second time changes nothing."""
     destination = tmp_path / "package root"
     arguments = ["-j8", "install", "PREFIX=/opt/local", f"DESTDIR={destination}"]
@@ -126,7 +126,7 @@ def test_h1_the_folder_of_the_commands(checkout: Checkout, tmp_path: Path) -> No
             assert os.fsencode(place) + b"/" not in data, path
 
 
-def test_h1_uninstall_leaves_what_is_not_ours(checkout: Checkout, tmp_path: Path) -> None:
+def test_h1_uninstall_leaves_other_files(checkout: Checkout, tmp_path: Path) -> None:
     neighbours = {"bin/llamafile-other", "bin/zip", "share/man/man1/zip.1", "lib/llamafile-toolchain-other/file"}
     for name in neighbours:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ assimilate --verify --check my.llamafile
     assert answer.startswith("hello")
 
 
-def test_h2_the_commands_see_only_what_was_installed(prefix: Path, tmp_path: Path, bare: dict[str, str]) -> None:
+def test_h2_the_commands_see_only_installed_files(prefix: Path, tmp_path: Path, bare: dict[str, str]) -> None:
     """Neither where they are started, nor what the user installed, nor PYTHONPATH."""
     for name in ("click.py", "zipalign.py"):
         (tmp_path / name).write_text("raise SystemExit('not this one')\n")
@@ -196,7 +196,7 @@ def test_h2_the_commands_see_only_what_was_installed(prefix: Path, tmp_path: Pat
         assert said.stdout.startswith(f"{command} (llamafile-toolchain) ")
 
 
-def test_h2_what_is_installed_begins_as_it_does(
+def test_h2_the_installed_runtime_begins_as_the_built_one(
     prefix: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
 ) -> None:
     command = [str(prefix / "bin" / "apepack"), "--no-windows", str(tiny_model)]
@@ -276,7 +276,7 @@ def test_h4_manuals_to_print(checkout: Checkout) -> None:
         (["pdf", "PATH=/nonexistent"], "needs mandoc (Debian package mandoc)"),
     ],
 )
-def test_h6_what_is_missing_is_said_in_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+def test_h6_missing_tools_are_named_in_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
     (tmp_path / "runtime").mkdir()
     for name in (*FILES, "runtime/__init__.py"):
         shutil.copy(CHECKOUT / name, tmp_path / name)
@@ -291,7 +291,7 @@ def test_h6_what_is_missing_is_said_in_a_sentence(tmp_path: Path, arguments: lis
     assert not (tmp_path / ".venv").exists()
 
 
-def test_h6_what_a_build_needs_is_documented() -> None:
+def test_h6_requirements_of_a_build_are_documented() -> None:
     text = (CHECKOUT / "CONTRIBUTING.md").read_text() + (CHECKOUT / "README.md").read_text()
     for need in ("Python 3.11", "pip", "GNU make", "Node", "mandoc", "C compiler"):
         assert need in text

@@ -136,7 +136,7 @@ def test_half_precision_is_computed_with_as_it_lies(engine: Path, tmp_path: Path
     assert answers[0] == answers[1]
 
 
-def test_large_pages_are_asked_for_what_is_all_used(engine: Path, tmp_path: Path) -> None:
+def test_large_pages_are_requested_for_memory_that_is_used_whole(engine: Path, tmp_path: Path) -> None:
     """Many systems give them only so. Intermediate results, of which a part is used, would take more memory."""
     model = TinyModel(context=4096, layers=8).write(tmp_path / "model.gguf")
     trace = tmp_path / "trace"

@@ -141,10 +141,10 @@ def test_d7_the_weights_are_mapped_where_they_lie(smollm2: Path, bare: Mapping[s
 
 
 def test_i6_a_notice_of_ones_own(llamafile: Path, tmp_path: Path) -> None:
-    (tmp_path / "NOTICE").write_text("Changed by nobody.\n")
+    (tmp_path / "NOTICE").write_text("Changed for a test.\n")
     subprocess.run(["zipalign", "-j0", llamafile, tmp_path / "NOTICE"], check=True, timeout=60)
     printed = subprocess.run([tool("unzip"), "-p", llamafile, "NOTICE"], capture_output=True, check=False, timeout=60)
-    assert printed.stdout == b"Changed by nobody.\n"
+    assert printed.stdout == b"Changed for a test.\n"
 
 
 def test_j3_weights_lie_at_multiples_of_every_page_size(smollm2: Path) -> None:
@@ -153,9 +153,7 @@ def test_j3_weights_lie_at_multiples_of_every_page_size(smollm2: Path) -> None:
     assert entry.data_offset % 65536 == 0
 
 
-def test_i4_what_was_made_is_to_be_given_away(
-    runtime: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]
-) -> None:
+def test_i4_llamafiles_may_be_given_away(runtime: Path, tiny_model: Path, tmp_path: Path, bare: dict[str, str]) -> None:
     """It is executable, works in another place under another name, and does not tell where it was made."""
     folder = tmp_path / "the author's own folder"
     folder.mkdir()

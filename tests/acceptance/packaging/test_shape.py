@@ -130,7 +130,7 @@ def test_a6_without_arguments_it_serves(
 
 
 def test_a8_there_is_no_https(program: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """The README of 0.2 said https where it meant http: that fails, and harms nobody."""
+    """The README of 0.2 said https where it meant http: that fails without further effect."""
     with serving([program, "-m", tiny_model, "--nobrowser"], tmp_path / "log") as server:
         with pytest.raises(URLError):
             urlopen(f"https://127.0.0.1:{server.port}/", timeout=10)

@@ -87,7 +87,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-def test_a_body_that_is_wrong_is_answered_with_what_is_wrong(server: Server, body: bytes) -> None:
+def test_an_invalid_body_is_answered_with_its_error(server: Server, body: bytes) -> None:
     head, _, text = exchange(server, post("/v1/chat/completions", body)).partition(b"\r\n\r\n")
     assert head.split(None, 2)[1] in {b"400", b"500"}
     assert json.loads(text)["error"]["message"]
@@ -199,7 +199,7 @@ def test_clients_that_leave_while_their_answer_streams(server: Server) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     deadline = time.monotonic() + 30
     while any(slot["is_processing"] for slot in json.loads(server.ask("/slots")[1])):
-        assert time.monotonic() < deadline, "an answer is still being made for nobody"
+        assert time.monotonic() < deadline, "an answer is still generated after its client has gone"
         time.sleep(0.1)
 
 

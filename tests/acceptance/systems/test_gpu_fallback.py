@@ -1,6 +1,6 @@
 """Rows G1 to G7 of the promises, as far as they hold without a GPU: asked for one, it says so, and the CPU computes.
 
-Llamafiles of old compiled their GPU code on the machine that ran them, by whatever compiler they found. Ours compiles
+Early llamafiles compiled their GPU code on the machine that ran them, with any compiler there. Ours compiles
 nothing anywhere; what could have been found lies first in PATH here, and writes down that it was called.
 """
 
@@ -126,9 +126,7 @@ def test_g6_where_no_gpu_can_be_had_the_server_serves(tiny: Path, equipped: Mapp
     assert called(tmp_path) == []
 
 
-def test_g7_nothing_is_there_to_be_compiled_and_nobody_who_would(
-    tiny: Path, equipped: dict[str, str], tmp_path: Path
-) -> None:
+def test_g7_nothing_is_compiled_on_the_user_s_machine(tiny: Path, equipped: dict[str, str], tmp_path: Path) -> None:
     """No source in the archive; and of all that is executed, only what starts an APE."""
     names = [entry.name for entry in read_archive(tiny).entries]
     assert [name for name in names if re.search(r"\.(c|cpp|cu|cuh|h|hip|m|metal|so|dylib|dll|spv)$", name)] == []

@@ -129,7 +129,7 @@ def test_f7_windows_chooses_as_linux_does(amd64: Path, windows: Path) -> None:
     assert f"computes with the variant for: {expected}\n" in said
 
 
-def test_f7_what_a_processor_cannot_run_is_not_run(amd64: Path) -> None:
+def test_f7_variants_that_a_processor_cannot_run_are_skipped(amd64: Path) -> None:
     result = subprocess.run(
         [tool(AMD64), "-cpu", "Nehalem", amd64, "--version"],
         env=os.environ | {"LLAMAFILE_CPU": "zen4"},

@@ -161,8 +161,8 @@ class Browser:
 
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
-    """Run a browser that keeps in FOLDER whatever it keeps."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    """Run a browser that keeps its files in FOLDER."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
     options = {"binary": tool("chromium"), "args": [*_ARGUMENTS, f"--user-data-dir={folder / 'profile'}"]}
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL"}}
     command = [tool("chromedriver"), "--port=0"]

@@ -103,7 +103,7 @@ def test_a7_nobrowser(program: Path, tiny_model: Path, desktop: dict[str, str], 
     assert not record.exists()
 
 
-def test_a7_nobody_before_a_screen(program: Path, tiny_model: Path, desktop: dict[str, str], tmp_path: Path) -> None:
+def test_a7_no_display(program: Path, tiny_model: Path, desktop: dict[str, str], tmp_path: Path) -> None:
     """xdg-open would start a browser for terminals, in the terminal of the server."""
     record = install_browser(tmp_path)
     del desktop["DISPLAY"]
@@ -147,7 +147,7 @@ def test_a7_a_failure_is_only_said(
         assert server.chat()[0] == 200
 
 
-def test_a7_a_server_that_ends_early_leaves_nobody_behind(
+def test_a7_a_server_that_ends_early_leaves_no_process(
     program: Path, tiny_model: Path, desktop: dict[str, str], tmp_path: Path
 ) -> None:
     """What opens the browser is started before there is anything to show."""

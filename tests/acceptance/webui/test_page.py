@@ -121,7 +121,7 @@ def test_a11_without_a_projector_an_image_is_refused(
         assert "picture.png" in browser.read("[role=alertdialog], [role=dialog]")
 
 
-def test_a3_the_page_asks_nobody_but_its_server(packed: Path, bare: dict[str, str], browser: Browser) -> None:
+def test_a3_the_page_sends_requests_only_to_its_server(packed: Path, bare: dict[str, str], browser: Browser) -> None:
     browser.addresses()
     with page_of(packed, bare, browser, "--grammar", SHORT) as server:
         ask(browser, "Hello?")
@@ -139,7 +139,7 @@ def test_a8_localhost_is_the_same_page(packed: Path, bare: dict[str, str], brows
 
 
 @pytest.mark.slow
-def test_readme_shows_what_the_page_looks_like(smollm2: Path, bare: dict[str, str], tmp_path: Path) -> None:
+def test_readme_shows_the_page(smollm2: Path, bare: dict[str, str], tmp_path: Path) -> None:
     """With README_PICTURE=docs/chat.webp in the environment, the picture in README is taken anew."""
     command = ["/bin/sh", smollm2, "--nobrowser", "--temp", "0"]
     with browsing(tmp_path) as browser, serving(command, tmp_path / "log", bare) as server:

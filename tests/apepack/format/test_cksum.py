@@ -11,7 +11,7 @@ from tests.conftest import tool
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"123456789", bytes(range(256)) * 300], ids=len)
-def test_it_is_what_cksum_prints(data: bytes) -> None:
+def test_the_sum_is_that_of_cksum(data: bytes) -> None:
     result = subprocess.run([tool("cksum")], input=data, capture_output=True, check=True)
 
     assert result.stdout.split() == [b"%d" % posix_cksum(data), b"%d" % len(data)]

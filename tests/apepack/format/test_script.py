@@ -155,7 +155,7 @@ class TestEveryShell:
 
         result = run(home, tool(shell[0]), *shell[1:], "-n", "script")
 
-        # ksh remarks on `1<>`, which it then reads as everybody does.
+        # ksh remarks on `1<>`, which it then reads as the other shells do.
         assert (re.sub(r"ksh: .*warning.*\n|script: warning.*\n", "", result.stderr), result.returncode) == ("", 0)
 
 

@@ -1,4 +1,4 @@
-"""Where the script puts the loader: what it does where it may not, and whom it does not trust."""
+"""Where the script puts the loader: the fallback folders, and the files that it refuses."""
 
 from __future__ import annotations
 

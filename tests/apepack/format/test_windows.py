@@ -108,7 +108,7 @@ class TestFile:
 
 
 class TestHeaders:
-    def test_what_changes_and_what_does_not(self) -> None:
+    def test_changed_and_unchanged_bytes(self) -> None:
         image = with_pe_field(
             with_pe_field(with_pe_field(pe_program(), "CheckSum", 5), "PointerToSymbolTable", 99), "NumberOfSymbols", 9
         )

@@ -104,7 +104,7 @@ def test_what_is_no_runtime_comes_without(stub_build: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("portable", [True, False])
-def test_packed_with_what_was_linked_now(model: Path, stub_build: Path, tmp_path: Path, *, portable: bool) -> None:
+def test_packed_with_the_runtime_linked_now(model: Path, stub_build: Path, tmp_path: Path, *, portable: bool) -> None:
     output = tmp_path / "my.llamafile"
     planned = pack(PackInputs(model), output, portable=portable, dry_run=True)
     packed = pack(PackInputs(model), output, portable=portable)

@@ -72,7 +72,7 @@ def sdist(tmp_path: Path, names: list[str]) -> Path:
 PREFIX = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
 
 
-def test_only_what_the_build_reads_is_unpacked(tmp_path: Path) -> None:
+def test_only_sources_of_the_build_are_unpacked(tmp_path: Path) -> None:
     names = ["CMakeLists.txt", "src/llama.cpp", "models/vocab.gguf", "docs/build.md"]
     path = sdist(tmp_path, [PREFIX + name for name in names] + ["llama_cpp_python-0.3.36/llama_cpp/llama.py"])
     unpack_engine(path, tmp_path / "out")

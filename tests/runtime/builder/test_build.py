@@ -157,7 +157,7 @@ def test_a_program_is_the_same_bytes_wherever_it_is_linked(monkeypatch: pytest.M
     assert made[0].notices.read_text() == made[1].notices.read_text()
 
 
-def test_only_what_is_built_is_found(cache: Path) -> None:
+def test_only_built_platforms_are_found(cache: Path) -> None:
     assert builds_in_cache() == []
 
 

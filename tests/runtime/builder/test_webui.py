@@ -249,7 +249,7 @@ def test_no_node_and_no_network_is_one_sentence(cache: Path, tmp_path: Path, mon
         find_node()
 
 
-def test_licences_are_of_what_was_read(tmp_path: Path) -> None:
+def test_licences_are_of_the_bundled_packages(tmp_path: Path) -> None:
     def package(place: str, licence: str) -> None:
         folder = tmp_path / place
         folder.mkdir(parents=True)
@@ -317,7 +317,7 @@ def test_a_build_with_the_page_is_preferred(cache: Path) -> None:
         assert [item.path.parent for item in builds_in_cache()] == [folder]
 
 
-def test_the_key_follows_what_decides_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_changes_with_each_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {pages_key()}
     monkeypatch.setattr(pages, "_PATCHES", ())
     keys.add(pages_key())

@@ -64,7 +64,7 @@ def macho_of(data: bytes) -> Macho:
 
 
 @pytest.mark.parametrize("platform", EVERY)
-def test_programs_are_read_for_what_they_are(platform: Platform) -> None:
+def test_the_formats_of_programs_are_recognised(platform: Platform) -> None:
     data = everywhere(platform).read_bytes()
     image = read_image(memoryview(data))
 

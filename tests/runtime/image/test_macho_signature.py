@@ -92,7 +92,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "team past the end": (directory_field(48, "I", 1 << 20), "teamOffset"),
     "codeLimit": (directory_field(32, "I", 0x1000), "codeLimit"),
     "codeLimit64": (directory_field(56, "Q", 1 << 40), "codeLimit"),
-    "signed by nobody": (directory_field(12, "I", 0), "flags"),
+    "not ad hoc": (directory_field(12, "I", 0), "flags"),
     "a blob that is not hashed": (directory_field(24, "I", 4), "nSpecialSlots"),
     "a blob that is missing": (lambda image: with_signature_bytes(image, 28, "I", 0x20000), "special slot 5"),
     "a blob that was changed": (lambda image: changed(len(image) - 1)(image), "special slot 5"),

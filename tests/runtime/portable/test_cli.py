@@ -278,7 +278,7 @@ def test_control_c_ends_it_quietly(tiny: Path, tmp_path: Path) -> None:
         assert (process.wait(60), process.stderr.read()) == (130, b"")
 
 
-def test_nobody_reads_on(tiny: Path) -> None:
+def test_a_closed_pipe_ends_it(tiny: Path) -> None:
     with module(tiny, *ENDLESS, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

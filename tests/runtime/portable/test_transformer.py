@@ -23,7 +23,7 @@ def transformer_of(model: Path, context: int = 512) -> Transformer:
 
 
 @pytest.mark.parametrize("architecture", MODELS)
-def test_it_does_not_matter_what_is_read_at_once(architecture: str, tmp_path: Path) -> None:
+def test_batch_sizes_give_the_same_result(architecture: str, tmp_path: Path) -> None:
     """In whole batches, in parts of any size, and one by one; also after going back."""
     transformer = transformer_of(MODELS[architecture].write(tmp_path / "model.gguf"))
     whole = transformer.forward(TOKENS)

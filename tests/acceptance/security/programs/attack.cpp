@@ -49,7 +49,7 @@ std::string in_folder(const char *name) {
     return folder + "/" + name;
 }
 
-sockaddr_in nobody() {
+sockaddr_in closed_address() {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(9);
@@ -98,13 +98,13 @@ long make_code_writable() {
     return mprotect(page, 4096, PROT_READ | PROT_EXEC);
 }
 
-long connect_to_nobody() {
-    const sockaddr_in address = nobody();
+long connect_to_closed_address() {
+    const sockaddr_in address = closed_address();
     return syscall(SYS_connect, connected[0], &address, sizeof address);
 }
 
-long send_to_nobody() {
-    const sockaddr_in address = nobody();
+long send_to_closed_address() {
+    const sockaddr_in address = closed_address();
     return syscall(SYS_sendto, connected[0], "x", 1, 0, &address, sizeof address);
 }
 
@@ -188,7 +188,7 @@ const std::vector<Try> &forbidden_after_start() {
         {"socket:netlink", [] { return syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0); }},
         {"bind",
          [] {
-             const sockaddr_in address = nobody();
+             const sockaddr_in address = closed_address();
              return syscall(SYS_bind, connected[0], &address, 16);
          }},
         {"listen", [] { return syscall(SYS_listen, listener, 2); }},
