@@ -15,6 +15,7 @@ __all__ = [
     "EntryNameError",
     "InputFileError",
     "MissingDependencyError",
+    "MisstatedSizeError",
     "NoSpaceError",
     "NoSuchEntryError",
     "NotAnArchiveError",
@@ -133,6 +134,18 @@ class ChangedInputError(ZipalignError):
         self.expected = expected
         self.got = got
         super().__init__(f"{path} changed while it was read (got {got} bytes, expected {expected}): try again")
+
+
+class MisstatedSizeError(ZipalignError):
+    """Reading an input gives more or fewer bytes than its size, as with generated files; the archive is unchanged."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        super().__init__(
+            f"{path} states {size} bytes, but reading it gives another number, as with files in /proc and /sys:"
+            " copy it, and add the copy"
+        )
 
 
 class ArchiveBusyError(ZipalignError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from zipalign.copying import copy_range, read_chunks, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
-from zipalign.errors import ChangedInputError, InputFileError
+from zipalign.errors import ChangedInputError, InputFileError, MisstatedSizeError
 from zipalign.input_file import open_input
 from zipalign.names import check_name
 
@@ -103,6 +103,7 @@ class FileContent:
 
         Raises:
             ChangedInputError: the file changed since the append was planned.
+            MisstatedSizeError: the file has more or fewer bytes than its size says.
         """
         with open_input(self.path) as fd:
             crc, copied = copy_range(output_file, fd, self.offset, self.size, offset, progress)
@@ -114,6 +115,7 @@ class FileContent:
 
         Raises:
             ChangedInputError: the file changed since the append was planned.
+            MisstatedSizeError: the file has more or fewer bytes than its size says.
         """
         got = 0
         with open_input(self.path) as fd:
@@ -124,8 +126,12 @@ class FileContent:
 
     def _check(self, fd: int, got: int) -> None:
         file_size = os.fstat(fd).st_size
-        if got != self.size or file_size != self.file_size:
+        if file_size != self.file_size:
             raise ChangedInputError(self.path, self.file_size, file_size)
+        # Linux states 0 for files in /proc, and a page for those in /sys.
+        is_longer = self.offset + self.size == file_size and os.pread(fd, 1, file_size)
+        if got != self.size or is_longer:
+            raise MisstatedSizeError(self.path, file_size)
 
 
 def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:

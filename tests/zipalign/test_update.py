@@ -8,7 +8,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,15 +20,13 @@ from zipalign.errors import (
     DuplicateNameError,
     EntryNameError,
     InputFileError,
+    MisstatedSizeError,
     NoSuchEntryError,
     NotAnArchiveError,
     TrailingDataError,
     ZipFormatError,
 )
 from zipalign.output_file import OutputFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ONES = 0xFFFFFFFF
 TIME, DATE = 0xB1AA, 0x576E  # 2023-11-14 22:13:20
@@ -310,6 +308,24 @@ def test_input_that_changes(change: int, level: int, tmp_path: Path, monkeypatch
         add_files(path, [Member("f", file)], level=level)
     assert (caught.value.expected, caught.value.got) == (100, 100 + change)
     assert path.read_bytes() == old
+
+
+@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [("/proc/version", 0), ("/proc/self/status", 0), ("/sys/kernel/mm/transparent_hugepage/enabled", 4096)],
+)
+def test_files_that_misstate_their_size(path: str, size: int, level: int, tmp_path: Path) -> None:
+    """They were stored as empty members."""
+    if not Path(path).exists():
+        pytest.skip(f"needs {path}, which Linux has")
+    archive = tmp_path / "x.zip"
+    archive.write_bytes(build())
+    old = archive.read_bytes()
+    with pytest.raises(MisstatedSizeError, match=f"{path} states {size} bytes") as caught:
+        add_files(archive, [Member("f", Path(path))], level=level)
+    assert caught.value.size == size
+    assert archive.read_bytes() == old
 
 
 def test_damaged_archives_are_not_extended(tmp_path: Path) -> None:
