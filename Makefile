@@ -50,7 +50,7 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo demo-model test quick check check-python docs format constraints bench install uninstall pdf clean help \
+.PHONY: all demo demo-model test quick check check-python check-native docs format constraints bench install uninstall pdf clean help \
     FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
@@ -69,8 +69,8 @@ help:
 	@echo "  make uninstall    removes the installed files"
 	@echo
 	@echo "Develop:"
-	@echo "  make quick        checks style and types and runs the tests that need nothing compiled; less than a minute"
-	@echo "  make check        checks style and types"
+	@echo "  make quick        checks Python's style and types and runs the tests that need nothing compiled"
+	@echo "  make check        checks style and types, and C++ with clang-tidy"
 	@echo "  make test         runs make check and all tests"
 	@echo "  make format       rewrites the sources in house style"
 	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; an hour and a half"
@@ -87,9 +87,12 @@ help:
 	@$(call needs,$(PYTHON) -m pip --version,this needs pip for $(PYTHON) (Debian package python3-pip))
 	@echo "setting up .venv (downloads about 250 MB, takes about a minute)"
 	@$(PYTHON) -m venv --without-pip .venv
-	@$(PIP) --require-hashes --no-deps -r constraints.txt
-	@$(PIP) --require-hashes --no-deps -r constraints-deflate64.txt 2>/dev/null \
-	|| echo "note: no C compiler and Python headers for zipfile-deflate64: zipalign --import will not read deflate64"
+	@$(PIP) --require-hashes --no-deps -r constraints.txt || \
+	{ echo "make: pip did not install the packages in constraints.txt, for the reason above; run make again" >&2; \
+	    exit 1; }
+	@$(PIP) --require-hashes --no-deps -r constraints-deflate64.txt 2>/dev/null || \
+	{ echo "note: zipalign --import will not read deflate64: pip did not install zipfile-deflate64, which needs a C" \
+	    "compiler and Python headers"; [ -z "$$CI" ] || $(PYTHON) -m tools.lost_inputs zipfile-deflate64; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -125,11 +128,11 @@ test: check
 
 # A process for each core runs its share of the tests in their order, and helps the others when it has finished.
 PARALLEL := --numprocesses auto --dist worksteal
-# Less than a minute with warm caches. tests/needs.py sets the marks.
+# tests/needs.py sets the marks.
 quick: check-python
 	@$(BIN)/pytest --quiet $(PARALLEL) -m "not (needs_runtime or needs_compiler or slow)"
 
-check: check-python
+check: check-python check-native
 
 check-python: .venv/ready
 	@$(BIN)/ruff check --quiet
@@ -137,6 +140,9 @@ check-python: .venv/ready
 	@$(BIN)/mypy --no-error-summary
 	@mkdir -p build
 	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
+
+check-native: .venv/ready
+	@$(BIN)/python -m tools.native_check
 
 # The site generator has its own environment, so that `make` does not install it.
 build/docs-venv/ready: constraints-docs.txt
@@ -154,8 +160,7 @@ docs: build/docs-venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@$(call needs,command -v clang-format,make format needs clang-format (Debian package clang-format))
-	@find runtime/shim runtime/loader \( -name '*.[ch]' -o -name '*.cpp' \) -exec clang-format -i {} +
+	@$(BIN)/python -m tools.native_check --format
 
 # Versions stay unless pyproject.toml excludes them; UV=--upgrade takes the newest. No index is named in the results.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -30,7 +30,6 @@ PACKAGES = {
     "busybox": "busybox",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
-    "clang-format": "clang-format",
     "curl": "curl",
     "dash": "dash",
     "fish": "fish",

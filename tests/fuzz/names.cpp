@@ -1,6 +1,7 @@
 // The shim's parsers on malicious input: an archive, its default arguments, and names of its members on a command line.
 // For tests/fuzz/mutation.cpp, and for libFuzzer (clang++ -fsanitize=fuzzer).
 
+#include "resolve/names.h"
 #include "archive/own_container.h"
 #include "archive/weights.h"
 #include "base/arguments.h"
@@ -10,7 +11,6 @@
 #include "base/user_error.h"
 #include "hooks/mapping.h"
 #include "resolve/model.h"
-#include "resolve/names.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from runtime.builder.engine import INCLUDES, engine_source
-from tests.conftest import tool
 
 SHIM = Path(__file__).parents[2] / "runtime" / "shim"
 SOURCES = sorted(
@@ -17,14 +15,6 @@ SOURCES = sorted(
     for path in (Path(__file__).parents[2] / "runtime" / folder).rglob("*")
     if path.suffix in {".c", ".cpp", ".h"}
 )
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_it_is_formatted(source: Path) -> None:
-    result = subprocess.run(
-        [tool("clang-format"), "--dry-run", "--Werror", str(source)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -105,7 +105,7 @@ std::string Container::missing_archive_message() const {
     if (own_path.empty()) {
         return "this program cannot find its own file, so it cannot look for weights in it";
     }
-    if (is_damaged()) {
+    if (archive && !archive->damage.empty()) {
         return "the archive in " + shown + " is damaged: " + archive->damage;
     }
     return shown + " does not end with an archive: it is incomplete, or holds no weights; fetch it again, or name a"

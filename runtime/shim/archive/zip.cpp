@@ -105,7 +105,7 @@ std::optional<FoundEnd> find_end(std::FILE *file, uint64_t size) {
         return std::nullopt;
     }
     for (uint64_t at = tail_size - sizeof(End) + 1; at-- > 0;) {
-        End end;
+        End end{};
         std::memcpy(&end, &tail[at], sizeof end);
         if (end.signature.value() == END_SIGNATURE && at + sizeof end + end.comment_size.value() == tail_size) {
             return FoundEnd{end, size - tail_size + at};
@@ -123,10 +123,10 @@ std::optional<Extent> find_directory(std::FILE *file, uint64_t size) {
     const auto &[end, end_offset] = *found;
     Extent directory = {end.directory_offset.value(), end.directory_size.value(), end.entries.value()};
     uint64_t directory_end = end_offset;
-    Locator64 locator;
+    Locator64 locator{};
     if (end_offset >= sizeof locator && read_at(file, end_offset - sizeof locator, &locator, sizeof locator) &&
         locator.signature.value() == LOCATOR64_SIGNATURE) {
-        End64 end64;
+        End64 end64{};
         directory_end = locator.end64_offset.value();
         if (directory_end > end_offset - sizeof locator || end_offset - sizeof locator - directory_end < sizeof end64 ||
             !read_at(file, directory_end, &end64, sizeof end64) || end64.signature.value() != END64_SIGNATURE) {
@@ -178,7 +178,7 @@ bool apply_zip64(const unsigned char *extra, size_t extra_size, Member &member) 
 bool parse_directory(const std::vector<unsigned char> &bytes, uint64_t entries, Archive &archive) {
     size_t at = 0;
     while (at < bytes.size()) {
-        DirectoryHeader header;
+        DirectoryHeader header{};
         if (bytes.size() - at < sizeof header) {
             return false;
         }
@@ -232,7 +232,7 @@ std::optional<Archive> read_archive(std::FILE *file) {
 }
 
 uint64_t locate_data(std::FILE *file, const Archive &archive, const Member &member) {
-    LocalHeader header;
+    LocalHeader header{};
     const uint64_t limit = archive.directory_offset;
     if (member.header_offset > limit || limit - member.header_offset < sizeof header ||
         !read_at(file, member.header_offset, &header, sizeof header) ||

@@ -9,7 +9,7 @@ File open_file(const std::string &path, const char *mode) {
 std::string read_to_end(std::FILE *file) {
     std::string bytes;
     char buffer[1 << 16];
-    for (size_t size; (size = std::fread(buffer, 1, sizeof buffer, file)) > 0;) {
+    for (size_t size = 0; (size = std::fread(buffer, 1, sizeof buffer, file)) > 0;) {
         bytes.append(buffer, size);
     }
     return bytes;

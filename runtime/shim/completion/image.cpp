@@ -73,7 +73,7 @@ Image read_image(const std::string &name) {
                errno == ENOENT ? "there is no such file, neither on disk nor in this llamafile" : std::strerror(errno));
     }
     char buffer[1 << 16];
-    for (size_t size; (size = std::fread(buffer, 1, sizeof buffer, file.get())) > 0;) {
+    for (size_t size = 0; (size = std::fread(buffer, 1, sizeof buffer, file.get())) > 0;) {
         image.bytes.append(buffer, size);
         if (image.bytes.size() > LARGEST_FILE) {
             refuse(name, "it is larger than 256 MiB");

@@ -256,7 +256,7 @@ const std::vector<Flag> FLAGS = {
     {{"--instruct", "-ins"}, none, no_effect, "", TEMPLATES},
     {{"--chatml", "-cml"}, none, no_effect, "", TEMPLATES},
     {{"--lora-base"}, one, no_effect, "", "adapters apply to the model itself"},
-    {{"--logits-all"}, none, no_effect, "", "the engine computes what is asked for"},
+    {{"--logits-all"}, none, no_effect, "", "the engine computes the logits that are requested"},
     {{"--dump-kv-cache", "-dkvc"}, none, no_effect, "", "the engine no longer prints its cache"},
     {{"--ascii"}, none, no_effect, "", NO_LOGO},
     {{"--nologo"}, none, no_effect, "", NO_LOGO},

@@ -117,7 +117,8 @@ std::string resolve_list(const std::string &list, const NamingOption &naming) {
                             " needs it");
         }
         const std::string scale = colon == std::string::npos ? std::string() : field.substr(colon);
-        field = resolve_weights(field.substr(0, colon), naming.spellings) + scale;
+        field = resolve_weights(field.substr(0, colon), naming.spellings);
+        field += scale;
     }
     return join_csv(fields);
 }

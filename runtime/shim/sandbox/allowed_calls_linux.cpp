@@ -38,7 +38,7 @@ void append(Calls &calls, const Calls &more) {
 }
 
 // Computation, threads, memory, and open files and sockets.
-Calls always() {
+Calls always() { // NOLINT(readability-function-size): a list
     Calls calls;
     for (const unsigned number : {
              __NR_brk,

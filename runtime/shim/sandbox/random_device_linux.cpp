@@ -18,20 +18,23 @@ int open_file() {
     return can_ask ? -1 : open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 }
 
-const int file = open_file();
+const int FALLBACK_FILE = open_file();
 
 } // namespace
 
+// NOLINTBEGIN(cppcoreguidelines-pro-type-member-init,performance-trivially-destructible): libc++ declares the class
 std::random_device::random_device(const std::string &) {}
 
 std::random_device::~random_device() = default;
+// NOLINTEND(cppcoreguidelines-pro-type-member-init,performance-trivially-destructible)
 
 unsigned std::random_device::operator()() {
     unsigned value = 0;
     const auto size = static_cast<ssize_t>(sizeof value);
-    while ((file < 0 ? getrandom(&value, sizeof value, 0) : read(file, &value, sizeof value)) != size) {
+    while ((FALLBACK_FILE < 0 ? getrandom(&value, sizeof value, 0) : read(FALLBACK_FILE, &value, sizeof value)) !=
+           size) {
         if (errno != EINTR) {
-            throw std::system_error(errno, std::generic_category(), file < 0 ? "getrandom" : "/dev/urandom");
+            throw std::system_error(errno, std::generic_category(), FALLBACK_FILE < 0 ? "getrandom" : "/dev/urandom");
         }
     }
     return value;

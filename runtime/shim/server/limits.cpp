@@ -10,11 +10,11 @@
 
 namespace {
 
-constexpr size_t JSON_DEPTH = 200;          // the engine processes JSON recursively
-constexpr size_t GRAMMAR_DEPTH = 200;       // and the parentheses of a grammar
-constexpr size_t GRAMMAR_SIZE = 256 * 1024; // the time grows quadratically
-constexpr size_t TEXT_SIZE = 8 << 20;       // a tokenizer needs forty times this memory
-constexpr size_t PROMPTS = 2048;            // the maximum of OpenAI's API for texts to embed
+constexpr size_t JSON_DEPTH = 200;         // the engine processes JSON recursively
+constexpr size_t GRAMMAR_DEPTH = 200;      // and the parentheses of a grammar
+constexpr size_t GRAMMAR_SIZE = 256 << 10; // the time grows quadratically
+constexpr size_t TEXT_SIZE = 8 << 20;      // a tokenizer needs forty times this memory
+constexpr size_t PROMPTS = 2048;           // the maximum of OpenAI's API for texts to embed
 
 void refuse_above(size_t limit, size_t got, const char *what) {
     if (got > limit) {

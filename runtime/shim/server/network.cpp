@@ -14,6 +14,7 @@ int listening_error(const addrinfo &address) {
     }
     set_exclusive(descriptor);
     const auto size = static_cast<socklen_t>(address.ai_addrlen);
+    // NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions): is_valid() is in another file
     const bool good = bind(descriptor, address.ai_addr, size) == 0 && listen(descriptor, 1) == 0;
     const int error = good ? 0 : last_socket_error();
     close_socket(descriptor);

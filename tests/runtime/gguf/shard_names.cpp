@@ -1,4 +1,5 @@
-// Prints the parts of each argument by the shim's rule for names of shards, and the path of shard 7, each ended by a NUL.
+// Prints the parts of each argument by the shim's rule for names of shards, and the path of shard 7, each ended by a
+// NUL.
 
 #include "archive/shard_name.h"
 

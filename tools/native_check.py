@@ -1,0 +1,121 @@
+"""Checks the C++ and C sources: their format with clang-format, and the shim with clang-tidy.
+
+    python -m tools.native_check             checks
+    python -m tools.native_check --format    rewrites the sources in house style
+
+clang-tidy parses the shim as the compiler for the host does, with zig's headers and those of the engine. A file that
+passed is checked again only if it, a header, the checks or a tool changed. Problems are printed; the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shlex
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runtime.builder.build import shim_flags, shim_sources
+from runtime.builder.compilation import jobs
+from runtime.builder.engine import INCLUDES, engine_source
+from runtime.builder.toolchain import Toolchain, find_toolchain
+from runtime.platforms import Platform, host_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_format", "check_shim", "native_sources"]
+
+_ROOT: Final = Path(__file__).parents[1]
+_CHECKS: Final = _ROOT / ".clang-tidy"
+_PASSED: Final = _ROOT / "build" / "native-check"
+_NATIVE: Final = ("runtime/shim", "runtime/loader", "tests")
+_SUFFIXES: Final = {".c", ".cpp", ".h"}
+
+
+def main() -> None:
+    """Check everything, or format; exit with status 1 if there are problems."""
+    if sys.argv[1:] == ["--format"]:
+        subprocess.run([_tool("clang-format"), "-i", *native_sources()], check=True)
+        return
+    problems = [*check_format(), *check_shim(host_platform())]
+    for problem in problems:
+        sys.stdout.write(problem)
+    sys.exit(1 if problems else 0)
+
+
+def native_sources() -> list[str]:
+    """Return the paths of all sources in C and C++."""
+    paths = (path for folder in _NATIVE for path in sorted((_ROOT / folder).rglob("*")))
+    return [str(path) for path in paths if path.suffix in _SUFFIXES]
+
+
+def check_format() -> Iterator[str]:
+    """Yield what clang-format would change."""
+    command = [_tool("clang-format"), "--dry-run", "--Werror", *native_sources()]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        yield result.stderr
+
+
+def check_shim(platform: Platform) -> Iterator[str]:
+    """Yield the findings of clang-tidy in each source of the shim for PLATFORM."""
+    options = _options(platform, find_toolchain())
+    common = hashlib.sha256(f"{importlib.metadata.version('clang-tidy')} {options}".encode())
+    for path in [_CHECKS, *sorted((_ROOT / "runtime" / "shim").rglob("*.h"))]:
+        common.update(path.read_bytes())
+
+    def check(source: Path) -> str:
+        key = common.copy()
+        key.update(source.read_bytes())
+        passed = _PASSED / key.hexdigest()
+        if passed.exists():
+            return ""
+        command = [_tool("clang-tidy"), "--quiet", f"--config-file={_CHECKS}", str(source), "--", *options]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            return result.stdout + result.stderr
+        passed.touch()
+        return ""
+
+    _PASSED.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(jobs()) as pool:
+        yield from filter(None, pool.map(check, shim_sources(platform)))
+
+
+def _options(platform: Platform, tools: Toolchain) -> list[str]:
+    """Return the compiler's options, with those that zig adds for the headers of its C and C++ libraries."""
+    flags = shim_flags(platform)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "empty.cpp")
+        source.touch()
+        result = subprocess.run(
+            [str(tools.zig), "c++", *flags, "-v", "-c", str(source), "-o", str(Path(scratch, "empty.o"))],
+            env=tools.environment(Path(scratch)),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    arguments = shlex.split(next(line for line in result.stderr.splitlines() if " -cc1 " in line))
+    compiler_headers = Path("lib", "include").parts  # of zig's clang; clang-tidy has its own
+    options = ["-nostdlibinc", "-nostdinc++"]
+    for name, value in pairwise(arguments):
+        if name == "-triple":
+            options.append(f"--target={value}")
+        elif name == "-D" or (name == "-isystem" and Path(value).parts[-2:] != compiler_headers):
+            options += [name, value]
+    options += [f"-isystem{engine_source() / folder}" for folder in INCLUDES]
+    return [*(flag for flag in flags if flag.startswith(("-std", "-I"))), *options]
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+if __name__ == "__main__":
+    main()
