@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "main"]
 
 # Of one processor, for engine, shim and page of linux-amd64 (ARCHITECTURE.md, "What the build costs").
-_CPU_MINUTES = 13
+_CPU_MINUTES = 26
 
 
 class PlatformName(click.ParamType[tuple[Platform, ...]]):
