@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
-# Of one processor, for engine, shim and page of linux-amd64 (ARCHITECTURE.md, "What the build costs").
+# Of one processor, for engine, shim and page of linux-amd64 (docs/decisions/building.md, "Cost").
 _CPU_MINUTES = 26
 
 
