@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from zipalign.cursor import Cursor
-from zipalign.errors import NotAnArchiveError, TrailingDataError, UnsupportedZipError, ZipalignError, ZipFormatError
+from zipalign.errors import (
+    NotAnArchiveError,
+    PrefixedArchiveError,
+    TrailingDataError,
+    UnsupportedZipError,
+    ZipalignError,
+    ZipFormatError,
+)
 from zipalign.input_file import open_input
 from zipalign.records import NO_U16, NO_U32, CentralHeader, EndRecord, Zip64EndRecord, Zip64Locator
 
@@ -99,7 +106,7 @@ def _read_records(fd: int, record_offset: int, record: EndRecord) -> Eocd:
     _check_disks(source, record_offset)
     if wide is None and directory_end >= Zip64EndRecord.SIZE:
         _check_no_missing_locator(fd, record, directory_end)
-    _check_span(source.directory_offset, source.directory_size, directory_end)
+    _check_span(fd, source.directory_offset, source.directory_size, directory_end)
     archive_end = record_offset + EndRecord.SIZE + len(record.comment)
     span = (source.directory_offset, source.directory_size)
     return Eocd(source.entries, *span, archive_end, record.comment, wide is not None)
@@ -142,6 +149,9 @@ def _zip64_record(fd: int, locator: Zip64Locator, locator_offset: int) -> Zip64E
         raise UnsupportedZipError(reason, offset=locator_offset, field="locator.disks")
     expected = locator_offset - Zip64EndRecord.SIZE
     data = os.pread(fd, Zip64EndRecord.SIZE, max(expected, 0))
+    if locator.record_offset < expected and data.startswith(Zip64EndRecord.SIGNATURE):
+        directory_offset = Zip64EndRecord.unpack(Cursor(data, expected)).directory_offset
+        _check_prefix(fd, expected - locator.record_offset, directory_offset, "locator.record_offset")
     if locator.record_offset != expected or not data.startswith(Zip64EndRecord.SIGNATURE):
         reason = f"the ZIP64 end record is not at the offset in its locator (got {locator.record_offset:#x})"
         raise ZipFormatError(reason, offset=locator_offset, field="locator.record_offset")
@@ -187,16 +197,24 @@ def _check_no_missing_locator(fd: int, record: EndRecord, directory_end: int) ->
         raise ZipFormatError("a ZIP64 end record has no locator", offset=record_offset, field="locator.signature")
 
 
-def _check_span(offset: int, size: int, directory_end: int) -> None:
+def _check_prefix(fd: int, prefix_size: int, directory_offset: int, field: str) -> None:
+    """Refuse an archive whose directory is PREFIX_SIZE bytes behind the stated offset."""
+    if os.pread(fd, 4, directory_offset + prefix_size) == CentralHeader.SIGNATURE:
+        raise PrefixedArchiveError(prefix_size, field=field)
+
+
+def _check_span(fd: int, offset: int, size: int, directory_end: int) -> None:
     if offset + size == directory_end:
         return
     prefix = directory_end - size - offset
+    if prefix > 0:
+        _check_prefix(fd, prefix, offset, "end.directory_offset")
     if offset > directory_end or size > directory_end:
         reason = f"the directory lies outside the file (got offset {offset:#x}, size {size})"
     elif prefix > 0:
         reason = (
-            f"{prefix} bytes lie between the directory and its end record, or offsets do not count from the start"
-            f" of the file (got directory end {offset + size:#x}, expected {directory_end:#x}; zip -A corrects offsets)"
+            f"{prefix} bytes lie between the directory and its end record"
+            f" (got directory end {offset + size:#x}, expected {directory_end:#x})"
         )
     else:
         reason = f"the directory overlaps its end record (got end {offset + size:#x}, expected {directory_end:#x})"

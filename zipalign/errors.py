@@ -19,6 +19,7 @@ __all__ = [
     "NoSpaceError",
     "NoSuchEntryError",
     "NotAnArchiveError",
+    "PrefixedArchiveError",
     "RollbackError",
     "RunningFileError",
     "TimestampError",
@@ -61,6 +62,23 @@ class ZipFormatError(ZipalignError, ValueError):
         subject = f"{entry!r}: " if entry is not None else ""
         place = f" at offset {offset:#x}" if offset is not None else ""
         super().__init__(f"{subject}{reason}{place}")
+
+
+class PrefixedArchiveError(ZipFormatError):
+    """The archive's offsets do not count bytes that were put before it.
+
+    Attributes:
+        prefix_size: their number.
+    """
+
+    def __init__(self, prefix_size: int, *, field: str) -> None:
+        self.prefix_size = prefix_size
+        super().__init__(
+            f"the archive's offsets do not count the {prefix_size} bytes before it; separate both, and join them again:"
+            f" head -c {prefix_size} FILE >PROGRAM; tail -c +{prefix_size + 1} FILE >ARCHIVE.zip;"
+            " zipalign PROGRAM --import ARCHIVE.zip",
+            field=field,
+        )
 
 
 class UnsupportedZipError(ZipFormatError):
