@@ -60,7 +60,7 @@ def find_eocd(fd: int, file_size: int, path: Path | str) -> Eocd:
         for record in candidates:
             if _is_plausible(fd, record):
                 raise _comment_error(record, _comment_end(record, tail, tail_offset), file_size)
-        hint = "if adding to it was interrupted, run zipalign --recover"
+        hint = "if it was fetched, it may be incomplete; if adding to it was interrupted, run zipalign --recover"
         reason = f"{path} is not a ZIP archive: there is no end record at its end ({hint})"
         raise NotAnArchiveError(reason, path=path)
     if len(plausible) > 1:

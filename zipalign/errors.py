@@ -13,6 +13,7 @@ __all__ = [
     "ChangedInputError",
     "DuplicateNameError",
     "EntryNameError",
+    "IncompleteFileError",
     "InputFileError",
     "MissingDependencyError",
     "MisstatedSizeError",
@@ -93,14 +94,27 @@ class TrailingDataError(ZipFormatError):
         size: the number of bytes behind it.
     """
 
-    def __init__(self, archive_end: int, size: int) -> None:
+    def __init__(self, archive_end: int, size: int, reason: str | None = None, *, entry: str | None = None) -> None:
         self.archive_end = archive_end
         self.size = size
-        super().__init__(
-            f"{size} bytes that do not belong to the archive follow its end (cut them off with --recover)",
-            offset=archive_end,
-            field="end.comment_size",
+        unknown = f"{size} bytes that do not belong to the archive follow its end (cut them off with --recover)"
+        super().__init__(reason or unknown, offset=archive_end, entry=entry, field="end.comment_size")
+
+
+class IncompleteFileError(TrailingDataError):
+    """The file ends within a member behind a complete archive, as after an interrupted download.
+
+    Attributes:
+        missing: the number of absent bytes, without those of the directory.
+    """
+
+    def __init__(self, archive_end: int, size: int, *, entry: str, missing: int) -> None:
+        self.missing = missing
+        reason = (
+            f"the file ends before the data of this member do ({missing} bytes and the directory are missing), so it is"
+            " probably incomplete: fetch it again (zipalign --recover would remove the member)"
         )
+        super().__init__(archive_end, size, reason, entry=entry)
 
 
 class AlignmentError(ZipalignError, ValueError):

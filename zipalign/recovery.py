@@ -8,24 +8,28 @@ behind it is therefore the start of an interrupted append.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zipalign.append_marker import AppendMarker
+from zipalign.cursor import Cursor
 from zipalign.eocd import read_eocd
-from zipalign.errors import ZipFormatError
+from zipalign.errors import IncompleteFileError, TrailingDataError, ZipFormatError
+from zipalign.extra import ZIP64_ID, Zip64Values, apply_zip64, fields
 from zipalign.reader import read_directory
-from zipalign.records import NO_U32, EndRecord
+from zipalign.records import NO_U32, EndRecord, LocalHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zipalign.reader import Archive
 
-__all__ = ["TrailingData", "find_trailing_data", "superseded_headers"]
+__all__ = ["TrailingData", "find_trailing_data", "superseded_headers", "unmarked_data_error"]
 
 _WINDOW_SIZE: Final = 4 << 20
+_MEMBER_SEARCHED: Final = 1 << 20  # the data of a member are aligned, so its header follows padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,25 @@ def find_trailing_data(fd: int, size: int) -> TrailingData | None:
             if archive is not None and archive.file_size <= size:
                 return TrailingData(archive.file_size, size, is_marked=False) if archive.file_size < size else None
     return None
+
+
+def unmarked_data_error(fd: int, trailing: TrailingData) -> TrailingDataError:
+    """Return the error about bytes that no interrupted append left: the start of a member, or unknown bytes."""
+    added = trailing.size - trailing.old_size
+    data = os.pread(fd, _MEMBER_SEARCHED, trailing.old_size)
+    at = data.find(LocalHeader.SIGNATURE)
+    if at >= 0:
+        with suppress(ZipFormatError):
+            header = LocalHeader.unpack(Cursor(data[at:], trailing.old_size + at))
+            extra = dict(fields(header.extra, offset=trailing.old_size + at, header="local"))
+            narrow = Zip64Values(header.size, header.compressed_size)
+            wide = apply_zip64(narrow, extra.get(ZIP64_ID), offset=trailing.old_size + at, header="local")
+            header_size = LocalHeader.SIZE + len(header.name) + len(header.extra)
+            missing = trailing.old_size + at + header_size + wide.compressed_size - trailing.size
+            if missing > 0:
+                name = header.name.decode(errors="replace")
+                return IncompleteFileError(trailing.old_size, added, entry=name, missing=missing)
+    return TrailingDataError(trailing.old_size, added)
 
 
 def superseded_headers(fd: int, size: int) -> set[int]:

@@ -18,13 +18,12 @@ from zipalign.errors import (
     NoSpaceError,
     NotAnArchiveError,
     RollbackError,
-    TrailingDataError,
     ZipFormatError,
 )
 from zipalign.lock import locked
 from zipalign.output_file import OutputFile
 from zipalign.reader import read_directory
-from zipalign.recovery import TrailingData, find_trailing_data
+from zipalign.recovery import TrailingData, find_trailing_data, unmarked_data_error
 from zipalign.replacement import sync_path
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ def read_for_append(fd: int, path: Path) -> tuple[Archive | None, TrailingData |
     if trailing is None:
         return None, None
     if not trailing.is_marked:
-        raise TrailingDataError(trailing.old_size, trailing.size - trailing.old_size)
+        raise unmarked_data_error(fd, trailing)
     try:
         return _read(fd, path, trailing.old_size), trailing
     except NotAnArchiveError:
