@@ -23,7 +23,6 @@ from assimilate.in_place import (
     undo_record_for,
     write_backup,
 )
-from assimilate.in_use import check_unused
 from assimilate.native import to_ape
 from assimilate.plan import Options, Outcome, backup_for, interrupted_target, native_patch, relocation_for
 from assimilate.undo_record import State, UndoRecord
@@ -85,7 +84,6 @@ def restore(path: Path, options: Options = _DEFAULT) -> Outcome:
         backup_file = backup_path(path)
         backup = backup_for(path, data)
         if isinstance(backup, UndoRecord):
-            check_unused(path)
             if not options.dry_run:
                 restore_head(path, output_file, backup)
                 backup_file.unlink()
@@ -124,7 +122,6 @@ def _write_program(path: Path, output_file: OutputFile, target: Platform, patch:
     archive, relocated = relocation_for(path, output_file, file_view(path), patch)
     undo = undo_record_for(target.name, patch, output_file.size, relocated)
     backup_file = backup_path(path)
-    check_unused(path)
     if not options.dry_run:
         write_backup(backup_file, undo, path.stat().st_mode, force=options.force)
         with undo_on_error(output_file, undo, backup_file):

@@ -16,7 +16,6 @@ __all__ = [
     "AssimilateError",
     "BackupError",
     "ForeignFileError",
-    "InUseError",
     "InterruptedConversionError",
     "MissingLiefError",
     "NoBackupError",
@@ -67,20 +66,6 @@ class BackupError(AssimilateError):
 
 class NoBackupError(AssimilateError):
     """There is no backup of the overwritten bytes."""
-
-
-class InUseError(AssimilateError):
-    """A process runs from the file, and would crash if its bytes changed.
-
-    Attributes:
-        pid: the process.
-        command: its name.
-    """
-
-    def __init__(self, pid: int, command: str) -> None:
-        self.pid = pid
-        self.command = command
-        super().__init__(f"is used by process {pid} ({command}): stop it first, or work on a copy")
 
 
 class InterruptedConversionError(AssimilateError):

@@ -198,11 +198,19 @@ class ArchiveBusyError(ZipalignError):
 
 
 class RunningFileError(ZipalignError):
-    """The archive is a running program, which the system does not allow to be written."""
+    """The archive is a running program.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        pid: a process that runs from it, if known; the system only says that there is one.
+        command: its name, if known.
+    """
+
+    def __init__(self, path: Path, pid: int | None = None, command: str | None = None) -> None:
         self.path = path
-        super().__init__(f"{path} is running: stop it first, or work on a copy")
+        self.pid = pid
+        self.command = command
+        process = "" if pid is None else f" (process {pid}, {command})"
+        super().__init__(f"{path} is running{process}: stop it first, or work on a copy")
 
 
 class NoSpaceError(ZipalignError, OSError):

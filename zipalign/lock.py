@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zipalign.errors import ArchiveBusyError, InputFileError, RunningFileError
+from zipalign.in_use import check_unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,11 @@ def locked(path: Path, *, create: bool = True, wait: bool = False) -> Iterator[t
     Args:
         path: the file.
         create: create it if it does not exist.
-        wait: wait for another process that holds the lock.
+        wait: wait for another process that holds the lock; the file is no program.
 
     Raises:
         ArchiveBusyError: another process holds the lock, and `wait` is False.
-        RunningFileError: it is a running program.
+        RunningFileError: it is a running program, started by the system or, as far as /proc shows it, by a loader.
     """
     while True:
         fd, created = _open(path, create=create)
@@ -41,6 +42,8 @@ def locked(path: Path, *, create: bool = True, wait: bool = False) -> Iterator[t
             _lock(fd, path, wait=wait)
             # The file may have been replaced or removed between opening and locking.
             if _same_file(fd, path):
+                if not created and not wait:
+                    check_unused(fd, path)
                 yield fd, created
                 return
         finally:

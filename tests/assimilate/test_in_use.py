@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assimilate.conversion import assimilate, restore
-from assimilate.errors import InUseError
-from assimilate.in_use import check_unused
 from assimilate.view import file_view
 from runtime.platforms import platform_named
 from tests.builders.ape import loader, small_ape
+from zipalign import Member, add_files
+from zipalign.errors import RunningFileError
+from zipalign.in_use import check_unused
+from zipalign.input_file import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,11 @@ with open(sys.argv[1], "rb") as file:
 print("mapped", flush=True)
 sys.stdin.read()
 """
+
+
+def check(path: Path) -> None:
+    with open_input(path) as fd:
+        check_unused(fd, path)
 
 
 @pytest.fixture
@@ -52,7 +59,7 @@ def user(ape: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_who_runs_from_the_file_is_named(ape: Path, user: subprocess.Popen[str]) -> None:
     before = ape.read_bytes()
-    with pytest.raises(InUseError, match=f"used by process {user.pid} ") as caught:
+    with pytest.raises(RunningFileError, match=rf"is running \(process {user.pid}, ") as caught:
         assimilate(ape, MACOS)
 
     assert (caught.value.pid, caught.value.path) == (user.pid, ape)
@@ -68,38 +75,56 @@ def test_the_way_back_is_no_different(ape: Path, tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(InUseError):
+        with pytest.raises(RunningFileError):
             restore(ape)
         process.kill()
     assert ape.read_bytes() == after
     restore(ape)
 
 
-def test_64_bytes_keep_the_running_program(ape: Path, user: subprocess.Popen[str]) -> None:
+def test_64_bytes_are_not_changed_either(ape: Path, user: subprocess.Popen[str]) -> None:
+    with pytest.raises(RunningFileError):
+        assimilate(ape, LINUX)
+    with pytest.raises(RunningFileError):
+        add_files(ape, [Member("a", b"a")])
+    user.kill()
+    user.wait()
+    add_files(ape, [Member("a", b"a")])
     assert assimilate(ape, LINUX).changed
-    assert user.poll() is None
+
+
+def test_archives_without_a_program_are_not_searched_for(ape: Path) -> None:
+    """Reading them in another process is no reason to wait."""
+    ape.write_bytes(b"text" + bytes(5000))
+    with subprocess.Popen(
+        [sys.executable, "-c", MAPPING, ape], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        add_files(ape, [Member("a", b"a")])
+        process.kill()
 
 
 def test_a_copy_of_the_file_is_another_file(ape: Path, user: subprocess.Popen[str], tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(ape.read_bytes())
 
-    check_unused(tmp_path / "copy")
-    with pytest.raises(InUseError):
-        check_unused(ape)
+    check(tmp_path / "copy")
+    with pytest.raises(RunningFileError):
+        check(ape)
     assert user.poll() is None
 
 
 def test_this_process_may_look_at_it(ape: Path) -> None:
     view = file_view(ape)
 
-    check_unused(ape)
+    check(ape)
 
     assert view[:8] == ape.read_bytes()[:8]
 
 
 def test_a_loader_alone_is_no_user(ape: Path, tmp_path: Path) -> None:
     subprocess.run([loader(tmp_path), ape], check=False)
-    check_unused(ape)
+    check(ape)
 
 
 def test_views_of_files_larger_than_memory(tmp_path: Path) -> None:
