@@ -162,7 +162,7 @@ class Browser:
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
     """Run a browser that keeps its files in FOLDER."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     options = {"binary": tool("chromium"), "args": [*_ARGUMENTS, f"--user-data-dir={folder / 'profile'}"]}
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL"}}
     command = [tool("chromedriver"), "--port=0"]
