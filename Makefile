@@ -128,6 +128,9 @@ test: check
 
 # A process for each core runs its share of the tests in their order, and helps the others when it has finished.
 PARALLEL := --numprocesses auto --dist worksteal
+# Tests start Python thousands of times: build/bytecode keeps its compiled modules, also where the environment says no.
+test quick: export PYTHONDONTWRITEBYTECODE :=
+test quick: export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
 # tests/needs.py sets the marks.
 quick: check-python
 	@$(BIN)/pytest --quiet $(PARALLEL) -m "not (needs_runtime or needs_compiler or slow)"

@@ -220,6 +220,7 @@ def test_light_start(folder: Path) -> None:
         assert not unwanted & set(done.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str, folder: Path) -> None:
     words = {"COMP_WORDS": "apepack --no", "COMP_CWORD": "--no" if shell == "fish" else "1"}

@@ -153,6 +153,7 @@ def test_a_dry_run_changes_nothing(folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNPACKED)
 def test_there_and_back_for_every_system(tmp_path: Path, name: str) -> None:
     (tmp_path / "all").write_bytes(small_ape(*UNPACKED))

@@ -38,6 +38,7 @@ MATRIX: list[tuple[list[str], str, str | None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", MATRIX, ids=lambda row: " ".join([*row[0], row[1]]))
 @pytest.mark.parametrize("others", [[], ["-c"], ["-b"], ["-cbf"], ["-o", "copy"], ["-n"], ["--verify"]], ids=str)
 def test_flag_matrix(  # in this process: these are many

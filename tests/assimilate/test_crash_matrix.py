@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from runtime.platforms import Platform
 
+pytestmark = pytest.mark.slow
+
 FREEBSD = platform_named("freebsd-amd64")
 MACOS = platform_named("macos-amd64")
 LINUX = platform_named("linux-amd64")

@@ -126,6 +126,7 @@ def test_i_o_does_not_depend_on_the_size_of_the_file(ape: Path, monkeypatch: pyt
     assert contents(ape)["weights"] == WEIGHTS
 
 
+@pytest.mark.slow
 def test_a_hundred_alternations_leave_every_byte(ape: Path) -> None:
     before = ape.read_bytes()
     for turn in range(100):

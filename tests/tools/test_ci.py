@@ -19,6 +19,8 @@ from tools.foreign_python import SUITES
 if TYPE_CHECKING:
     from tests.builders.mirror import Mirror
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 FOREIGN = ("riscv64", "s390x")
 VERDICT = "4337 passed in 1.00s"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.builders.mirror import Mirror
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURE = "riscv64"
 FIRST, SECOND, THIRD = SUITES
 STARTS, DOES_NOT = "it starts", "it does not"

@@ -321,6 +321,7 @@ def test_progress_on_a_terminal_only(folder: Path) -> None:
     assert run("-1", "x.zip", "big", cwd=folder).stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str, folder: Path) -> None:
     script = run(cwd=folder, extra={"_ZIPALIGN_COMPLETE": f"{shell}_source"})

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 Operation = tuple[bytes | None, "Callable[[Path], object]"]
 
 MODEL = bytes(range(256)) * 9

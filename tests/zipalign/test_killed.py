@@ -117,6 +117,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
     assert interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_like_any_error(number: signal.Signals, status: int, tmp_path: Path) -> None:
     path = tmp_path / "x.llamafile"

@@ -98,6 +98,7 @@ def test_bsdtar_reads_ours(ours: Path, tmp_path: Path) -> None:
     _assert_extracted(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_jar_reads_ours(ours: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     _run([tool("jar"), "--extract", "--file", str(ours)], tmp_path / "out")

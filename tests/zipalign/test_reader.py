@@ -46,6 +46,7 @@ def test_every_prefix(small: bytes, tmp_path: Path) -> None:
     assert outcomes == {"NotAnArchiveError", "TrailingDataError", "ZipFormatError", "complete"}
 
 
+@pytest.mark.slow
 def test_two_thousand_flips(small: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     chance = random.Random(2000)
@@ -81,6 +82,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_file_takes_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
@@ -101,6 +103,7 @@ def test_hostile_file_takes_bounded_time_and_memory(name: str, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_bomb_takes_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     path.write_bytes(build([Item(b"zeros", bytes(200 << 20), method=8)]))

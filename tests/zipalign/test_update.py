@@ -341,6 +341,7 @@ def test_damaged_archives_are_not_extended(tmp_path: Path) -> None:
         assert path.read_bytes() == data
 
 
+@pytest.mark.slow
 def test_hundred_appends_grow_as_documented(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(b"MZ")

@@ -199,6 +199,7 @@ def test_which_builds_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert without == [platform.name for platform in PLATFORMS if platform.system != "Windows"]
 
 
+@pytest.mark.slow
 def test_nothing_is_left_wherever_it_stops(
     model: Path, stub_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_what_is_not_for_windows_needs_none(model: Path, builds: list[Path], out
     assert (packed.companion, packed.findings) == (None, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "companion", "word"),
     [("my.llamafile", False, "no .exe"), ("my", True, "name it"), ("my.exe", True, "name it")],

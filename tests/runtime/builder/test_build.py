@@ -166,6 +166,7 @@ def test_a_missing_licence_stops_the_build(tmp_path: Path) -> None:
         collect_notices(tmp_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_engine_does_not_see_where_it_is_built(tmp_path: Path) -> None:
     """The engine is compiled by the same commands inside and outside a git repository."""
     repository, outside = tmp_path / "repository", tmp_path / "outside"

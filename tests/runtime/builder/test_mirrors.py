@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 WHEEL = "thing-1.0-py3-none-any.whl"
 TARBALL = "/vite/-/vite-7.0.0.tgz"
 BUNDLER = """

@@ -37,6 +37,7 @@ def test_messages_show_the_start_of_a_long_key(size: int) -> None:
         assert len(str(caught.value)) < 200
 
 
+@pytest.mark.slow
 def test_no_single_byte_is_more_than_an_error(tmp_path: Path) -> None:
     """2,000 seeded changes of a byte in a real header: accepted, or our error."""
     data = TinyModel().write(tmp_path / "x.gguf").read_bytes()

@@ -281,6 +281,7 @@ class TestProgramItself:
         pages = [(load.vaddr >> 16, (load.memory_end - 1) >> 16) for load in elf.loads]
         assert all(before[1] < after[0] for before, after in pairwise(pages))
 
+    @pytest.mark.slow
     def test_the_bytes_do_not_depend_on_where_it_is_compiled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -190,6 +190,7 @@ def test_damaged_files(said: Run, tiny: Path, words: str) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_header_is_a_sentence_or_a_text(said: Run, tiny: Path) -> None:
     whole = tiny.read_bytes()
     end = GgufHeader.unpack(whole).data_offset

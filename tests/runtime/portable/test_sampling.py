@@ -26,6 +26,7 @@ def test_without_temperature_it_is_the_likeliest(temperature: float) -> None:
     assert Sampler(temperature, 1, 0.0, 1.0).next(np.array([1, 3, 3], np.float32)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("top_k", "top_p", "min_p", "expected"),
     [
@@ -45,6 +46,7 @@ def test_who_has_a_chance(top_k: int, top_p: float, min_p: float, expected: dict
     assert found == pytest.approx(expected, abs=0.04)
 
 
+@pytest.mark.slow
 def test_temperature() -> None:
     """Probabilities are raised to its reciprocal, after the filters."""
     assert drawn(Sampler(0.5, 0, 1.0, 0.0, seed=7))[2] == pytest.approx(64**2 / (64**2 + 2 * 16**2 + 4**2), abs=0.04)

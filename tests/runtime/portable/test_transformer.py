@@ -22,6 +22,7 @@ def transformer_of(model: Path, context: int = 512) -> Transformer:
     return Transformer(Weights(memoryview(model.read_bytes())), context)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", MODELS)
 def test_batch_sizes_give_the_same_result(architecture: str, tmp_path: Path) -> None:
     """In whole batches, in parts of any size, and one by one; also after going back."""
