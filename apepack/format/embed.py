@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runtime.image.elf import Elf, ElfHeader, OsAbi, ProgramHeader, SegmentFlag, SegmentType
+from runtime.image.embedding import VADDR_MIN
 from runtime.image.errors import NotEmbeddableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["embed_elf", "relocated_elf_header"]
-
-_VADDR_MIN: Final = 0x10000  # Linux maps nothing below this address
 
 
 def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
@@ -63,7 +62,7 @@ def _can_begin_at_zero(segment: ProgramHeader, base: int) -> bool:
     starts at offset 0, and C programs crash if AT_PHDR is wrong.
     """
     is_headers = segment.type == SegmentType.LOAD and segment.offset == 0 and segment.flags == SegmentFlag.R
-    return is_headers and segment.vaddr >= base + _VADDR_MIN
+    return is_headers and segment.vaddr >= base + VADDR_MIN
 
 
 def _with_loads_apart(segments: Sequence[ProgramHeader]) -> list[ProgramHeader]:

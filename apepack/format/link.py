@@ -18,7 +18,8 @@ from runtime.builder.loaders import loader_bytes
 from runtime.errors import RuntimePackageError
 from runtime.image import Image, read_image
 from runtime.image.elf import Elf, ElfHeader, Machine
-from runtime.image.embedding import check_embeddable
+from runtime.image.embedding import check_embeddable, check_image_offset
+from runtime.image.errors import NotEmbeddableError
 from runtime.image.pe import Pe
 from runtime.image.unpacking import check_unpackable
 from runtime.platforms import Launch
@@ -183,6 +184,7 @@ def _lay_out(
     for program, span in zip(in_place, layout.images, strict=True):
         headers = program.image.headers
         if isinstance(headers, Elf):
+            _check_offset(program.path, headers, span.offset)
             header = relocated_elf_header(headers, span.offset)
             images.append(LinkedImage(program.path, program.platform, span, next(loader_spans), header))
         else:
@@ -193,6 +195,13 @@ def _lay_out(
         )
         images.append(LinkedImage(program.path, program.platform, span, _NO_LOADER, unpacked=image))
     return LinkedApe(magic, tuple(images), layout.images_end + len(directory)), layout
+
+
+def _check_offset(path: Path, elf: Elf, image_offset: int) -> None:
+    try:
+        check_image_offset(elf, image_offset)
+    except NotEmbeddableError as error:
+        raise InputError(path, str(error)) from error
 
 
 def _emit(  # in the order of the file

@@ -21,6 +21,7 @@ from runtime.builder.notices import collect_notices
 from runtime.builder.toolchain import Toolchain, compiler_flags, find_toolchain
 from runtime.builder.webui.build import FOLDER_NAME as PAGES_NAME
 from runtime.builder.webui.build import Pages, build_pages, pages_key
+from runtime.image.embedding import IMAGE_BASE
 from runtime.platforms import PLATFORMS, ImageFormat, Platform
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def _key(program_key: str, *, with_pages: bool) -> str:
 def _program_key(platform: Platform, tools: Toolchain) -> str:
     files = [*shim_sources(platform), *sorted(_SHIM.rglob("*.h"))]
     names = [file.relative_to(_SHIM).as_posix() for file in files]
-    flags = [*compiler_flags(platform, []), *_FLAGS, *_SYSTEM_LIBRARIES.get(platform.image_format, ()), *LIBRARIES]
+    flags = [*compiler_flags(platform, []), *_FLAGS, *_link_flags(platform), *LIBRARIES]
     notices = Path(__file__).with_name("notices.py")
-    parts = [engine_key(platform, tools), *flags, _version_text(platform), notices, STANDARD_HEADERS]
+    parts: list[str | Path] = [engine_key(platform, tools), *flags, _version_text(platform), notices, STANDARD_HEADERS]
     return digest_of([*parts, *names, *files])
 
 
@@ -253,8 +254,9 @@ def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, st
             objects.append(compiled)
             step_done()
     program = folder / _program_name(platform)
+    inputs = [*map(str, objects), *map(str, engine.libraries)]
     run_tool(
-        [*compiler, *flags, *_link_arguments(platform, engine, objects), "-o", str(program)],
+        [*compiler, *flags, *inputs, *_link_flags(platform), "-o", str(program)],
         environment,
         f"linking the runtime for {platform.name}",
     )
@@ -281,11 +283,10 @@ def _hard_link(source: Path | str, target: Path | str) -> None:
         shutil.copy2(source, target)
 
 
-def _link_arguments(platform: Platform, engine: Engine, objects: Sequence[Path]) -> list[str]:
-    libraries = [str(library) for library in engine.libraries]
-    arguments = [str(item) for item in objects] + libraries + ["-s"]
+def _link_flags(platform: Platform) -> list[str]:
+    flags = ["-s"]
     if platform.system == "Linux":
-        arguments.append("-static")
+        flags += ["-static", f"-Wl,--image-base={IMAGE_BASE:#x}"]
     if platform.cpu.startswith("x86_64") and platform.image_format is not ImageFormat.MACHO:
-        arguments.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/entry.h)
-    return arguments + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))
+        flags.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/entry.h)
+    return flags + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

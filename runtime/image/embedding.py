@@ -16,10 +16,22 @@ from zipalign.alignment import align_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["IMAGE_ALIGNMENT", "LOADER_START", "PHNUM_MAX", "check_embeddable", "embedding_faults"]
+__all__ = [
+    "IMAGE_ALIGNMENT",
+    "IMAGE_BASE",
+    "LOADER_START",
+    "PHNUM_MAX",
+    "VADDR_MIN",
+    "check_embeddable",
+    "check_image_offset",
+    "embedding_faults",
+]
 
 IMAGE_ALIGNMENT: Final = 65536  # the largest page of any arm64 system, and Windows' allocation granularity
 
+# Address of our Linux programs. No file offset of one reaches it, and the 2 GiB of the small code model are far above.
+IMAGE_BASE: Final = 0x20000000
+VADDR_MIN: Final = 0x10000  # Linux maps nothing below this address
 LOADER_START: Final = 0x700000000  # address of our loader, far from programs and the heap behind them
 PHNUM_MAX: Final = 18  # other loaders read 1024 bytes of program headers at most
 _VADDR_END: Final = 1 << 38  # systems with 39 bits of address space, half of it for programs
@@ -35,6 +47,22 @@ def check_embeddable(elf: Elf) -> None:
     faults = tuple(embedding_faults(elf))
     if faults:
         raise NotEmbeddableError(faults)
+
+
+def check_image_offset(elf: Elf, image_offset: int) -> None:
+    """Raise NotEmbeddableError if emulators could not start ELF from IMAGE_OFFSET in an APE.
+
+    qemu-user takes p_vaddr - p_offset for the address at which offset 0 of the file is mapped, and computes AT_PHDR
+    from it. It crashes if the difference is negative. Linux and the loaders accept it.
+    """
+    for load in elf.loads:
+        offset = image_offset + load.offset
+        if load.filesz and load.vaddr < offset + VADDR_MIN:
+            fault = (
+                f"the segment at {load.vaddr:#x} would be at offset {offset:#x} of the file, and emulators do not run "
+                f"programs whose offsets exceed their addresses (link it with -Wl,--image-base={IMAGE_BASE:#x})"
+            )
+            raise NotEmbeddableError((fault,))
 
 
 def embedding_faults(elf: Elf) -> Iterator[str]:

@@ -139,6 +139,16 @@ class TestRefusals:
         assert caught.value.path == bad
         assert (tmp_path / "out").read_bytes() == b"old"
 
+    def test_a_program_whose_addresses_are_too_low_for_its_offset(self, programs: list[Path], tmp_path: Path) -> None:
+        programs[0].write_bytes(with_segment(exit_program(), 4, p_offset=0x3000, p_filesz=1 << 24, p_memsz=1 << 24))
+        with programs[0].open("r+b") as file:
+            file.truncate(0x3000 + (1 << 24))
+
+        with pytest.raises(InputError, match=r"arm64: .* offset 0x1020000 of the file") as caught:
+            link(programs, tmp_path / "out", loader_for=loader_of)
+        assert caught.value.path == programs[1]
+        assert not (tmp_path / "out").exists()
+
     @pytest.mark.parametrize("name", ["/dev/zero", "/"])
     def test_what_is_not_a_file(self, tmp_path: Path, name: str) -> None:
         with pytest.raises(InputError, match="not a regular file"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime.image.elf import read_elf
-from runtime.image.embedding import check_embeddable, embedding_faults
+from runtime.image.embedding import check_embeddable, check_image_offset, embedding_faults
 from runtime.image.errors import NotEmbeddableError
 from tests.builders.elf import AARCH64, X86_64, exit_program, with_field, with_segment
 
@@ -71,3 +71,12 @@ def test_more_than_18_program_headers_are_too_many() -> None:
 
     with pytest.raises(NotEmbeddableError, match="19 program headers"):
         check_embeddable(read_elf(image))
+
+
+def test_offsets_beyond_the_addresses() -> None:
+    elf = read_elf(exit_program(AARCH64))
+
+    for image_offset in (0x10000, 0xFE0000):
+        check_image_offset(elf, image_offset)
+    with pytest.raises(NotEmbeddableError, match="image-base=0x20000000"):
+        check_image_offset(elf, 0x1000000)
