@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from assimilate.native import Patch
     from assimilate.relocated_members import RelocatedMembers
+    from zipalign.archive import Archive
     from zipalign.output_file import OutputFile
-    from zipalign.reader import Archive
 
 __all__ = [
     "append_members",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.platforms import Platform
+    from zipalign.archive import Archive
     from zipalign.output_file import OutputFile
-    from zipalign.reader import Archive
 
 __all__ = ["Options", "Outcome", "backup_for", "interrupted_target", "native_patch", "relocation_for"]
 
@@ -110,7 +110,7 @@ def relocation_for(
         raise ForeignFileError("an append to its archive was interrupted: run zipalign --recover first")
     if archive is None:
         return None, None
-    return archive, relocate_members(archive, data, len(patch.new))
+    return archive, relocate_members(archive.require_sound(), data, len(patch.new))
 
 
 def interrupted_target(data: memoryview) -> str | None:

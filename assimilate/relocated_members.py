@@ -24,11 +24,10 @@ from zipalign.layout import (
 from zipalign.member import PLAIN_MODE
 
 if TYPE_CHECKING:
-    from zipalign.reader import Archive, Entry
+    from zipalign.archive import Archive, Entry
 
 __all__ = ["RelocatedMembers", "relocate_members"]
 
-_UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
 _SIZE_MAX: Final = 64 << 20  # of all relocated members: the licence texts have a few KiB, and weights are not moved
 
 
@@ -92,7 +91,7 @@ def _new_member(entry: Entry) -> NewMember:
 
 def _header_fields(entry: Entry) -> HeaderFields:
     record = entry.record
-    mode = record.external_attributes >> 16 if record.version_made_by >> 8 == _UNIX else PLAIN_MODE
+    mode = entry.unix_mode or PLAIN_MODE
     name = entry.name.encode()
     return HeaderFields(
         name, entry.method, record.time, record.date, entry.crc, entry.compressed_size, entry.size, mode

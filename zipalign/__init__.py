@@ -9,16 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zipalign.archive import Archive, Entry, FaultyEntry
     from zipalign.check import Finding, Report, check_archive
     from zipalign.errors import NotAnArchiveError, ZipalignError, ZipFormatError
     from zipalign.member import Member
-    from zipalign.reader import Archive, Entry, read_archive
+    from zipalign.reader import read_archive, survey_archive
     from zipalign.transaction import recover
     from zipalign.update import add_files, remove_entries
 
 __all__ = [
     "Archive",
     "Entry",
+    "FaultyEntry",
     "Finding",
     "Member",
     "NotAnArchiveError",
@@ -30,11 +32,13 @@ __all__ = [
     "read_archive",
     "recover",
     "remove_entries",
+    "survey_archive",
 ]
 
 _HOMES = {
-    "Archive": "reader",
-    "Entry": "reader",
+    "Archive": "archive",
+    "Entry": "archive",
+    "FaultyEntry": "archive",
     "Finding": "check",
     "Member": "member",
     "NotAnArchiveError": "errors",
@@ -46,6 +50,7 @@ _HOMES = {
     "recover": "transaction",
     "read_archive": "reader",
     "remove_entries": "update",
+    "survey_archive": "reader",
 }
 
 

@@ -6,6 +6,7 @@ A fault makes an archive invalid or impossible to map; a note reports a property
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,15 +17,15 @@ from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
 from zipalign.input_file import open_input
 from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
-from zipalign.reader import read_archive
+from zipalign.reader import survey_archive
 from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
 from zipalign.recovery import superseded_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zipalign.archive import Archive, Entry
     from zipalign.copying import Progress
-from zipalign.reader import Archive, Entry
 
 __all__ = ["Finding", "Report", "Severity", "check_archive"]
 
@@ -75,7 +76,7 @@ class Report:
 
 
 def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progress: Progress | None = None) -> Report:
-    """Check an archive and the data of all its members.
+    """Check an archive and the data of all its sound members; each faulty one is a fault.
 
     Args:
         path: the file.
@@ -90,11 +91,12 @@ def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progr
     check_alignment(alignment)
     path = Path(path)
     try:
-        archive = read_archive(path)
+        archive = survey_archive(path)
     except ZipFormatError as e:
         return Report(path, None, (_fault(e),))
+    findings = [_fault(member.fault) for member in archive.faulty_entries]
     with open_input(path) as fd:
-        findings = [*_check_layout(fd, archive, alignment), *_check_names(archive)]
+        findings += [*_check_layout(fd, archive, alignment), *_check_names(archive)]
         for entry in archive.entries:
             findings += _check_data(fd, entry, progress)
     return Report(path, archive, tuple(findings))
@@ -123,6 +125,9 @@ def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding
             yield Finding(Severity.FAULT, "alignment", reason, entry.name, entry.data_offset)
         if entry.is_directory and entry.size:
             yield Finding(Severity.FAULT, "central.size", "a directory has data", entry.name, entry.data_offset)
+        if stat.S_IFMT(entry.unix_mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+            reason = "is a symbolic link or another special file, which --import refuses"
+            yield Finding(Severity.NOTE, "central.external_attributes", reason, entry.name)
         if not entry.is_stored:
             yield Finding(Severity.NOTE, "central.method", "is compressed, so it cannot be mapped", entry.name)
     yield from _check_unlisted_headers(fd, archive, ends)
@@ -130,7 +135,7 @@ def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding
 
 def _check_unlisted_headers(fd: int, archive: Archive, ends: list[int]) -> Iterator[Finding]:
     """Yield a fault for each local header that a stream reader would read as a member."""
-    known = {entry.header_offset for entry in archive.entries}
+    known = {member.header_offset for member in archive.members}
     unlisted = [
         end
         for end in ends

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from zipalign.archive import Entry, FaultyEntry
     from zipalign.member import Input
-    from zipalign.reader import Entry
 
 __all__ = ["command", "main"]
 
 _ALIGNMENT = 65536  # equal to zipalign.layout.DEFAULT_ALIGNMENT, which --help must not import
 _METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
+_OTHER_METHODS = {12: "bzip2", 14: "lzma", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "aes"}  # only listed
 
 
 class Options(NamedTuple):
@@ -183,17 +184,31 @@ def _remove(archive: Path, names: tuple[str, ...], options: Options) -> int:
 
 
 def _list(archive: Path, options: Options) -> int:
-    from zipalign.dostime import from_dos
-    from zipalign.reader import read_archive
+    from zipalign.reader import survey_archive
 
-    members = read_archive(archive).entries
+    found = survey_archive(archive)
     if options.as_json:
-        _print_json("list", archive, options, members=[_member_fields(entry) for entry in members])
+        faulty = [_faulty_fields(member) for member in found.faulty_entries]
+        members = [_member_fields(entry) for entry in found.entries]
+        _print_json("list", archive, options, members=members, faulty=faulty)
         return 0
-    for entry in members:
-        stamp = from_dos(entry.record.time, entry.record.date)
-        click.echo(f"{entry.size:>13} {_METHODS[entry.method]:<9} {entry.data_offset:#013x} {stamp}  {entry.name}")
+    for member in found.members:
+        click.echo(_list_line(member))
     return 0
+
+
+def _list_line(member: Entry | FaultyEntry) -> str:
+    from zipalign.archive import FaultyEntry
+    from zipalign.dostime import from_dos
+    from zipalign.names import printable
+
+    number = member.record.method
+    method = (_METHODS | _OTHER_METHODS).get(number, f"method {number}")
+    stamp = from_dos(member.record.time, member.record.date)
+    name = printable(member.name)
+    if isinstance(member, FaultyEntry):
+        return f"{member.size:>13} {method:<9} {'-':>13} {stamp}  {name}  (fault: {member.fault.reason})"
+    return f"{member.size:>13} {method:<9} {member.data_offset:#013x} {stamp}  {name}"
 
 
 def _check(archive: Path, options: Options) -> int:
@@ -238,6 +253,12 @@ def _member_fields(entry: Entry) -> dict[str, Any]:
         "header_offset": entry.header_offset,
         "data_offset": entry.data_offset,
     }
+
+
+def _faulty_fields(member: FaultyEntry) -> dict[str, Any]:
+    fault = member.fault
+    place = {} if fault.offset is None else {"offset": fault.offset}
+    return {"name": member.name, "size": member.size, "kind": fault.field, "message": fault.reason, **place}
 
 
 def _print_json(operation: str, archive: Path, options: Options, **fields: Any) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "NoSpaceError",
     "NoSuchEntryError",
     "NotAnArchiveError",
+    "OutOfBoundsError",
     "PrefixedArchiveError",
     "RollbackError",
     "RunningFileError",
@@ -84,6 +85,10 @@ class PrefixedArchiveError(ZipFormatError):
 
 class UnsupportedZipError(ZipFormatError):
     """The archive uses an unsupported part of the format, such as encryption."""
+
+
+class OutOfBoundsError(ZipFormatError):
+    """A member reaches into the directory or beyond, where an append would give it other bytes."""
 
 
 class TrailingDataError(ZipFormatError):

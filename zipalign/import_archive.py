@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from zipalign.copying import copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from zipalign.archive import Entry
     from zipalign.copying import Progress
     from zipalign.output_file import OutputFile
-    from zipalign.reader import Entry
 
 __all__ = ["imported_inputs"]
-
-_UNIX: Final = 3  # APPNOTE 4.4.2.2: the upper half of the external attributes is a Unix mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,9 @@ def imported_inputs(source: Path, archive: Path, *, keep_times: bool = False) ->
     """Return the members of `source` except directories, as inputs for `archive`.
 
     Raises:
-        InputFileError: the two are the same file, or a member is a symbolic link.
+        InputFileError: the two are the same file, or a member is a symbolic link or another special file.
         NotAnArchiveError: `source` is no archive.
-        ZipFormatError: it is damaged.
+        ZipFormatError: it is damaged, or a member is faulty.
     """
     if archive.exists() and os.path.samestat(source.stat(), archive.stat()):
         raise InputFileError(f"{source} is the archive itself: it has these members already", path=source)
@@ -76,9 +74,10 @@ def imported_inputs(source: Path, archive: Path, *, keep_times: bool = False) ->
 
 def _input_for(entry: Entry, source: Path, *, keep_times: bool) -> Input:
     record = entry.record
-    mode = record.external_attributes >> 16 if record.version_made_by >> 8 == _UNIX else 0
-    if stat.S_ISLNK(mode):
-        raise InputFileError(f"{entry.name!r} in {source} is a symbolic link, which cannot be mapped", path=source)
+    mode = entry.unix_mode
+    if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
+        raise InputFileError(f"{entry.name!r} in {source} is {kind}, which cannot be mapped", path=source)
     stamp = (record.time, record.date) if keep_times else to_dos(build_timestamp())
-    kind = EXECUTABLE_MODE if mode & 0o111 else PLAIN_MODE
-    return Input(check_name(entry.name), EntryContent(source, entry), kind, *stamp)
+    permissions = EXECUTABLE_MODE if mode & 0o111 else PLAIN_MODE
+    return Input(check_name(entry.name), EntryContent(source, entry), permissions, *stamp)

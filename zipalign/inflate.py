@@ -16,7 +16,7 @@ from zipalign.records import METHOD_DEFLATE, METHOD_STORED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from zipalign.reader import Entry
+    from zipalign.archive import Entry
 
 __all__ = ["check_crc", "entry_chunks"]
 

@@ -8,7 +8,7 @@ from typing import Final
 from zipalign.errors import EntryNameError
 from zipalign.records import NO_U16
 
-__all__ = ["check_name", "name_fault", "name_for"]
+__all__ = ["check_name", "name_fault", "name_for", "printable"]
 
 _FAULTS: Final = (
     (re.compile(r"\Z"), "it is empty"),
@@ -23,6 +23,11 @@ _FAULTS: Final = (
 def name_fault(name: str) -> str | None:
     """Return the reason for which readers may refuse or misplace this name, or None."""
     return next((fault for pattern, fault in _FAULTS if pattern.match(name)), None)
+
+
+def printable(name: str) -> str:
+    """Return a name in one line, without characters that a terminal interprets: those are escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def check_name(name: str) -> bytes:

@@ -24,7 +24,7 @@ from zipalign.records import NO_U32, EndRecord, LocalHeader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from zipalign.reader import Archive
+    from zipalign.archive import Archive
 
 __all__ = ["TrailingData", "find_trailing_data", "superseded_headers", "unmarked_data_error"]
 
@@ -83,7 +83,7 @@ def superseded_headers(fd: int, size: int) -> set[int]:
     for offset, head in _finds(fd, size):
         if head.startswith(EndRecord.SIGNATURE):
             archive = _complete_archive(fd, offset)
-            offsets.update(entry.header_offset for entry in (archive.entries if archive else ()))
+            offsets.update(member.header_offset for member in (archive.members if archive else ()))
     return offsets
 
 

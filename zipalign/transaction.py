@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from zipalign.reader import Archive
+    from zipalign.archive import Archive
 
 __all__ = ["Append", "appending", "check_space", "read_for_append", "recover"]
 
@@ -159,6 +159,8 @@ def _cut_interrupted_append(output_file: OutputFile, path: Path) -> Archive | No
 
 def read_for_append(fd: int, path: Path) -> tuple[Archive | None, TrailingData | None]:
     """Return the archive that an append extends, and the bytes of an interrupted append to cut off first.
+
+    An append keeps the headers of faulty members; other callers have to require sound ones.
 
     Raises:
         TrailingDataError: another program added bytes behind the archive.

@@ -7,21 +7,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError
+from zipalign.archive import FaultyEntry
+from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError, OutOfBoundsError
 from zipalign.input_file import open_input
 from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, check_alignment, pack_directory, plan_append
 from zipalign.member import Member, input_for
-from zipalign.reader import read_archive
+from zipalign.names import printable
+from zipalign.reader import survey_archive
 from zipalign.transaction import appending, check_space, read_for_append
 from zipalign.writer import stored_size_max, write_member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zipalign.archive import Archive
     from zipalign.copying import Progress
     from zipalign.layout import AppendPlan
     from zipalign.member import Input
-    from zipalign.reader import Archive
     from zipalign.records import CentralHeader
 
 __all__ = ["add_files", "add_inputs", "check_inputs", "preview", "remove_entries"]
@@ -103,7 +105,7 @@ def add_inputs(
         if not items and append.archive is not None and append.archive.zip64:
             return append.archive
         append.begin(_plan(append.old_size, append.archive, items, level=level, alignment=alignment).end)
-        kept = _kept_headers(append.archive, items)
+        kept = _kept_headers(append.archive, _names(items))
         end = append.start
         for item in items:
             record, end = write_member(
@@ -111,7 +113,7 @@ def add_inputs(
             )
             kept.append(record)
         append.commit(pack_directory(kept, end, _comment(append.archive)), end)
-    return read_archive(archive)
+    return survey_archive(archive)
 
 
 def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int) -> set[str]:
@@ -127,14 +129,20 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
     plan = _plan(old_size, present, items, level=level, alignment=alignment)
     check_space(archive, plan.end - old_size)
-    names = {item.name.decode() for item in items}
-    return {entry.name for entry in (present.entries if present else ()) if entry.name in names}
+    names = _names(items)
+    return {member.name for member in (present.members if present else ()) if member.name in names}
 
 
 def remove_entries(
     archive: Path | str, names: Sequence[str], *, durable: bool = True, dry_run: bool = False
 ) -> Archive:
-    """Remove members from the directory. Their bytes stay in the file.
+    """Remove members from the directory, faulty ones too. Their bytes stay in the file.
+
+    Args:
+        archive: the file.
+        names: the names, or their printable forms; all members with such a name are removed.
+        durable: as for `add_files`.
+        dry_run: make all checks, change nothing.
 
     Raises:
         NoSuchEntryError: there is no member with one of the names; none is removed.
@@ -145,12 +153,11 @@ def remove_entries(
     if dry_run:
         return present
     with appending(archive, durable=durable) as append:
-        entries = append.archive.entries if append.archive else ()
-        kept = [entry.record for entry in entries if entry.name not in names]
+        kept = _kept_headers(append.archive, set(names))
         directory = pack_directory(kept, append.start, _comment(append.archive))
         append.begin(append.start + len(directory))
         append.commit(directory, append.start)
-    return read_archive(archive)
+    return survey_archive(archive)
 
 
 def _check_present(path: Path, names: Sequence[str]) -> Archive:
@@ -158,22 +165,39 @@ def _check_present(path: Path, names: Sequence[str]) -> Archive:
         archive, _ = read_for_append(fd, path)
     if archive is None:
         raise NotAnArchiveError(f"{path} is not a ZIP archive: it has no members to remove", path=path)
+    known = {form for member in archive.members for form in (member.name, printable(member.name))}
     for name in names:
-        if archive.entry(name) is None:
+        if name not in known:
             raise NoSuchEntryError(name)
+    _kept_headers(archive, set(names))
     return archive
 
 
-def _kept_headers(archive: Archive | None, items: Sequence[Input]) -> list[CentralHeader]:
-    """Return the headers in the directory that stay when `items` are added: those with other names."""
-    names = {item.name.decode() for item in items}
-    return [entry.record for entry in (archive.entries if archive else ()) if entry.name not in names]
+def _names(items: Sequence[Input]) -> set[str]:
+    return {item.name.decode() for item in items}
+
+
+def _kept_headers(archive: Archive | None, names: set[str]) -> list[CentralHeader]:
+    """Return the headers that stay in the directory when members with `names` are replaced or removed.
+
+    Raises:
+        OutOfBoundsError: one reaches beyond the members, so that added bytes would become a part of it.
+    """
+    kept = []
+    for member in archive.members if archive else ():
+        if member.name in names or printable(member.name) in names:
+            continue
+        if isinstance(member, FaultyEntry) and isinstance(member.fault, OutOfBoundsError):
+            reason = f"{member.fault.reason}: remove it first (--remove), or added bytes would become a part of it"
+            raise OutOfBoundsError(reason, entry=member.name, field=member.fault.field)
+        kept.append(member.record)
+    return kept
 
 
 def _plan(old_size: int, archive: Archive | None, items: Sequence[Input], *, level: int, alignment: int) -> AppendPlan:
     """Plan an append of `items`, each at the largest size at which it may be stored."""
     members = [NewMember(item.name, stored_size_max(item.content.size, level), alignment) for item in items]
-    kept_size = sum(header.packed_size for header in _kept_headers(archive, items))
+    kept_size = sum(header.packed_size for header in _kept_headers(archive, _names(items)))
     return plan_append(old_size, members, kept_size=kept_size, comment_size=len(_comment(archive)))
 
 

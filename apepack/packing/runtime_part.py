@@ -147,11 +147,13 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
 
     Raises:
         InputError: the file is not an APE.
-        ZipalignError: its archive is damaged.
+        ZipalignError: its archive is damaged, or a member is faulty.
         OSError: the file cannot be read.
     """
     with open_input(path) as fd:
         archive, trailing = read_for_append(fd, path)
+        if archive is not None:
+            archive.require_sound()
         size = trailing.old_size if trailing else os.fstat(fd).st_size
     try:
         platforms = read_platforms(map_file(path))

@@ -26,7 +26,7 @@ from zipalign.reader import read_archive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from zipalign.reader import Archive, Entry
+    from zipalign.archive import Archive, Entry
 
 __all__ = ["Container", "open_container"]
 

@@ -77,3 +77,23 @@ def test_progress_counts_all_data(tmp_path: Path) -> None:
     seen: list[int] = []
     assert check_archive(path, progress=seen.append).ok
     assert sum(seen) == (3 << 20) + 5
+
+
+def test_special_files_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    link = Item(b"link", b"target", central={"external": 0o120777 << 16})
+    folder = Item(b"folder/", b"", central={"external": 0o040755 << 16})
+    path.write_bytes(build([link, folder, Item()]))
+    (finding,) = check_archive(path, alignment=1).findings
+    assert (finding.severity, finding.entry) == (Severity.NOTE, "link")
+
+
+def test_other_members_are_checked_beside_a_faulty_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    wrong = {"crc": 1}
+    path.write_bytes(build([Item(b"odd", flags=0x801), Item(b"a.txt", local=wrong, central=wrong)]))
+    report = check_archive(path, alignment=1)
+    assert [(finding.entry, finding.kind) for finding in report.findings] == [
+        ("odd", "central.flags"),
+        ("a.txt", "data.crc"),
+    ]

@@ -143,6 +143,7 @@ FAILURES = [
     (["--recover", "missing"], "missing: No such file or directory", "file-not-found"),
     (["--remove", "y", "good.zip"], "there is no member 'y' in the archive", "no-such-entry"),
     (["--import", "good.zip", "good.zip"], "good.zip is the archive itself", "input-file"),
+    (["--import", "odd.zip", "good.zip"], "'a.txt': the member is encrypted", "unsupported-zip"),
     (["--import", ".args", "good.zip"], ".args is not a ZIP archive", "not-an-archive"),
     (["bad.zip", ".args"], "(cut them off with --recover)", "trailing-data"),
     (["--list", "bad.zip"], "(cut them off with --recover)", "trailing-data"),
@@ -153,6 +154,7 @@ FAILURES = [
 def test_failures_are_one_sentence(arguments: list[str], sentence: str, kind: str, folder: Path) -> None:
     (folder / "good.zip").write_bytes(build())
     (folder / "bad.zip").write_bytes(build(trailing=b"xyz"))
+    (folder / "odd.zip").write_bytes(build([Item(flags=0x801)]))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = run(*arguments, cwd=folder)
     assert done.returncode == 1
@@ -201,7 +203,9 @@ def test_json_of_every_operation(folder: Path) -> None:
     checked = _json(done)
     assert checked["ok"] is False
     assert checked["findings"][0]["kind"] == "local.crc"
-    error = _json(run("--json", "--list", "bad.zip", cwd=folder))["error"]
+    (faulty,) = _json(run("--json", "--list", "bad.zip", cwd=folder))["faulty"]
+    assert (faulty["name"], faulty["kind"], faulty["offset"]) == ("a.txt", "local.crc", 0)
+    error = _json(run("--json", "--import", "bad.zip", "x.llamafile", cwd=folder))["error"]
     assert (error["entry"], error["field"], error["offset"]) == ("a.txt", "local.crc", 0)
 
 

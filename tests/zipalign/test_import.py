@@ -87,6 +87,10 @@ def test_refused(imported: Path, tmp_path: Path) -> None:
     (tmp_path / "link.zip").write_bytes(build([link]))
     with pytest.raises(InputFileError):
         imported_inputs(tmp_path / "link.zip", path)
+    device = Item(b"tty", b"", central={"external": 0o020666 << 16})
+    (tmp_path / "device.zip").write_bytes(build([device]))
+    with pytest.raises(InputFileError, match="no regular file"):
+        imported_inputs(tmp_path / "device.zip", path)
     with pytest.raises(DuplicateNameError) as caught:
         check_inputs(path, [Member("empty", b"")], imported_inputs(imported, path))
     assert caught.value.name == "empty"

@@ -205,8 +205,8 @@ def _directory_rows() -> list[Row]:
         Row(group, "drive letter", lambda: build([Item(b"C:x")]), name, "C:x"),
         Row(group, "climbing path", lambda: build([Item(b"a/../../b")]), name, "a/../../b"),
         Row(group, "backslash", lambda: build([Item(b"a\\b")]), name, "a\\b"),
-        Row(group, "invalid UTF-8", lambda: build([Item(b"\xff\xfe")]), name),
-        Row(group, "Unicode path of another name", lambda: build([stale]), "central.extra.unicode_path"),
+        Row(group, "invalid UTF-8", lambda: build([Item(b"\xff\xfe")]), name, "\\xff\\xfe"),
+        Row(group, "Unicode path of another name", lambda: build([stale]), "central.extra.unicode_path", "a.txt"),
         Row(group, "unsupported method", lambda: build([Item(method=93)]), "central.method", "a.txt"),
         Row(group, "encrypted", lambda: build([Item(flags=0x2801)]), "central.flags", "a.txt"),
     ]

@@ -205,12 +205,17 @@ def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:
     path.write_bytes(b"MZqFpD='\n")
     archive = add_files(path, [Member("model.gguf", b"GGUF" * 1000)])
     data = bytearray(path.read_bytes())
-    data[archive.directory_offset + 16] ^= 1
+    data[archive.directory_offset] ^= 1  # the signature of the first header
     path.write_bytes(data)
     for change in (lambda: add_files(path, [Member("a", b"a")]), lambda: recover(path)):
         with pytest.raises(ZipFormatError):
             change()
         assert path.read_bytes() == data
+    data[archive.directory_offset] ^= 1
+    data[archive.directory_offset + 16] ^= 1  # the CRC: only that member is faulty
+    path.write_bytes(data)
+    assert recover(path) is None
+    assert path.read_bytes() == data
 
 
 def test_marks_of_members_do_not_count(tmp_path: Path) -> None:
@@ -234,6 +239,8 @@ def test_nothing_to_recover(tmp_path: Path) -> None:
     with pytest.raises(NotAnArchiveError):
         recover(path)
     path.write_bytes(build([Item(local={"crc": 1})]))
+    assert recover(path) is None
+    path.write_bytes(build([Item(central={"signature": b"PK\1\3"})]))
     with pytest.raises(ZipFormatError):
         recover(path)
 

@@ -21,9 +21,10 @@ from runtime.errors import ArgumentsError
 from runtime.platforms import PLATFORMS
 from tests.builders.ape import names_in
 from tests.builders.home import new_name
+from tests.builders.zip import Item, build
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
 from zipalign.append_marker import AppendMarker
-from zipalign.errors import DuplicateNameError, NoSpaceError
+from zipalign.errors import DuplicateNameError, NoSpaceError, ZipFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,6 +127,13 @@ def test_the_output_is_no_input(model: Path, front: Path) -> None:
     with pytest.raises(OutputError, match="-o"):
         pack(PackInputs(model), model, runtime=front)
     assert model.read_bytes() == before
+
+
+def test_a_runtime_with_a_faulty_member(model: Path, front: Path, tmp_path: Path) -> None:
+    front.write_bytes(build([Item(b"../x")], prefix=front.read_bytes()))
+    with pytest.raises(ZipFormatError, match="not safe"):
+        pack(PackInputs(model), tmp_path / "out", runtime=front)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_runtime_that_is_none(model: Path, tmp_path: Path) -> None:
