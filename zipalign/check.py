@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from zipalign.errors import ZipFormatError
 from zipalign.inflate import entry_chunks
 from zipalign.input_file import open_input
-from zipalign.layout import DEFAULT_ALIGNMENT, check_alignment
+from zipalign.layout import check_alignment, data_alignment
 from zipalign.reader import survey_archive
 from zipalign.records import FLAG_DATA_DESCRIPTOR, DataDescriptor, LocalHeader
 from zipalign.recovery import superseded_headers
@@ -75,12 +75,12 @@ class Report:
         return not any(finding.severity is Severity.FAULT for finding in self.findings)
 
 
-def check_archive(path: Path | str, *, alignment: int = DEFAULT_ALIGNMENT, progress: Progress | None = None) -> Report:
+def check_archive(path: Path | str, *, alignment: int | None = None, progress: Progress | None = None) -> Report:
     """Check an archive and the data of all its sound members; each faulty one is a fault.
 
     Args:
         path: the file.
-        alignment: required divisor of the offsets of stored data; 1 for none.
+        alignment: required divisor of the offsets of stored data; 1 for none. Default: that of `add_files`.
         progress: called with the number of bytes read since the last call.
 
     Raises:
@@ -106,7 +106,7 @@ def _fault(error: ZipFormatError) -> Finding:
     return Finding(Severity.FAULT, error.field or "archive", error.reason, error.entry, error.offset)
 
 
-def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding]:
+def _check_layout(fd: int, archive: Archive, alignment: int | None) -> Iterator[Finding]:
     """Read the archive as a stream, from header to header, and compare with the directory."""
     ends = [0]
     for entry in archive.entries:
@@ -120,8 +120,9 @@ def _check_layout(fd: int, archive: Archive, alignment: int) -> Iterator[Finding
                 yield Finding(Severity.FAULT, "descriptor", reason, entry.name, end)
             end += size or 0
         ends.append(end)
-        if entry.is_stored and entry.size and entry.data_offset % alignment:
-            reason = f"the data is not aligned (got {entry.alignment}, expected {alignment})"
+        expected = data_alignment(alignment, entry.size, stored=entry.is_stored)
+        if entry.is_stored and entry.size and entry.data_offset % expected:
+            reason = f"the data is not aligned (got {entry.alignment}, expected {expected})"
             yield Finding(Severity.FAULT, "alignment", reason, entry.name, entry.data_offset)
         if entry.is_directory and entry.size:
             yield Finding(Severity.FAULT, "central.size", "a directory has data", entry.name, entry.data_offset)

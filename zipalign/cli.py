@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
-_ALIGNMENT = 65536  # equal to zipalign.layout.DEFAULT_ALIGNMENT, which --help must not import
 _METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
 _OTHER_METHODS = {12: "bzip2", 14: "lzma", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "aes"}  # only listed
 
@@ -33,7 +32,7 @@ class Options(NamedTuple):
     """The options that apply to an operation, without those that select it."""
 
     level: int
-    alignment: int
+    alignment: int | None
     junk_paths: bool
     keep_times: bool
     no_fsync: bool
@@ -61,7 +60,7 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("zipalign", context_settings={"help_option_names": ["-h", "--help"]})
 @_levels
-@click.option("-a", "alignment", type=int, default=_ALIGNMENT, metavar="INT", help="Align data to INT bytes (65536).")
+@click.option("-a", "alignment", type=int, metavar="INT", help="Align all data to INT bytes (65536, small data: 64).")
 @click.option("-j", "junk_paths", is_flag=True, help="Name members by the last part of their paths.")
 @click.option("-N", "keep_times", is_flag=True, help="Keep the times of files instead of a constant.")
 @click.option("--import", "imported", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
@@ -109,7 +108,7 @@ def _nothing_to_do(archive: str, options: Options) -> bool:
     """Return whether a run without FILEs would change nothing; this check imports little of the library."""
     from zipalign.eocd import has_zip64_eocd
 
-    return options.alignment == _ALIGNMENT and not options.as_json and has_zip64_eocd(archive)
+    return options.alignment is None and not options.as_json and has_zip64_eocd(archive)
 
 
 def _add(archive: Path, files: tuple[str, ...], imported: Path | None, options: Options) -> int:
@@ -123,7 +122,7 @@ def _add(archive: Path, files: tuple[str, ...], imported: Path | None, options: 
         return _report_plan(archive, items, replaced, options)
     total = sum(item.content.size for item in items)
     with console.progress(total, archive.name, quiet=options.quiet or options.as_json) as progress:
-        result = add_inputs(
+        add_inputs(
             archive,
             items,
             level=options.level,
@@ -132,8 +131,10 @@ def _add(archive: Path, files: tuple[str, ...], imported: Path | None, options: 
             progress=progress,
         )
     if options.as_json:
+        from zipalign.reader import survey_archive
+
         names = {item.name.decode() for item in items}
-        members = [_member_fields(entry) for entry in result.entries if entry.name in names]
+        members = [_member_fields(entry) for entry in survey_archive(archive).entries if entry.name in names]
         _print_json("add", archive, options, replaced=replaced, members=members)
     return 0
 

@@ -16,10 +16,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from zipalign.checksum import crc32_combiner, crc32_function
+from zipalign.extents import extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from zipalign.extents import Extent
     from zipalign.output_file import OutputFile
 
     Progress = Callable[[int], None]
@@ -31,23 +33,30 @@ _SEGMENT_SIZE: Final = 4 << 20  # the unit of work of a thread; small enough for
 
 _STEP_SIZE: Final = 16 << 20  # of a copy by the kernel
 _BUFFER_SIZE: Final = 1 << 20
+_ZEROS: Final = memoryview(bytes(_CHUNK_SIZE))
 _NO_KERNEL_COPY: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 
 def copy_file(source_fd: int, target: OutputFile, size: int, progress: Progress | None) -> int:
     """Copy the first `size` bytes of one file to the start of another, by the kernel where it can, without a CRC.
 
+    Holes stay holes.
+
     Returns:
         The number of bytes copied: less than `size` if the source became shorter.
     """
     done = 0
-    while done < size:
-        copied = _copy_step(source_fd, target, done, min(size - done, _STEP_SIZE))
-        if not copied:
-            break
-        done += copied
-        if progress is not None:
-            progress(copied)
+    for extent in extents(source_fd, 0, size):
+        if extent.is_hole:
+            target.truncate(extent.end)
+        while done < extent.end:
+            step = extent.end - done
+            copied = step if extent.is_hole else _copy_step(source_fd, target, done, min(step, _STEP_SIZE))
+            if not copied:
+                return done
+            done += copied
+            if progress is not None:
+                progress(copied)
     return done
 
 
@@ -68,44 +77,56 @@ def _copy_step(source_fd: int, target: OutputFile, offset: int, size: int) -> in
 def copy_range(
     output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int, progress: Progress
 ) -> tuple[int, int]:
-    """Copy a range of a file to `offset`.
+    """Copy a range of a file to `offset`, behind the end of the archive; holes stay holes.
 
     Returns:
         The CRC-32 and the number of bytes, which is less than `size` if the source ends early.
     """
     combine = crc32_combiner()
+    copy = _Copy(output_file, source_fd, source_offset, size, offset)
     if size <= _SEGMENT_SIZE or combine is None:
-        return write_chunks(output_file, read_chunks(source_fd, source_offset, size), offset, progress)
-    return _ThreadedCopy(output_file, source_fd, source_offset, size, offset).run(progress, combine)
+        return copy.run(progress)
+    return copy.run_with_helper(progress, combine)
 
 
-class _ThreadedCopy:
-    """A copy by two threads: one reads and computes the CRC while the other writes."""
+class _Copy:
+    """A copy in segments, by one thread or by two: one reads and computes the CRC while the other writes."""
 
     def __init__(self, output_file: OutputFile, source_fd: int, source_offset: int, size: int, offset: int) -> None:
         self._output_file = output_file
         self._offset = offset
         self._size = size
-        self._cloned = output_file.clone(source_fd, source_offset, offset, size)
+        self._cloned = size > _SEGMENT_SIZE and output_file.clone(source_fd, source_offset, offset, size)
         # The CRC is that of the copy, so cloned data is read from the archive.
         self._source = (output_file.fd, offset) if self._cloned else (source_fd, source_offset)
         self._starts = iter(range(0, size, _SEGMENT_SIZE))
         self._sums: dict[int, tuple[int, int]] = {}  # start of a segment: CRC and size of the copied data
+        self._helped = 0  # the number of bytes copied by the helper
         self._failure: BaseException | None = None
         self._stopped = False
 
-    def run(self, progress: Progress, combine: Callable[[int, int, int], int]) -> tuple[int, int]:
+    def run(self, progress: Progress) -> tuple[int, int]:
         """Copy the range; returns the CRC-32 and the number of bytes."""
+        crc = total = 0
+        view = memoryview(bytearray(min(self._size, _CHUNK_SIZE)))
+        for start in self._starts:
+            crc, copied = self._copy_segment(start, view, crc)
+            progress(copied)
+            total += copied
+        return crc, total
+
+    def run_with_helper(self, progress: Progress, combine: Callable[[int, int, int], int]) -> tuple[int, int]:
+        """Copy the range with a second thread; returns the CRC-32 and the number of bytes."""
         # Or the helper could copy everything, and this thread, which reports the progress, nothing.
         first = next(self._starts)
         helper = threading.Thread(target=self._help, name="zipalign-copy", daemon=True)
         helper.start()
-        reported = 0
+        done = reported = 0
         try:
-            for _ in self._work(first):
-                done = sum(size for _, size in list(self._sums.values()))
-                progress(done - reported)
-                reported = done
+            for copied in self._work(first):
+                done += copied
+                progress(done + self._helped - reported)
+                reported = done + self._helped
         except BaseException:
             self._stopped = True
             raise
@@ -122,36 +143,53 @@ class _ThreadedCopy:
 
     def _help(self) -> None:
         try:
-            for _ in self._work():
-                pass
-        except BaseException as e:  # noqa: BLE001 -- raised again by run()
+            for copied in self._work():
+                self._helped += copied
+        except BaseException as e:  # noqa: BLE001 -- raised again by run_with_helper()
             self._failure = e
             self._stopped = True
 
-    def _work(self, *claimed: int) -> Iterator[None]:
-        """Copy the claimed segments, then others until none is left, and yield after each."""
+    def _work(self, *claimed: int) -> Iterator[int]:
+        """Copy the claimed segments, then others until none is left, and yield the size of each."""
         view = memoryview(bytearray(_CHUNK_SIZE))
         for start in chain(claimed, self._starts):
             if self._stopped:
                 return
-            self._sums[start] = self._copy_segment(start, min(self._size, start + _SEGMENT_SIZE), view)
-            yield
+            self._sums[start] = self._copy_segment(start, view)
+            yield self._sums[start][1]
 
-    def _copy_segment(self, start: int, end: int, view: memoryview) -> tuple[int, int]:
+    def _copy_segment(self, start: int, view: memoryview, crc: int = 0) -> tuple[int, int]:
+        """Copy one segment; returns the CRC-32, continued from `crc`, and the number of bytes."""
+        fd, base = self._source
+        done = start
+        for extent in extents(fd, base + start, base + min(self._size, start + _SEGMENT_SIZE)):
+            part = self._zeros(extent, crc) if extent.is_hole else self._copy_data(extent, view, crc)
+            crc, copied = part
+            done += copied
+        self._output_file.start_writing(self._offset + start, done - start)
+        return crc, done - start
+
+    def _copy_data(self, extent: Extent, view: memoryview, crc: int) -> tuple[int, int]:
         crc32 = crc32_function()
         fd, base = self._source
-        crc = 0
-        at = start
-        while at < end and not self._stopped:
-            size = os.preadv(fd, [view[: end - at]], base + at)
+        at = extent.start
+        while at < extent.end:
+            size = os.preadv(fd, [view[: extent.end - at]], at)
             if not size:
                 break
             crc = crc32(view[:size], crc)
             if not self._cloned:
-                self._output_file.write(view[:size], self._offset + at)
+                self._output_file.write(view[:size], self._offset + at - base)
             at += size
-        self._output_file.start_writing(self._offset + start, at - start)
-        return crc, at - start
+        return crc, at - extent.start
+
+    def _zeros(self, extent: Extent, crc: int) -> tuple[int, int]:
+        """Compute the CRC-32 of a hole. It is not written: behind the end of the archive, there is a hole."""
+        crc32 = crc32_function()
+        size = extent.end - extent.start
+        for at in range(0, size, len(_ZEROS)):
+            crc = crc32(_ZEROS[: size - at], crc)
+        return crc, size
 
 
 def read_chunks(fd: int, offset: int, size: int) -> Iterator[bytes]:

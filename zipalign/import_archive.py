@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zipalign.copying import copy_range, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import InputFileError
+from zipalign.extents import hole_size
 from zipalign.inflate import check_crc, entry_chunks
 from zipalign.input_file import open_input
 from zipalign.member import EXECUTABLE_MODE, PLAIN_MODE, Input
@@ -38,6 +39,14 @@ class EntryContent:
     def size(self) -> int:
         """The uncompressed size in bytes."""
         return self.entry.size
+
+    @property
+    def hole_size(self) -> int:
+        """The number of bytes in holes of stored data."""
+        if not self.entry.is_stored:
+            return 0
+        with open_input(self.path) as fd:
+            return hole_size(fd, self.entry.data_offset, self.entry.data_end)
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write the data at `offset` and return its CRC-32.

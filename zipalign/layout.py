@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_ALIGNMENT",
     "END_RECORDS_SIZE",
+    "SMALL_ALIGNMENT",
     "AppendPlan",
     "HeaderFields",
     "NewMember",
@@ -39,6 +40,7 @@ __all__ = [
     "central_header",
     "central_header_size",
     "check_alignment",
+    "data_alignment",
     "end_records",
     "local_header",
     "local_header_size",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 DEFAULT_ALIGNMENT: Final = 65536  # Windows' allocation granularity, and a multiple of every page size in use
+SMALL_ALIGNMENT: Final = 64  # a cache line, and sufficient for tensors in memory
 END_RECORDS_SIZE: Final = Zip64EndRecord.SIZE + Zip64Locator.SIZE + EndRecord.SIZE
 _LOCAL_EXTRA_SIZE: Final = len(zip64_field(0, 0))
 _CENTRAL_EXTRA_SIZE: Final = len(zip64_field(0, 0, 0))
@@ -65,10 +68,21 @@ class HeaderFields(NamedTuple):
     mode: int  # Unix, file type included
 
 
-def check_alignment(alignment: int) -> None:
-    """Raise AlignmentError unless `alignment` is a power of two."""
-    if not is_power_of_two(alignment):
+def check_alignment(alignment: int | None) -> None:
+    """Raise AlignmentError unless `alignment` is a power of two or None."""
+    if alignment is not None and not is_power_of_two(alignment):
         raise AlignmentError(f"an alignment must be a power of two (got {alignment})", alignment=alignment)
+
+
+def data_alignment(alignment: int | None, size: int, *, stored: bool) -> int:
+    """Return the alignment of a member's data: the one that was asked for, or the default one.
+
+    By default, data that can be mapped and is at least as large as a gap for DEFAULT_ALIGNMENT has that alignment.
+    Other data has a small one: thousands of small files would become gigabytes.
+    """
+    if alignment is not None:
+        return alignment
+    return DEFAULT_ALIGNMENT if stored and size >= DEFAULT_ALIGNMENT else SMALL_ALIGNMENT
 
 
 def local_header_size(name: bytes) -> int:

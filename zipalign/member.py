@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from zipalign.copying import copy_range, read_chunks, write_chunks
 from zipalign.dostime import build_timestamp, to_dos
 from zipalign.errors import ChangedInputError, InputFileError, MisstatedSizeError
+from zipalign.extents import hole_size, may_have_holes
 from zipalign.input_file import open_input
 from zipalign.names import check_name
 
@@ -50,6 +51,10 @@ class Content(Protocol):
     def size(self) -> int:
         """The size in bytes."""
 
+    @property
+    def hole_size(self) -> int:
+        """The number of bytes in holes, which take no space if the data is stored."""
+
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write the data at `offset` and return its CRC-32."""
 
@@ -79,6 +84,11 @@ class BytesContent:
         """The size in bytes."""
         return len(self.data)
 
+    @property
+    def hole_size(self) -> int:
+        """The number of bytes in holes: none."""
+        return 0
+
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write the data at `offset` and return its CRC-32."""
         return write_chunks(output_file, self.chunks(), offset, progress)[0]
@@ -97,6 +107,7 @@ class FileContent:
     offset: int
     size: int
     file_size: int  # when the append was planned
+    hole_size: int = 0
 
     def copy_to(self, output_file: OutputFile, offset: int, progress: Progress) -> int:
         """Write the data at `offset` and return its CRC-32.
@@ -134,8 +145,13 @@ class FileContent:
             raise MisstatedSizeError(self.path, file_size)
 
 
-def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:
+def input_for(member: Member, archive: os.stat_result | None, *, keep_times: bool) -> Input:
     """Check a member and return it as an input.
+
+    Args:
+        member: the member.
+        archive: the status of the archive, if it exists.
+        keep_times: use the time of the file instead of a constant.
 
     Raises:
         EntryNameError: readers disagree on the name.
@@ -149,8 +165,15 @@ def input_for(member: Member, archive: Path, *, keep_times: bool) -> Input:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise InputFileError(f"{path} is not a regular file", path=path)
-    if archive.exists() and os.path.samestat(status, archive.stat()):
+    if archive is not None and os.path.samestat(status, archive):
         raise InputFileError(f"{path} is the archive itself: it cannot become its own member", path=path)
     mode = EXECUTABLE_MODE if status.st_mode & 0o111 else PLAIN_MODE
     stamp = to_dos(build_timestamp(int(status.st_mtime) if keep_times else None))
-    return Input(name, FileContent(path, 0, status.st_size, status.st_size), mode, *stamp)
+    return Input(name, FileContent(path, 0, status.st_size, status.st_size, _hole_size(path, status)), mode, *stamp)
+
+
+def _hole_size(path: Path, status: os.stat_result) -> int:
+    if not may_have_holes(status):
+        return 0
+    with open_input(path) as fd:
+        return hole_size(fd, 0, status.st_size)

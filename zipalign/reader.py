@@ -154,13 +154,13 @@ def _check_name(name: str, offset: int) -> None:
 
 def _unique_fields(extra: bytes, offset: int, header: str) -> dict[int, bytes]:
     """Return the extra fields by id; duplicates of interpreted fields are ambiguous."""
-    pairs = list(fields(extra, offset=offset, header=header))
-    ids = [field_id for field_id, _ in pairs]
-    for field_id in (ZIP64_ID, UNICODE_PATH_ID):
-        if ids.count(field_id) > 1:
+    found: dict[int, bytes] = {}
+    for field_id, value in fields(extra, offset=offset, header=header):
+        if field_id in found and field_id in {ZIP64_ID, UNICODE_PATH_ID}:
             reason = f"extra field {field_id:#06x} occurs twice"
             raise ZipFormatError(reason, offset=offset, field=f"{header}.extra")
-    return dict(pairs)
+        found[field_id] = value
+    return found
 
 
 def _check_supported(record: CentralHeader, offset: int) -> None:

@@ -17,6 +17,7 @@ from zipalign.append_marker import AppendMarker
 from zipalign.cursor import Cursor
 from zipalign.eocd import read_eocd
 from zipalign.errors import IncompleteFileError, TrailingDataError, ZipFormatError
+from zipalign.extents import extents
 from zipalign.extra import ZIP64_ID, Zip64Values, apply_zip64, fields
 from zipalign.reader import read_directory
 from zipalign.records import NO_U32, EndRecord, LocalHeader
@@ -93,18 +94,11 @@ def _finds(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
     window_end = size
     while window_end > 0:
         window_offset = max(0, window_end - _WINDOW_SIZE)
-        if _has_data(fd, window_offset, window_end):
+        if not all(extent.is_hole for extent in extents(fd, window_offset, window_end)):
             data = os.pread(fd, window_end - window_offset + overlap, window_offset)
             limit = window_end - window_offset
             yield from ((window_offset + at, data[at : at + overlap]) for at in _signatures(data, limit))
         window_end = window_offset
-
-
-def _has_data(fd: int, offset: int, end: int) -> bool:
-    try:
-        return os.lseek(fd, offset, os.SEEK_DATA) < end
-    except OSError:  # ENXIO: a hole up to the end of the file
-        return False
 
 
 def _signatures(data: bytes, limit: int) -> Iterator[int]:

@@ -54,19 +54,23 @@ class Append:
         self.start = AppendMarker(self.old_size).end
         self._begun = False
 
-    def begin(self, end: int) -> None:
+    def begin(self, end: int, hole_size: int = 0) -> None:
         """Write the marker, and reserve the space up to `end` if it is scarce.
+
+        Args:
+            end: the size of the file afterwards, at most.
+            hole_size: the number of bytes up to `end` that will not be written. With holes, no space is reserved.
 
         Raises:
             NoSpaceError: the file system has too little free space.
         """
-        needed = end - self.old_size
+        needed = end - self.old_size - hole_size
         scarce = check_space(self.path, needed)
         self._begun = True
         marker = AppendMarker(self.old_size)
         self.output_file.write(marker.pack(), marker.offset)
         self._sync()
-        if not scarce:  # plenty of space: the file system can allocate blocks late, which is faster
+        if not scarce or hole_size:  # plenty of space: the file system can allocate blocks late, which is faster
             return
         try:
             self.output_file.reserve(marker.end, end - marker.end)

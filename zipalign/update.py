@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from zipalign.archive import FaultyEntry
 from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError, OutOfBoundsError
 from zipalign.input_file import open_input
-from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, check_alignment, pack_directory, plan_append
+from zipalign.layout import NewMember, check_alignment, pack_directory, plan_append
 from zipalign.member import Member, input_for
 from zipalign.names import printable
 from zipalign.reader import survey_archive
 from zipalign.transaction import appending, check_space, read_for_append
-from zipalign.writer import stored_size_max, write_member
+from zipalign.writer import alignment_of, stored_size_max, write_member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zipalign.member import Input
     from zipalign.records import CentralHeader
 
-__all__ = ["add_files", "add_inputs", "check_inputs", "preview", "remove_entries"]
+__all__ = ["add_files", "add_inputs", "check_inputs", "hole_size", "preview", "remove_entries"]
 
 
 def add_files(  # noqa: PLR0913 -- one keyword for each option
@@ -34,7 +34,7 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
     members: Sequence[Member],
     *,
     level: int = 0,
-    alignment: int = DEFAULT_ALIGNMENT,
+    alignment: int | None = None,
     keep_times: bool = False,
     durable: bool = True,
     progress: Progress | None = None,
@@ -52,7 +52,8 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
         archive: the file.
         members: the members to add, with different names.
         level: 0 stores, 1 to 9 deflate. Only stored members can be mapped.
-        alignment: the offset of each member's data is a multiple of this power of two.
+        alignment: the offset of each member's data is a multiple of this power of two. Default: 65536 for stored data
+            of at least that size, 64 for other data.
         keep_times: use the time of each file instead of a constant (or SOURCE_DATE_EPOCH).
         durable: wait for the disk, so that a power loss leaves the old or the new archive.
         progress: called with the number of bytes read since the last call.
@@ -63,7 +64,8 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
     """
     archive = Path(archive)
     items = check_inputs(archive, members, keep_times=keep_times)
-    return add_inputs(archive, items, level=level, alignment=alignment, durable=durable, progress=progress)
+    add_inputs(archive, items, level=level, alignment=alignment, durable=durable, progress=progress)
+    return survey_archive(archive)
 
 
 def check_inputs(
@@ -87,7 +89,8 @@ def check_inputs(
         if member.name in sources:
             raise DuplicateNameError(member.name, sources[member.name], source)
         sources[member.name] = source
-    return [*imported, *(input_for(member, archive, keep_times=keep_times) for member in members)]
+    status = archive.stat() if archive.exists() else None
+    return [*imported, *(input_for(member, status, keep_times=keep_times) for member in members)]
 
 
 def add_inputs(
@@ -95,16 +98,17 @@ def add_inputs(
     items: Sequence[Input],
     *,
     level: int = 0,
-    alignment: int = DEFAULT_ALIGNMENT,
+    alignment: int | None = None,
     durable: bool = True,
     progress: Progress | None = None,
-) -> Archive:
-    """Append checked members, as `add_files` does."""
+) -> None:
+    """Append checked members, as `add_files` does, without reading the archive again."""
     check_alignment(alignment)
     with appending(archive, durable=durable) as append:
         if not items and append.archive is not None and append.archive.zip64:
-            return append.archive
-        append.begin(_plan(append.old_size, append.archive, items, level=level, alignment=alignment).end)
+            return
+        plan = _plan(append.old_size, append.archive, items, level=level, alignment=alignment)
+        append.begin(plan.end, 0 if level else hole_size(items))
         kept = _kept_headers(append.archive, _names(items))
         end = append.start
         for item in items:
@@ -113,10 +117,9 @@ def add_inputs(
             )
             kept.append(record)
         append.commit(pack_directory(kept, end, _comment(append.archive)), end)
-    return survey_archive(archive)
 
 
-def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int) -> set[str]:
+def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int | None) -> set[str]:
     """Return the names that `add_inputs` would replace, or raise its error; changes nothing."""
     check_alignment(alignment)
     old_size = 0
@@ -128,7 +131,7 @@ def preview(archive: Path, items: Sequence[Input], *, level: int, alignment: int
     elif not archive.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
     plan = _plan(old_size, present, items, level=level, alignment=alignment)
-    check_space(archive, plan.end - old_size)
+    check_space(archive, plan.end - old_size - (0 if level else hole_size(items)))
     names = _names(items)
     return {member.name for member in (present.members if present else ()) if member.name in names}
 
@@ -194,9 +197,18 @@ def _kept_headers(archive: Archive | None, names: set[str]) -> list[CentralHeade
     return kept
 
 
-def _plan(old_size: int, archive: Archive | None, items: Sequence[Input], *, level: int, alignment: int) -> AppendPlan:
+def hole_size(items: Sequence[Input]) -> int:
+    """Return the number of bytes in holes of inputs, which take no space if they are stored."""
+    return sum(item.content.hole_size for item in items)
+
+
+def _plan(
+    old_size: int, archive: Archive | None, items: Sequence[Input], *, level: int, alignment: int | None
+) -> AppendPlan:
     """Plan an append of `items`, each at the largest size at which it may be stored."""
-    members = [NewMember(item.name, stored_size_max(item.content.size, level), alignment) for item in items]
+    members = [
+        NewMember(item.name, stored_size_max(item, level), alignment_of(item, level, alignment)) for item in items
+    ]
     kept_size = sum(header.packed_size for header in _kept_headers(archive, _names(items)))
     return plan_append(old_size, members, kept_size=kept_size, comment_size=len(_comment(archive)))
 

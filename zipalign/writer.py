@@ -9,6 +9,7 @@ from zipalign.layout import (
     HeaderFields,
     aligned_header_offset,
     central_header,
+    data_alignment,
     local_header,
     local_header_size,
 )
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from zipalign.output_file import OutputFile
     from zipalign.records import CentralHeader
 
-__all__ = ["stored_size_max", "write_member"]
+__all__ = ["alignment_of", "stored_size_max", "write_member"]
 
 
 def write_member(
-    output_file: OutputFile, start: int, item: Input, *, level: int, alignment: int, progress: Progress
+    output_file: OutputFile, start: int, item: Input, *, level: int, alignment: int | None, progress: Progress
 ) -> tuple[CentralHeader, int]:
     """Write one member at the first aligned offset from `start` on.
 
@@ -33,10 +34,10 @@ def write_member(
     Returns:
         The member's header for the directory, and the end of its data.
     """
-    header_offset = aligned_header_offset(start, item.name, alignment)
+    header_offset = aligned_header_offset(start, item.name, alignment_of(item, level, alignment))
     data_offset = header_offset + local_header_size(item.name)
     content = item.content
-    if level and content.size:  # some readers refuse the deflate stream of an empty member
+    if not _is_stored(item, level):
         method = METHOD_DEFLATE
         crc, stored_size, size = write_deflated(output_file, content.chunks(), level, data_offset, progress)
     else:
@@ -48,9 +49,19 @@ def write_member(
     return central_header(fields, header_offset), data_offset + stored_size
 
 
-def stored_size_max(size: int, level: int) -> int:
-    """Return the largest size at which `size` bytes of data are stored."""
-    return size + (_deflate_overhead(size) if level else 0)
+def alignment_of(item: Input, level: int, alignment: int | None) -> int:
+    """Return the alignment of an input's data; None is the default."""
+    return data_alignment(alignment, item.content.size, stored=_is_stored(item, level))
+
+
+def stored_size_max(item: Input, level: int) -> int:
+    """Return the largest size at which the data of an input is stored."""
+    size = item.content.size
+    return size if _is_stored(item, level) else size + _deflate_overhead(size)
+
+
+def _is_stored(item: Input, level: int) -> bool:
+    return not level or not item.content.size  # some readers refuse the deflate stream of an empty member
 
 
 def _deflate_overhead(size: int) -> int:

@@ -23,8 +23,9 @@ from apepack.packing.runtime_part import (
 from apepack.packing.verify import verify
 from runtime.gguf.file_names import is_gguf_name
 from zipalign import ZipalignError, add_files
+from zipalign.layout import DEFAULT_ALIGNMENT
 from zipalign.transaction import check_space
-from zipalign.update import check_inputs
+from zipalign.update import check_inputs, hole_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -136,7 +137,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     names = given_part.members if given_part else ()
     own_engine = given_part is None or runtime == installed_runtime()
     findings = _enforce(lint_payload(payload, names, own_engine=own_engine), policy, on_finding)
-    check_inputs(output, payload.members)
+    holes = hole_size(check_inputs(output, payload.members))
 
     def plan_for(part: RuntimePart) -> PackResult:
         plan = plan_members(part, payload.members)
@@ -144,7 +145,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         if companion:
             _check_companion(companion, input_paths)
         more = _enforce(lint_size(output, part, plan, companion, policy.windows_limit), policy, on_finding)
-        check_space(output, plan.size - part.size)
+        check_space(output, plan.size - part.size - holes)
         return PackResult(output, companion, payload, part, plan, findings + more)
 
     if dry_run:
@@ -197,5 +198,5 @@ def _append_payload(packed: PackResult, publication: Publication, progress: Call
     work = publication.working_path(packed.path)
     if packed.companion:
         shutil.copy(work, publication.working_path(packed.companion))
-    add_files(work, packed.payload.members, progress=progress)
+    add_files(work, packed.payload.members, alignment=DEFAULT_ALIGNMENT, progress=progress)
     verify(work, packed.path, packed.runtime, packed.plan)

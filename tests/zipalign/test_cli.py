@@ -58,13 +58,13 @@ def test_names(folder: Path) -> None:
     assert _names(folder / "x.llamafile") == ["models/model.gguf", f"{folder}/.args"[1:]]
 
 
-@pytest.mark.parametrize("flags", [["-9"], ["-j9"], ["-0", "-9"], ["-a64", "-9"], ["-9ja", "64"]])
+@pytest.mark.parametrize("flags", [["-9"], ["-j9"], ["-0", "-9"], ["-a4096", "-9"], ["-9ja", "4096"]])
 def test_flags_in_every_spelling(flags: list[str], folder: Path) -> None:
     assert run(*flags, "x.llamafile", "models/model.gguf", cwd=folder).returncode == 0
     entry = read_archive(folder / "x.llamafile").entries[0]
     assert entry.method == 8
     assert entry.name == ("model.gguf" if any("j" in flag for flag in flags) else "models/model.gguf")
-    assert entry.data_offset % 65536 == 0 or "64" in "".join(flags)
+    assert entry.data_offset == (4096 if "4096" in "".join(flags) else 640)
 
 
 def test_options_may_follow_and_dashes_end_them(folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_json_of_every_operation(folder: Path) -> None:
     assert _json(done)["members"] == [{"name": ".args", "size": 14}]
     added = _json(run("--json", "-j", "x.llamafile", "models/model.gguf", ".args", cwd=folder))
     assert [member["name"] for member in added["members"]] == ["model.gguf", ".args"]
-    assert added["members"][0]["data_offset"] == 65536
+    assert added["members"][0]["data_offset"] == 640
     assert added["replaced"] == []
     assert _json(run("--json", "x.llamafile", ".args", cwd=folder))["replaced"] == [".args"]
     listed = _json(run("--json", "--list", "x.llamafile", cwd=folder))
@@ -241,7 +241,7 @@ def test_dry_run_changes_nothing(folder: Path) -> None:
 def test_list(folder: Path) -> None:
     run("-j", "x.llamafile", "models/model.gguf", cwd=folder)
     done = run("--list", "x.llamafile", cwd=folder)
-    assert done.stdout.split() == ["2000", "stored", "0x00000010000", "2023-11-14", "22:13:20", "model.gguf"]
+    assert done.stdout.split() == ["2000", "stored", "0x00000000280", "2023-11-14", "22:13:20", "model.gguf"]
 
 
 def test_names_that_the_locale_cannot_show(folder: Path) -> None:

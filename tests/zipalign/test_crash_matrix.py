@@ -53,7 +53,8 @@ def _operations(tmp: Path) -> dict[str, Operation]:
     def add_imported(path: Path) -> object:
         from zipalign.import_archive import imported_inputs
 
-        return add_inputs(path, imported_inputs(source, path), alignment=512)
+        add_inputs(path, imported_inputs(source, path), alignment=512)
+        return read_archive(path)
 
     return {
         "first archive in a program": (b"\x7fELF" * 100, lambda p: add_files(p, files, alignment=4096)),

@@ -21,6 +21,9 @@ from zipalign.update import add_inputs, check_inputs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from zipalign import Archive
+    from zipalign.member import Input
+
 CONTENTS = {"model.gguf": b"GGUF" * 100000, "notes.txt": b"words " * 1000, "empty": b""}
 
 
@@ -33,6 +36,11 @@ def imported(tmp_path: Path) -> Path:
         file.writestr("empty", b"", zipfile.ZIP_DEFLATED)
         file.mkdir("directory")
     return path
+
+
+def _added(path: Path, items: list[Input], *, level: int = 0) -> Archive:
+    add_inputs(path, items, level=level)
+    return read_archive(path)
 
 
 def test_everything_is_stored_and_aligned(imported: Path, tmp_path: Path) -> None:
@@ -52,7 +60,7 @@ def test_large_stored_member_goes_through_the_kernel(tmp_path: Path) -> None:
     data = os.urandom(5 << 20)
     add_files(tmp_path / "imported.zip", [Member("model.gguf", data)], alignment=1)
     path = tmp_path / "x.zip"
-    archive = add_inputs(path, imported_inputs(tmp_path / "imported.zip", path))
+    archive = _added(path, imported_inputs(tmp_path / "imported.zip", path))
     entry = archive.entries[0]
     assert path.read_bytes()[entry.data_offset : entry.data_end] == data
     assert entry.data_offset % 65536 == 0
@@ -60,7 +68,7 @@ def test_large_stored_member_goes_through_the_kernel(tmp_path: Path) -> None:
 
 def test_imported_members_are_deflated(imported: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
-    archive = add_inputs(path, imported_inputs(imported, path), level=9)
+    archive = _added(path, imported_inputs(imported, path), level=9)
     assert [entry.method for entry in archive.entries] == [8, 8, 0]
     assert check_archive(path, alignment=1).ok
 
@@ -70,10 +78,10 @@ def test_times_and_modes(tmp_path: Path) -> None:
     script = Item(b"run.sh", b"#!", central={"external": 0o100700 << 16, "date": 1 << 5 | 1, "time": 0})
     windows = Item(b"win.txt", central={"made_by": 20, "external": 0o100755 << 16})
     imported.write_bytes(build([script, windows]))
-    plain = add_inputs(path, imported_inputs(imported, path)).entries
+    plain = _added(path, imported_inputs(imported, path)).entries
     assert [entry.record.external_attributes >> 16 for entry in plain] == [0o100755, 0o100644]
     assert {entry.record.date for entry in plain} == {0x576E}
-    kept = add_inputs(path, imported_inputs(imported, path, keep_times=True)).entries
+    kept = _added(path, imported_inputs(imported, path, keep_times=True)).entries
     assert kept[0].record.date == 1 << 5 | 1
 
 
@@ -142,7 +150,7 @@ def test_deflate64(tmp_path: Path) -> None:
             "needs zipfile-deflate64 (the extra deflate64, which is built from source)",
         )
     imported, path = _deflate64(tmp_path), tmp_path / "x.zip"
-    entry = add_inputs(path, imported_inputs(imported, path)).entries[0]
+    entry = _added(path, imported_inputs(imported, path)).entries[0]
     assert entry.is_stored
     assert path.read_bytes()[entry.data_offset : entry.data_end] == b"deflate64 " * 50000
     assert check_archive(imported, alignment=1).ok

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zipalign import Member, add_files, remove_entries
+from zipalign import Member, add_files, check_archive, read_archive, remove_entries
 from zipalign.layout import NewMember, plan_append
 
 if TYPE_CHECKING:
@@ -52,3 +52,44 @@ def test_remove_entries_writes_what_is_planned(tmp_path: Path) -> None:
     plan = plan_append(archive.file_size, (), kept_size=kept)
 
     assert remove_entries(path, list(CONTENTS)[1:]).file_size == plan.end
+
+
+LARGE, SMALL = b"x" * 65536, b"x" * 65535
+
+
+def test_default_alignment(tmp_path: Path) -> None:
+    """Data that can be mapped and is large enough for a gap has the large alignment, other data the small one."""
+    path = tmp_path / "x"
+    add_files(path, [Member("small", SMALL), Member("large", LARGE), Member("empty", b"")])
+    archive = add_files(path, [Member("deflated", LARGE * 2)], level=1)
+    multiples = {"small": 64, "large": 65536, "empty": 64, "deflated": 64}
+    assert {entry.name: entry.data_offset % multiples[entry.name] for entry in archive.entries} == dict.fromkeys(
+        multiples, 0
+    )
+    small, large, _, deflated = archive.entries
+    assert small.data_offset < 65536
+    assert large.header_offset > large.data_offset - 100
+    assert deflated.header_offset - archive.entries[2].data_end < 1000
+    assert check_archive(path).ok
+
+
+def test_many_small_members_take_little_space(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    archive = add_files(path, [Member(f"{n:04}", b"tiny") for n in range(1000)])
+    assert archive.file_size < 300_000
+    assert check_archive(path).ok
+
+
+def test_alignment_that_is_asked_for_holds_for_all_members(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    archive = add_files(path, [Member("small", b"x"), Member("large", LARGE)], alignment=65536)
+    assert all(entry.data_offset % 65536 == 0 for entry in archive.entries)
+
+
+@pytest.mark.parametrize(("data", "alignment", "ok"), [(SMALL, 64, True), (SMALL, 32, False), (LARGE, 64, False)])
+def test_check_requires_the_default_alignment(data: bytes, alignment: int, ok: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a parameter
+    path = tmp_path / "x"
+    path.write_bytes(bytes(60))  # the offset is then an odd multiple of the alignment
+    add_files(path, [Member("m", data)], alignment=alignment)
+    assert read_archive(path).entries[0].alignment == alignment
+    assert check_archive(path).ok is ok

@@ -49,7 +49,7 @@ def test_bytes_are_llamafiles(tmp_path: Path) -> None:
     path = tmp_path / "x.llamafile"
     path.write_bytes(program)
     (tmp_path / "model.gguf").write_bytes(data)
-    add_files(path, [Member("model.gguf", tmp_path / "model.gguf")])
+    add_files(path, [Member("model.gguf", tmp_path / "model.gguf")], alignment=65536)
     name, crc, size = b"model.gguf", zlib.crc32(data), len(data)
     header_offset = 65536 - 30 - len(name) - 20
     local = struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0x800, 0, TIME, DATE, crc, ONES, ONES, len(name), 20)
@@ -183,7 +183,7 @@ def test_large_file(size: int, tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     archive = add_files(path, [Member("m", tmp_path / "model.gguf")], progress=seen.append)
     assert sum(seen) == len(data)
-    assert len(seen) > 1
+    assert len(seen) > (size > 4 << 20)  # a call for each segment of 4 MiB
     assert _entry(archive, "m").crc == zlib.crc32(data)
     assert _data(path, "m") == data
 
