@@ -4,6 +4,7 @@
 #include "archive/reference.h"
 #include "archive/weights.h"
 #include "base/csv.h"
+#include "base/file.h"
 #include "base/message.h"
 #include "base/standard_input.h"
 #include "base/user_error.h"
@@ -95,9 +96,18 @@ std::shared_ptr<const Container> archive_named(const std::string &name) {
     return container->has_archive() || container->is_damaged() ? container : nullptr;
 }
 
+// Throws UserError if the file NAME is a pipe: weights are opened several times, and read at several offsets.
+void check_seekable(const std::string &name) {
+    const File file = open_on_disk(name);
+    if (file != nullptr && !file_size(file.get())) {
+        throw UserError("'" + name + "' is a pipe, which can be read only once; save the weights as a file first");
+    }
+}
+
 // The name of the weights that NAME stands for as the value of one of OPTIONS.
 std::string resolve_weights(const std::string &name, const std::vector<std::string> &options) {
     std::string resolved = name;
+    check_seekable(name);
     if (const auto archive = archive_named(name)) {
         if (archive->is_damaged()) {
             throw UserError(archive->missing_archive_message());

@@ -246,3 +246,25 @@ def test_a_program_with_weights_has_no_companion(engine: Path, files: Files, tmp
     packed(engine, tmp_path / "x", files, "one.gguf")
     packed(engine, tmp_path / "x.llamafile", files, "two.gguf")
     assert said(tmp_path / "x") == said(engine, "-m", files["one.gguf"])
+
+
+@pytest.mark.parametrize("option", ["-m", "--mmproj", "--lora", "--control-vector"])
+def test_a_pipe_cannot_hold_weights(engine: Path, files: Files, option: str) -> None:
+    """The weights are opened several times, and a pipe gives its bytes once."""
+    reader, writer = os.pipe()
+    model = () if option == "-m" else ("-m", files["one.gguf"])
+    try:
+        result = subprocess.run(
+            [engine, *model, option, f"/dev/fd/{reader}", *PROMPT],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            pass_fds=[reader],
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert (result.returncode, result.stdout) == (1, "")
+    sentence = f"'/dev/fd/{reader}' is a pipe, which can be read only once; save the weights as a file first\n"
+    assert result.stderr.partition(": ")[2] == sentence
