@@ -42,7 +42,7 @@ class _WithArguments(click.Command):
 
 
 @click.command("apepack", cls=_WithArguments, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-o", "--output", metavar="OUT", type=click.Path(), help="Write to OUT.")
+@click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")

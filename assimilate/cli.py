@@ -49,7 +49,7 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
 @click.option("-a", "--aarch64", "machine", flag_value="arm64", help="For aarch64, on any computer.")
 @click.option("-t", "--target", metavar="PLATFORM", help="For PLATFORM, such as macos-arm64, or for host.")
 @click.option(
-    "-o", "--output", metavar="PATH", type=click.Path(path_type=str), help="Write a copy, do not change FILE."
+    "-o", "--output", metavar="PATH", type=console.OutputPath(path_type=str), help="Write a copy, do not change FILE."
 )
 @click.option("-f", "--force", is_flag=True, help="Succeed if FILE is already native; overwrite a foreign backup.")
 @click.option("-b", "--keep-osabi", is_flag=True, help="Keep EI_OSABI of the APE.")

@@ -26,6 +26,11 @@ __all__ = ["command", "main"]
 
 _METHODS = {0: "stored", 8: "deflate", 9: "deflate64"}
 _OTHER_METHODS = {12: "bzip2", 14: "lzma", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "aes"}  # only listed
+_ANDROID_OPTIONS = ("-c", "-f", "-p", "-P", "-z")
+_ANDROID_HINT = (
+    "this is not the zipalign of Android's SDK: it adds files to an archive, as in `zipalign ZIP FILE...`, and checks"
+    " one with `zipalign --check ZIP`"
+)
 
 
 class Options(NamedTuple):
@@ -34,6 +39,7 @@ class Options(NamedTuple):
     level: int
     alignment: int | None
     junk_paths: bool
+    recursive: bool
     keep_times: bool
     no_fsync: bool
     verbose: bool
@@ -58,10 +64,24 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command("zipalign", context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(click.Command):
+    """The command; the options of Android's zipalign get a hint."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as e:
+            if e.option_name in _ANDROID_OPTIONS:
+                raise click.UsageError(_ANDROID_HINT, ctx) from e
+            raise
+
+
+@click.command("zipalign", cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
 @_levels
 @click.option("-a", "alignment", type=int, metavar="INT", help="Align all data to INT bytes (65536, small data: 64).")
 @click.option("-j", "junk_paths", is_flag=True, help="Name members by the last part of their paths.")
+@click.option("-r", "recursive", is_flag=True, help="Add the files in folders, too.")
 @click.option("-N", "keep_times", is_flag=True, help="Keep the times of files instead of a constant.")
 @click.option("--import", "imported", metavar="ZIP", type=click.Path(), help="Add the members of another archive.")
 @click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove a member; may be repeated.")
@@ -74,7 +94,7 @@ def _levels(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
-@click.argument("archive", metavar="ZIP", type=click.Path())
+@click.argument("archive", metavar="ZIP", type=console.OutputPath())
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     """Add FILEs to ZIP, stored and aligned so that they can be mapped in place.
@@ -87,6 +107,8 @@ def command(archive: str, files: tuple[str, ...], **given: Any) -> int:
     operations = [name for name, value in chosen.items() if value]
     if len(operations) > 1 or (operations and (files or imported)):
         raise click.UsageError("--check, --list, --remove and --recover stand alone, without FILEs or --import")
+    if files and archive.isascii() and archive.isdecimal() and not os.path.exists(archive):  # noqa: PTH110 -- see console
+        raise click.UsageError(_ANDROID_HINT)
     options = Options(**given)
     if not (operations or files or imported) and _nothing_to_do(archive, options):
         return 0
@@ -142,11 +164,15 @@ def _add(archive: Path, files: tuple[str, ...], imported: Path | None, options: 
 def _inputs(archive: Path, files: tuple[str, ...], imported: Path | None, options: Options) -> list[Input]:
     from pathlib import Path
 
+    from zipalign.folder import files_below
     from zipalign.member import Member
     from zipalign.names import name_for
     from zipalign.update import check_inputs
 
     members = []
+    if options.recursive:
+        status = archive.stat() if archive.exists() else None
+        files = tuple(path for file in files for path in files_below(file, status))
     for file in files:
         member = Member(name_for(file, junk_directories=options.junk_paths), Path(file))
         members.append(member)

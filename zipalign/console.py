@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-__all__ = ["error_fields", "main", "print_json", "progress", "steps", "version_option"]
+__all__ = ["OutputPath", "error_fields", "main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
 _PROGRESS_DELAY = 1.0  # seconds before a bar is shown
@@ -128,6 +128,21 @@ def print_json(tool: str, payload: Mapping[str, Any]) -> None:
     import json  # noqa: PLC0415 -- needed only with --json
 
     print(json.dumps({"version": 1, "tool": tool, **payload}))  # noqa: T201 -- this is the console
+
+
+class OutputPath(click.Path):
+    """The path of a file that is written at several offsets, and therefore not `-`, standard output."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or fail for `-`."""
+        if value == "-":
+            self.fail(
+                "a pipe, such as standard output, cannot be written at several offsets: write a file, and send that"
+                " (./- is a file of this name)",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 def version_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "NoSuchEntryError",
     "NotAnArchiveError",
     "OutOfBoundsError",
+    "OutputFileError",
     "PrefixedArchiveError",
     "RollbackError",
     "RunningFileError",
@@ -161,6 +163,24 @@ class InputFileError(ZipalignError):
     def __init__(self, message: str, *, path: Path | str) -> None:
         self.path = path
         super().__init__(message)
+
+    @classmethod
+    def irregular(cls, path: Path | str, mode: int, *, folder_hint: str = "") -> InputFileError:
+        """Return the error for a folder, pipe or device with this mode; `folder_hint` is the remedy for a folder."""
+        hint = ""
+        if stat.S_ISFIFO(mode):
+            hint = " but a pipe, which can be read only once: save its data as a file first"
+        elif stat.S_ISDIR(mode):
+            hint = f" but a folder{folder_hint}"
+        return cls(f"{path} is not a regular file{hint}", path=path)
+
+
+class OutputFileError(ZipalignError):
+    """A file to replace that is none: a folder, a pipe or a device."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} is not a regular file, and cannot be replaced by one: name another file")
 
 
 class ChangedInputError(ZipalignError):

@@ -26,8 +26,9 @@ def open_input(path: Path | str) -> Iterator[int]:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # does not wait for the other end of a FIFO
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InputFileError(f"{path} is not a regular file", path=path)
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise InputFileError.irregular(path, mode)
         yield fd
     finally:
         os.close(fd)

@@ -58,7 +58,7 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
         if not create:
             raise
     except IsADirectoryError:
-        raise InputFileError(f"{path} is not a regular file", path=path) from None
+        raise InputFileError.irregular(path, stat.S_IFDIR) from None
     except OSError as e:
         if e.errno == errno.ETXTBSY:
             raise RunningFileError(path) from e
@@ -72,8 +72,9 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
 
 
 def _lock(fd: int, path: Path, *, wait: bool) -> None:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise InputFileError(f"{path} is not a regular file", path=path)
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise InputFileError.irregular(path, mode)
     if wait:
         fcntl.flock(fd, fcntl.LOCK_EX)
         return

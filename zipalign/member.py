@@ -164,7 +164,7 @@ def input_for(member: Member, archive: os.stat_result | None, *, keep_times: boo
     path = member.source
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise InputFileError(f"{path} is not a regular file", path=path)
+        raise InputFileError.irregular(path, status.st_mode, folder_hint=": -r adds the files in it")
     if archive is not None and os.path.samestat(status, archive):
         raise InputFileError(f"{path} is the archive itself: it cannot become its own member", path=path)
     mode = EXECUTABLE_MODE if status.st_mode & 0o111 else PLAIN_MODE

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import IO, TYPE_CHECKING
 
+from zipalign.errors import OutputFileError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,8 +25,13 @@ def replacing(path: Path, mode: int) -> Iterator[IO[bytes]]:
     Args:
         path: the name of the file to create or replace.
         mode: its permissions, whatever the umask.
+
+    Raises:
+        OutputFileError: there is a folder, pipe or device at `path`.
     """
     target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise OutputFileError(path)
     temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

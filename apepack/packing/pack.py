@@ -171,6 +171,8 @@ def _enforce(
 
 
 def _check_output(output: Path, input_paths: Sequence[Path]) -> None:
+    if output.exists() and not output.is_dir() and not output.is_file():
+        raise OutputError(output, "this is a pipe or a device, not a regular file: name a file with -o")
     if output.is_dir() or not output.parent.is_dir():
         reason = "this is a folder" if output.is_dir() else "there is no such folder"
         raise OutputError(output, f"{reason}: name a file with -o")

@@ -150,13 +150,17 @@ def test_warnings_are_told_and_errors_refuse(folder: Path) -> None:
         (["tiny.gguf", "other.gguf"], "--mmproj"),
         (["--args", "x", "tiny.gguf", "--", "-n"], "not both"),
         (["--no-windows", "--runtime", "llamafile", "tiny.gguf"], "--no-windows"),
+        (["-o", "-", "--runtime", "llamafile", "tiny.gguf"], "write a file, and send that"),
+        (["-o", "-", "llamafile"], "write a file, and send that"),
+        (["-o", "-", "--loader", "host"], "write a file, and send that"),
     ],
-    ids=["two models", "two sources of arguments", "two ways to begin"],
+    ids=["two models", "two sources of arguments", "two ways to begin", "a model to -", "a link to -", "a loader to -"],
 )
 def test_wrong_command_lines(arguments: list[str], word: str, folder: Path) -> None:
     result = apepack(folder, *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert word in result.stderr
+    assert names(folder) == ["llamafile", "tiny.gguf"]
 
 
 @pytest.mark.slow

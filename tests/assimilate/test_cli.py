@@ -185,8 +185,9 @@ def test_without_lief_it_says_how_to_get_it(
         (["-x", "-t", "linux-amd64", "ape"], "-t cannot be combined"),
         (["-m", "-t", "linux-amd64", "ape"], "-t cannot be combined"),
         (["--frobnicate", "ape"], "No such option"),
+        (["-o", "-", "ape"], "write a file, and send that"),
     ],
-    ids=["no file", "-o with two", "-x and -t", "-m and -t", "unknown"],
+    ids=["no file", "-o with two", "-x and -t", "-m and -t", "unknown", "to standard output"],
 )
 def test_usage_errors(folder: Path, arguments: list[str], word: str) -> None:
     result = assimilate(folder, *arguments)

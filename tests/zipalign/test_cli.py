@@ -115,6 +115,7 @@ def test_version_names_the_distribution(folder: Path) -> None:
         ["--list", "--check", "x.llamafile"],
         ["--list", "x.llamafile", ".args"],
         ["--recover", "--import", "y.zip", "x.llamafile"],
+        ["-", ".args"],
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], folder: Path) -> None:
@@ -131,7 +132,13 @@ FAILURES = [
     (["x.llamafile", "missing"], "missing: No such file or directory", "file-not-found"),
     (["-a3", "x.llamafile", ".args"], "an alignment must be a power of two (got 3)", "alignment"),
     (["-a0", "x.llamafile"], "an alignment must be a power of two (got 0)", "alignment"),
-    (["x.llamafile", "models"], "models is not a regular file", "input-file"),
+    (["x.llamafile", "models"], "models is not a regular file but a folder: -r adds the files in it", "input-file"),
+    (["-r", "x.llamafile", "loop"], "loop/self is a symbolic link to a folder that contains it", "input-file"),
+    (["x.llamafile", "pipe"], "pipe is not a regular file but a pipe, which can be read only once", "input-file"),
+    (["-r", "x.llamafile", "pipes"], "pipes/pipe is not a regular file but a pipe", "input-file"),
+    (["--list", "pipe"], "pipe is not a regular file but a pipe", "input-file"),
+    (["pipe", ".args"], "pipe is not a regular file but a pipe", "input-file"),
+    (["--import", "pipe", "good.zip"], "pipe is not a regular file but a pipe", "input-file"),
     (["x.llamafile", "x.llamafile"], "x.llamafile is the archive itself", "input-file"),
     (["-j", "x.llamafile", ".args", "models/../.args"], "would both be stored as '.args'", "duplicate-name"),
     (["x.llamafile", "../x"], "(-j stores only the last part)", "entry-name"),
@@ -155,6 +162,11 @@ def test_failures_are_one_sentence(arguments: list[str], sentence: str, kind: st
     (folder / "good.zip").write_bytes(build())
     (folder / "bad.zip").write_bytes(build(trailing=b"xyz"))
     (folder / "odd.zip").write_bytes(build([Item(flags=0x801)]))
+    (folder / "loop").mkdir()
+    (folder / "loop" / "self").symlink_to(".")
+    (folder / "pipes").mkdir()
+    for pipe in (folder / "pipe", folder / "pipes" / "pipe"):
+        os.mkfifo(pipe)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = run(*arguments, cwd=folder)
     assert done.returncode == 1
@@ -168,6 +180,50 @@ def test_failures_are_one_sentence(arguments: list[str], sentence: str, kind: st
     assert error["kind"] == kind
     assert sentence in error["message"]
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-p", "-f", "4", "in.apk", "out.apk"],
+        ["-c", "4", "in.apk"],
+        ["-c", "-P", "16", "-v", "4", "in.apk"],
+        ["-v", "-z", "4", "in.apk", "out.apk"],
+        ["-v", "4", "in.apk", "out.apk"],
+        ["4", "in.apk", "out.apk"],
+    ],
+)
+def test_android_syntax(arguments: list[str], folder: Path) -> None:
+    for name in ("in.apk", "out.apk"):
+        (folder / name).write_bytes(build())
+    before = sorted(folder.iterdir())
+    done = run(*arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "this is not the zipalign of Android's SDK" in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_file_with_a_number_as_its_name(folder: Path) -> None:
+    (folder / "4").write_bytes(build())
+    assert run("4", ".args", cwd=folder).returncode == 0
+    assert run("./5", ".args", cwd=folder).returncode == 0
+
+
+def test_folders(folder: Path) -> None:
+    (folder / "tree" / "b" / "empty").mkdir(parents=True)
+    (folder / "tree" / "b" / "2").write_bytes(b"2")
+    (folder / "tree" / "b.txt").write_bytes(b"b")
+    (folder / "tree" / "a").write_bytes(b"a")
+    (folder / "tree" / "link").symlink_to("../models")
+    assert run("-r", "tree/x.zip", "tree", ".args", cwd=folder).returncode == 0
+    names = ["tree/a", "tree/b/2", "tree/b.txt", "tree/link/model.gguf", ".args"]
+    assert _names(folder / "tree" / "x.zip") == names
+    assert run("-r", "tree/x.zip", "./tree/", cwd=folder).returncode == 0  # without the archive itself
+    assert _names(folder / "tree" / "x.zip") == [".args", *names[:-1]]
+    assert run("-rj", "y.zip", "tree/b", cwd=folder).returncode == 0
+    assert _names(folder / "y.zip") == ["2"]
+    done = run("-rj", "y.zip", "tree/b", "models", "tree/link", cwd=folder)
+    assert (done.returncode, "would both be stored as 'model.gguf'" in done.stderr) == (1, True)
 
 
 @pytest.mark.slow

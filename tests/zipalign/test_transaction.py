@@ -14,7 +14,7 @@ import pytest
 from tests.builders.zip import Item, build
 from zipalign import Member, add_files, errors, read_archive, recover
 from zipalign.append_marker import AppendMarker
-from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, ZipFormatError
+from zipalign.errors import ArchiveBusyError, NoSpaceError, NotAnArchiveError, OutputFileError, ZipFormatError
 from zipalign.lock import locked
 from zipalign.output_file import OutputFile
 from zipalign.recovery import find_trailing_data
@@ -22,6 +22,7 @@ from zipalign.replacement import replacing
 from zipalign.transaction import check_space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -198,6 +199,17 @@ def test_end_records_at_borders_are_found(tmp_path: Path) -> None:
         trailing = recover(path, dry_run=True)
         assert trailing is not None
         assert (trailing.old_size, trailing.is_marked) == (len(old), False)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_only_regular_files_are_replaced(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "target"
+    make(path)
+    mode = path.stat().st_mode
+    with pytest.raises(OutputFileError, match="name another file"), replacing(path, 0o644):
+        pytest.fail("not refused")
+    assert path.stat().st_mode == mode
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_bit_rot_is_not_taken_for_an_interrupted_run(tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ def test_an_output_that_cannot_be(model: Path, front: Path, tmp_path: Path, outp
 
 
 @pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "run"])
+def test_an_output_that_is_a_pipe(model: Path, front: Path, tmp_path: Path, dry_run: bool) -> None:  # noqa: FBT001  # a parameter
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="a pipe or a device"):
+        pack(PackInputs(model), tmp_path / "pipe", runtime=front, dry_run=dry_run)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "run"])
 def test_two_members_of_one_name(model: Path, front: Path, tmp_path: Path, dry_run: bool) -> None:  # noqa: FBT001  # a parameter
     (tmp_path / "folder").mkdir()
     extra = [tmp_path / "NOTICE", tmp_path / "folder" / "NOTICE"]
