@@ -163,10 +163,10 @@ class _Copy:
         fd, base = self._source
         done = start
         for extent in extents(fd, base + start, base + min(self._size, start + _SEGMENT_SIZE)):
-            part = self._zeros(extent, crc) if extent.is_hole else self._copy_data(extent, view, crc)
-            crc, copied = part
+            crc, copied = self._zeros(extent, crc) if extent.is_hole else self._copy_data(extent, view, crc)
             done += copied
-        self._output_file.start_writing(self._offset + start, done - start)
+        if self._size > _SEGMENT_SIZE:  # the disk takes thousands of small ranges one by one
+            self._output_file.start_writing(self._offset + start, done - start)
         return crc, done - start
 
     def _copy_data(self, extent: Extent, view: memoryview, crc: int) -> tuple[int, int]:
