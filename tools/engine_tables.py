@@ -3,7 +3,7 @@
     python -m tools.engine_tables            rewrites the tables
     python -m tools.engine_tables --check    names the files with other tables, and exits with status 1
 
-Each table lies in its file between two comments, `# Table NAME: …` and `# End of table NAME`. The source is searched
+Each table lies in its file between two comments, `Table NAME: …` and `End of table NAME`. The source is searched
 with regular expressions, so that no compiler is needed; an expression without a match is an error, not an empty table.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.engine import engine_source
-from runtime.portable.settings import OPTION_NAMES
+from tools.option_table import option_domains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "differing_files", "regenerate"]
 
 _ROOT: Final = Path(__file__).parents[1]
-_FLAGS: Final = _ROOT / "runtime" / "shim" / "options" / "flags.cpp"
+_SHIM: Final = _ROOT / "runtime" / "shim"
 _WIDTH: Final = 120
 
 # Names in LLM_ARCH_NAMES that are no language model: projectors, and the end of the list.
@@ -33,9 +33,6 @@ _NO_ARCHITECTURES: Final = {"clip", "(unknown)"}
 _C_SIZES: Final = {"float": 4, "double": 8, "ggml_fp16_t": 2, "ggml_bf16_t": 2, "ggml_half": 2} | {
     f"{sign}int{bits}_t": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
-# The engine's modes that a llamafile has (runtime/shim/engine/engine_options.cpp).
-_MODES: Final = {"CLI", "COMPLETION", "MTMD", "SERVER"}
-_FLAG_VALUE_COUNTS: Final = {"none": 0, "one": 1}  # functions in flags.cpp; those of the others read the values
 _FIM_ROLES: Final = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")
 
 
@@ -89,47 +86,6 @@ def _evaluate(expression: str, constants: Mapping[str, int], sizes: Mapping[str,
     return int(eval(text.replace("/", "//"), {"__builtins__": {}}))  # noqa: S307  # digits and operators only
 
 
-def option_value_counts(source: Path) -> dict[str, int]:
-    """Return how many values each option of the native program has, without those that the portable runtime knows.
-
-    Options whose number of values depends on the values are left out.
-    """
-    counts = {**_engine_options(_read(source, "common/arg.cpp")), **_flags(_FLAGS.read_text(encoding="utf-8"))}
-    return {name: count for name, count in sorted(counts.items()) if count is not None and name not in OPTION_NAMES}
-
-
-def _engine_options(text: str) -> dict[str, int | None]:
-    options: dict[str, int | None] = {}
-    body = _match(r"common_params_context common_params_parser_init\(.*?\n\}\n", text)[0]
-    for option in re.split(r"\badd_opt\(common_arg\(", body)[1:]:
-        names = _match(r"\s*\{([^{}]*)\},\s*(?:\{([^{}]*)\},)?", option)
-        values = _match(r"\[\w*&?\]\(common_params &\s*\w*(?:\s*,\s*([^()]*))?\)", option)[1]
-        if _is_in_modes(option):
-            count = 0 if not values or values.startswith("bool") else values.count(",") + 1
-            options |= dict.fromkeys(re.findall(r'"([^"]+)"', names[1] + (names[2] or "")), count)
-    return options
-
-
-def _is_in_modes(option: str) -> bool:
-    """Return whether a llamafile has the option, given the text of its declaration."""
-    examples, excludes = (
-        set(re.findall(r"LLAMA_EXAMPLE_(\w+)", found[1])) if found else default
-        for found, default in (
-            (re.search(r"\.set_examples\(\{([^}]*)\}\)", option), {"COMMON"}),
-            (re.search(r"\.set_excludes\(\{([^}]*)\}\)", option), set()),
-        )
-    )
-    return any(mode not in excludes and examples & {mode, "COMMON"} for mode in _MODES)
-
-
-def _flags(text: str) -> dict[str, int | None]:
-    """Return the options of the shim; None stands for a number of values that depends on them."""
-    entries = re.findall(r"^    \{\{([^}]+)\}, (\w+), ", text, re.MULTILINE)
-    if not entries:
-        raise ValueError(f"{_FLAGS} has no list of flags")
-    return {name: _FLAG_VALUE_COUNTS.get(count) for names, count in entries for name in re.findall(r'"([^"]+)"', names)}
-
-
 def _token_texts(source: Path, assignment: str) -> list[str]:
     """Return the texts in the condition before ASSIGNMENT in the engine's vocabulary loader."""
     text = (source / "src" / "llama-vocab.cpp").read_text(encoding="utf-8")
@@ -158,13 +114,28 @@ def _render_tensor_types(source: Path) -> str:
     return "\n".join(["TENSOR_TYPES: Final = {", *rows, "}"])
 
 
-def _render_options(source: Path) -> str:
-    counts = option_value_counts(source)
-    tables = (("_SWITCHES", 0), ("_WITH_VALUE", 1), ("_WITH_TWO_VALUES", 2))
+def _render_domains(domains: Mapping[str, str]) -> str:
+    """Return a line of names for each domain, continued in indented lines."""
+    names: dict[str, list[str]] = {}
+    for name, domain in sorted(domains.items()):
+        names.setdefault(domain, []).append(name)
     return "\n".join(
-        f'{table}: Final = """\n{_wrapped((name for name in counts if counts[name] == count), 0)}\n"""'
-        for table, count in tables
-    )
+        textwrap.fill(
+            f"{domain}: {' '.join(names[domain])}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for domain in sorted(names)
+    )  # fmt: skip  # the arguments of fill() fit on two lines
+
+
+def _render_options(source: Path) -> str:
+    return f'_TABLE: Final = """\n{_render_domains(option_domains(source, _SHIM))}\n"""'
+
+
+def _render_checked_options(source: Path) -> str:
+    domains = option_domains(source, _SHIM)
+    checked = {name: domain for name, domain in domains.items() if domain not in {"switch", "text"}}
+    return f'constexpr char TABLE[] = R"(\n{_render_domains(checked)}\n)";'
 
 
 def _render_token_texts(source: Path) -> str:
@@ -182,14 +153,15 @@ def _render_token_texts(source: Path) -> str:
 TABLES: Final[dict[str, tuple[str, Callable[[Path], str]]]] = {
     "architectures": ("runtime/gguf/architectures.py", _render_architectures),
     "tensor types": ("runtime/gguf/tensor_types.py", _render_tensor_types),
-    "options": ("runtime/portable/native_options.py", _render_options),
+    "options": ("runtime/options.py", _render_options),
+    "checked options": ("runtime/shim/options/domain_table.cpp", _render_checked_options),
     "token texts": ("runtime/portable/vocabulary.py", _render_token_texts),
 }
 
 
 def regenerate(name: str, text: str, source: Path) -> str:
     """Return TEXT, the content of the file of the table NAME, with that table as SOURCE has it."""
-    found = _match(rf"(# Table {name}: [^\n]+\n)(.*?)# End of table {name}\n", text)
+    found = _match(rf"((?:#|//) Table {name}: [^\n]+\n)(.*?)(?:#|//) End of table {name}\n", text)
     return f"{text[: found.start(2)]}{TABLES[name][1](source)}\n{text[found.end(2) :]}"
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runtime.args import PLACEHOLDER
 from runtime.errors import InvalidOptionError
-from runtime.portable.native_options import REFUSED, native_value_count
+from runtime.options import value_count, value_refusal
 from runtime.portable.prompt import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["OPTION_NAMES", "Settings", "merge_arguments", "parse_settings"]
+__all__ = ["Settings", "merge_arguments", "parse_settings"]
 
 _RANDOM_PROMPT: Final = "Once upon a time"
 _SEED_MAX: Final = (1 << 32) - 2  # the next one is -1: a random seed
@@ -57,7 +57,7 @@ class Settings:
 
 def _size(text: str) -> int:
     kibi = re.fullmatch(r"(\d{1,5})[kK]", text)
-    return int(kibi[1]) * 1024 if kibi else max(int(text), 0)
+    return int(kibi[1]) * 1024 if kibi else int(text)
 
 
 def _seed(text: str) -> int | None:
@@ -97,9 +97,15 @@ _CONVERTERS: Final[dict[str, tuple[str, Any]]] = {
     name: to for names, to in _WITH_VALUE.items() for name in names.split()
 }
 _CONSTANTS: Final[dict[str, tuple[str, Any]]] = {name: to for names, to in _SWITCHES.items() for name in names.split()}
-OPTION_NAMES: Final = frozenset({*_CONVERTERS, *_CONSTANTS})
-
-
+# Options that change the text: refused instead of ignored.
+_REFUSED: Final = """
+-i --interactive -if --interactive-first
+--lora-scaled --control-vector-scaled --control-vector-layer-range
+--image --audio --video --lora --control-vector --grammar --grammar-file -j --json-schema -jf --json-schema-file
+--override-kv --rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor
+--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast -gan --grp-attn-n -gaw --grp-attn-w
+"""
+_REFUSED_NAMES: Final = frozenset(_REFUSED.split())
 _REPEATABLE: Final = ("positional", "stops", "ignored_options")
 
 
@@ -117,8 +123,11 @@ def parse_settings(arguments: Sequence[str]) -> Settings:
     """
     found: dict[str, Any] = dict.fromkeys(_REPEATABLE, ())
     for name, values in _options(arguments):
-        if name in REFUSED:
+        if name in _REFUSED_NAMES:
             raise InvalidOptionError(f"'{name}' is not supported by the portable runtime; use the native program", name)
+        refusal = value_refusal(name, values)
+        if refusal:
+            raise InvalidOptionError(refusal, name)
         field, value = _setting(name, values)
         if field:
             found[field] = (*found[field], value) if field in _REPEATABLE else value
@@ -146,7 +155,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
 def _value_count(name: str, rest: Sequence[str]) -> int:
     if name in _CONSTANTS or name in _CONVERTERS:
         return int(name in _CONVERTERS)
-    count = native_value_count(name, rest)
+    count = value_count(name, rest)
     if count is None:
         raise InvalidOptionError(f"there is no option '{name}'; --help lists those of the portable runtime", name)
     return count
@@ -159,7 +168,4 @@ def _setting(name: str, values: Sequence[str]) -> tuple[str, Any]:
     if name not in _CONVERTERS:
         return ("ignored_options", name) if name else ("positional", values[0])
     field, converter = _CONVERTERS[name]
-    try:
-        return field, converter(values[0])
-    except ValueError:
-        raise InvalidOptionError(f"'{name}' takes a number, not '{values[0]}'", name) from None
+    return field, converter(values[0])

@@ -22,6 +22,10 @@ using EngineOptions = std::map<std::string, EngineOption>;
 // not have all options of a mode: completion and multimodal, chat and server.
 EngineOptions engine_options();
 
+// Why the engine refuses VALUE as that of its option NAME in MODE, in its words; empty if it accepts it. Calls the
+// option's function, which must open no file.
+std::string engine_refusal(const std::string &name, const std::string &value, Mode mode);
+
 struct Gpu {
     std::string brand;  // as in --gpu; empty if --gpu has no name for it
     std::string device; // as in the engine's --device

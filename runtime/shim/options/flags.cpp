@@ -1,9 +1,11 @@
 #include "options/flags.h"
 
+#include "base/text.h"
 #include "base/user_error.h"
 #include "options/gpu_flags.h"
 #include "options/system_prompt.h"
 #include "options/translation.h"
+#include "options/value_domain.h"
 
 #include <algorithm>
 #include <cctype>
@@ -92,22 +94,19 @@ void mapped(Translator &to, const Flag &, const Option &) {
 
 void context_size(Translator &to, const Flag &flag, const Option &option) {
     const std::string &value = option.values[0];
-    const bool is_in_kibi = value.size() > 1 && value.size() < 7 && (value.back() == 'k' || value.back() == 'K') &&
-                            is_count(value.substr(0, value.size() - 1));
+    const bool is_in_kibi = lower_case(value).back() == 'k';
     to.pass(flag.engine, {is_in_kibi ? std::to_string(std::stoi(value) * 1024) : value});
 }
 
 void listen(Translator &to, const Flag &, const Option &option) {
     const std::string &address = option.values[0];
-    const size_t colon = address.rfind(':');
-    std::string host = address.substr(0, colon);
-    if (colon == std::string::npos || !is_count(address.substr(colon + 1))) {
-        to.refuse("'" + option.name + "' takes HOST:PORT, not '" + address + "'");
+    const std::string reason = value_refusal("--listen", option.values); // for -l too
+    if (!reason.empty()) {
+        to.refuse(reason);
         return;
     }
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-        host = host.substr(1, host.size() - 2);
-    }
+    const size_t colon = address.rfind(':');
+    const std::string host = address.substr(0, colon);
     if (!host.empty()) {
         to.pass("--host", {host});
     }

@@ -8,9 +8,9 @@
 namespace {
 
 const std::map<std::string, std::string> BRANDS = {
-    {"auto", "auto"},     {"disable", "disable"}, {"disabled", "disable"}, {"nvidia", "nvidia"},
-    {"cublas", "nvidia"}, {"amd", "amd"},         {"rocm", "amd"},         {"rocblas", "amd"},
-    {"hip", "amd"},       {"apple", "apple"},     {"metal", "apple"},
+    {"auto", "auto"},   {"nvidia", "nvidia"},   {"cublas", "nvidia"},    {"amd", "amd"},
+    {"rocm", "amd"},    {"rocblas", "amd"},     {"hip", "amd"},          {"apple", "apple"},
+    {"metal", "apple"}, {"disable", "disable"}, {"disabled", "disable"},
 };
 
 std::string devices_of(const std::vector<Gpu> &gpus, const std::string &brand) {
@@ -34,17 +34,13 @@ void on_gpu(Translator &to, const Flag &, const Option &option) {
 }
 
 void gpu(Translator &to, const Flag &, const Option &option) {
-    const auto brand = BRANDS.find(lower_case(option.values[0]));
-    if (brand == BRANDS.end()) {
-        to.refuse("--gpu is auto, nvidia, amd, apple or disable, not '" + option.values[0] + "'");
-        return;
-    }
-    const std::string devices = devices_of(to.context().gpus, brand->second);
+    const std::string &brand = BRANDS.at(lower_case(option.values[0]));
+    const std::string devices = devices_of(to.context().gpus, brand);
     if (!devices.empty()) {
         to.pass("--device", {devices});
-    } else if (brand->second == "disable") {
+    } else if (brand == "disable") {
         to.pass("--device", {"none"});
-    } else if (brand->second != "auto") {
+    } else if (brand != "auto") {
         to.refuse("--gpu " + option.values[0] + " was asked for, but there is no such GPU that this program can use");
     }
 }

@@ -1,5 +1,7 @@
 #include "options/translation.h"
 
+#include "options/value_domain.h"
+
 #include <algorithm>
 #include <set>
 
@@ -56,9 +58,16 @@ void Translator::pass(const std::string &name, const Arguments &values) {
         refuse("'" + current + "' names a model elsewhere, but this file uses what it holds; --unsealed allows it");
     } else if (known->second.modes.count(translation_context.mode) == 0) {
         remark(current, std::string("it means nothing in ") + name_of(translation_context.mode));
+    } else if (const std::string reason = engine_reason(name, values); !reason.empty()) {
+        refuse("'" + current + "' cannot be '" + values.front() + "': " + reason);
     } else {
         passed.push_back({name, values});
     }
+}
+
+std::string Translator::engine_reason(const std::string &name, const Arguments &values) const {
+    return values.empty() || !needs_engine_check(name) ? ""
+                                                       : engine_refusal(name, values.front(), translation_context.mode);
 }
 
 void Translator::remark(const std::string &name, const std::string &reason) {
@@ -74,14 +83,29 @@ void Translator::refuse(const std::string &reason) {
     }
 }
 
+// Refuses WORD, which is no option, behind the option PREVIOUS.
+void Translator::add_stray(const std::string &word, const std::string &previous) {
+    const Flag *flag = find_flag(previous);
+    const std::string values = flag == nullptr || flag->value_count({}) != 0 ? "" : values_in_words(previous);
+    if (values.empty()) {
+        refuse("'" + word + "' belongs to no option; a prompt is given with -p, a model with -m");
+    } else {
+        refuse("'" + previous + "' is " + values + ", or has no value; it is not '" + word + "'");
+    }
+}
+
 void Translator::add(const Option &option) {
+    const std::string previous = current;
     current = option.name;
     if (option.name.empty()) {
-        refuse("'" + option.values.front() + "' belongs to no option; a prompt is given with -p, a model with -m");
+        add_stray(option.values.front(), previous);
     } else if (!option.is_known) {
         refuse("there is no option '" + option.name + "'; --help lists llamafile's, --help-engine the engine's");
     } else if (!option.is_complete) {
-        refuse("'" + option.name + "' needs a value");
+        const std::string values = values_in_words(option.name);
+        refuse("'" + option.name + "' needs a value" + (values.empty() ? "" : ": " + values));
+    } else if (const std::string reason = value_refusal(option.name, option.values); !reason.empty()) {
+        refuse(reason);
     } else if (const Flag *flag = find_flag(option.name)) {
         flag->translate(*this, *flag, option);
     } else {

@@ -55,7 +55,9 @@ class Translator {
     Translation finish();
 
   private:
+    void add_stray(const std::string &word, const std::string &previous);
     void add_load_mode();
+    std::string engine_reason(const std::string &name, const Arguments &values) const;
 
     struct Passed {
         std::string name;

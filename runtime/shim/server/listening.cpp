@@ -7,11 +7,13 @@
 #include "server/network.h"
 #include "server/session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace {
 
 constexpr int MORE_PORTS = 10;
+constexpr int PORT_MAX = 65535;
 constexpr const char SOCKET_EXTENSION[] = ".sock"; // of the path of a Unix socket
 
 struct HostProbe {
@@ -39,14 +41,25 @@ std::string address_of(const std::string &host, int port) {
 
 } // namespace
 
+void remove_brackets(common_params &params) {
+    for (std::string &host : params.hostnames) {
+        if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+            host = host.substr(1, host.size() - 2);
+        }
+    }
+}
+
 void choose_port(common_params &params, bool fixed) {
     const int wanted = params.port;
-    const int last = fixed ? wanted : wanted + MORE_PORTS;
+    const int last = fixed ? wanted : std::min(wanted + MORE_PORTS, PORT_MAX);
     if (wanted == 0) {
         return; // the system chooses
     }
+    if (wanted < 0 || wanted > PORT_MAX) { // from the environment: options are checked before
+        throw UserError("a port is a number from 0 to " + std::to_string(PORT_MAX) + ", not " + std::to_string(wanted));
+    }
     std::string host;
-    for (int port = wanted; port <= last && port < 65536; ++port) {
+    for (int port = wanted; port <= last; ++port) {
         const HostProbe found = probe_hosts(params, port);
         switch (found.probe.state) {
         case PortState::FREE:

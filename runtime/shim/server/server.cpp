@@ -78,6 +78,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
     if (!session().has_alias && !params.model.path.empty()) {
         params.model_alias.insert(base_name(params.model.path)); // without the folders, which clients must not see
     }
+    remove_brackets(params);
     choose_port(params, has_option(arguments, {"--port"}));
 }
 

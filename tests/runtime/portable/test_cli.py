@@ -153,7 +153,7 @@ def test_a_full_context(said: Run, tiny: Path) -> None:
         (["TINY", "x"], "'x' belongs to no option"),
         (["TINY", "-p", "x", "--nope"], "there is no option '--nope'"),
         (["TINY", "-p", "x", "--grammar", "root ::= x"], "'--grammar' is not supported by the portable runtime"),
-        (["TINY", "-p", "x", "-n", "many"], "'-n' takes a number, not 'many'"),
+        (["TINY", "-p", "x", "-n", "many"], "'-n' is a whole number from -2 to 2147483647, not 'many'"),
         (["TINY", "-f", "nothing"], "there is no file 'nothing'"),
         (["TINY", "-p", "x" * 100], "the prompt has 102 tokens, but the context holds only 64"),
         (["TINY", "-p", "x", "-m", "nothing"], "there is no file 'nothing'"),
