@@ -1,7 +1,7 @@
-"""Checks of the default arguments of a llamafile: file names that they refer to, and common mistakes in `.args`.
+"""Checks of the default arguments of a llamafile: options, file names, and common mistakes in `.args`.
 
-The options with file names are those of the engine's common/arg.cpp; a test compares them. Any argument may be an
-option, because only the engine knows which options take a value.
+The options with file names are those of the engine's common/arg.cpp; a test compares them. Each argument is searched
+for names as if it could be an option, so that a forgotten value does not hide the next option's file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from apepack.packing.lint import Finding, error, quote, warning
+from apepack.packing.lint import Finding, Severity, error, quote, warning
+from apepack.packing.lint_options import lint_options
 from runtime.args import PLACEHOLDER
 from runtime.gguf.file_names import is_gguf_name
 
@@ -47,11 +48,19 @@ _QUOTED: Final = re.compile(r"""(["']).*\1""", re.DOTALL)
 _ABSOLUTE_PATH: Final = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
 
 
-def lint_arguments(arguments: Sequence[str], text_size: int, members: Collection[str]) -> Iterator[Finding]:
-    """Check the ARGUMENTS of an `.args` member of TEXT_SIZE bytes in an archive with MEMBERS."""
+def lint_arguments(
+    arguments: Sequence[str], text_size: int, members: Collection[str], *, own_options: bool = True
+) -> Iterator[Finding]:
+    """Check the ARGUMENTS of an `.args` member of TEXT_SIZE bytes in an archive with MEMBERS.
+
+    OWN_OPTIONS tells whether the runtime has the options of this toolchain.
+    """
     if text_size > ARGS_SIZE_MAX:
         yield error("arguments", f".args has more than the {ARGS_SIZE_MAX} bytes that the runtime reads")
-    yield from _lint_spelling(arguments)
+    spelling = list(_lint_spelling(arguments))
+    yield from spelling
+    if not any(finding.severity is Severity.ERROR for finding in spelling):  # one mistake, one message
+        yield from lint_options(arguments, own_options=own_options)
     for option, value in _named_files(arguments):
         yield from _lint_file_name(option, value, members)
     weights = [name for name in members if is_gguf_name(name)]

@@ -134,9 +134,8 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     if not programs and runtime is None:
         raise NoRuntimeError
     given_part = read_runtime(runtime, portable=portable) if runtime else None
-    names = given_part.members if given_part else ()
     own_engine = given_part is None or runtime == installed_runtime()
-    findings = _enforce(lint_payload(payload, names, own_engine=own_engine), policy, on_finding)
+    findings = _enforce(lint_payload(payload, given_part, own_engine=own_engine), policy, on_finding)
     holes = hole_size(check_inputs(output, payload.members))
 
     def plan_for(part: RuntimePart) -> PackResult:

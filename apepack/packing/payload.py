@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from apepack.packing.lint import Finding
     from apepack.packing.model import Model
+    from apepack.packing.runtime_part import RuntimePart
 
 __all__ = ["PackInputs", "Payload", "lint_payload", "load_payload", "payload_size"]
 
@@ -123,14 +124,15 @@ def _args_content(inputs: PackInputs) -> bytes:
     return format_arguments([*arguments, *inputs.arguments])
 
 
-def lint_payload(payload: Payload, runtime_members: Collection[str], *, own_engine: bool) -> Iterator[Finding]:
+def lint_payload(payload: Payload, runtime: RuntimePart | None, *, own_engine: bool) -> Iterator[Finding]:
     """Check that PAYLOAD results in a llamafile that works.
 
     Args:
         payload: the files to pack.
-        runtime_members: the members of the runtime.
+        runtime: the given runtime, if it is not linked from builds.
         own_engine: whether this toolchain built the runtime.
     """
+    runtime_members = runtime.members if runtime else ()
     yield from lint_model(payload.model, own_engine=own_engine)
     yield from lint_shards(payload.shards)
     if payload.projector:
@@ -143,7 +145,8 @@ def lint_payload(payload: Payload, runtime_members: Collection[str], *, own_engi
             "arguments", f"it does not name the projector: add two lines, --mmproj and {name}", payload.args_file
         )
     members = {*runtime_members, *(member.name for member in payload.members)}
-    yield from lint_arguments(arguments, len(payload.arguments), members)
+    own_options = runtime is None or runtime.has_own_options
+    yield from lint_arguments(arguments, len(payload.arguments), members, own_options=own_options)
 
 
 def _lint_member_names(payload: Payload, runtime_members: Collection[str]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ determined from their sources. numpy and gguf are not included.
 from __future__ import annotations
 
 import ast
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +16,16 @@ from zipalign import Member
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MAIN_NAME", "portable_member_names", "portable_members"]
+    from zipalign import Entry
+
+__all__ = ["MAIN_NAME", "has_own_options", "portable_member_names", "portable_members"]
 
 MAIN_NAME: Final = "__main__.py"
 _ARCHIVE_FOLDER: Final = "portable/"  # the same as in archive_main.py
 _ENTRY_MODULE: Final = "runtime.portable.cli"
 _PACKAGES: Final = ("runtime", "zipalign")
 _PACKAGES_ROOT: Final = Path(__file__).parents[2]  # in a checkout and in an installation
+_OPTIONS_SOURCE: Final = "runtime/options.py"
 _MAIN_SOURCE: Final = _PACKAGES_ROOT / "runtime" / "portable" / "archive_main.py"
 
 
@@ -37,6 +41,12 @@ def portable_member_names(names: Iterable[str]) -> list[str]:
     names = list(names)
     found = [name for name in names if name.startswith(_ARCHIVE_FOLDER)]
     return [name for name in names if found and (name in found or name == MAIN_NAME)]
+
+
+def has_own_options(entries: Iterable[Entry]) -> bool:
+    """Return whether ENTRIES, those of a runtime, contain this toolchain's table of options."""
+    own = (_ARCHIVE_FOLDER + _OPTIONS_SOURCE, zlib.crc32((_PACKAGES_ROOT / _OPTIONS_SOURCE).read_bytes()))
+    return any((entry.name, entry.crc) == own for entry in entries)
 
 
 def _imported_sources(start: str) -> set[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from apepack.format.first_member import FirstMember
 from apepack.format.inspect import read_platforms
 from apepack.format.link import LinkedApe, current_umask, link, plan_link
 from apepack.format.prologue import Magic
-from apepack.packing.portable_part import portable_member_names, portable_members
+from apepack.packing.portable_part import has_own_options, portable_member_names, portable_members
 from runtime.builder.build import builds_in_cache
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
@@ -54,6 +54,7 @@ class RuntimePart:
         members: the names of the members of its archive.
         directory_size: the size of their entries in the central directory, and of the archive comment, in bytes.
         linked: the offsets of its parts, if it was linked.
+        has_own_options: whether its options are those of this toolchain, as far as its portable runtime tells.
     """
 
     size: int
@@ -61,6 +62,7 @@ class RuntimePart:
     members: tuple[str, ...]
     directory_size: int
     linked: LinkedApe | None = None
+    has_own_options: bool = field(default=True, compare=False)  # also of a copy without the portable runtime
 
 
 def cached_programs(magic: Magic) -> list[Path]:
@@ -162,13 +164,14 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
             path, "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
         ) from error
     if archive is None:
-        return RuntimePart(size, platforms, (), 0)
+        return RuntimePart(size, platforms, (), 0, has_own_options=False)
     excluded = [] if portable else portable_member_names(entry.name for entry in archive.entries)
     kept = [entry for entry in archive.entries if entry.name not in excluded]
     directory_size = _directory_size(kept) + len(archive.comment)
     if excluded:
         size = plan_append(size, (), kept_size=directory_size).end  # the result of remove_entries()
-    return RuntimePart(size, platforms, tuple(entry.name for entry in kept), directory_size)
+    names = tuple(entry.name for entry in kept)
+    return RuntimePart(size, platforms, names, directory_size, has_own_options=has_own_options(archive.entries))
 
 
 def _directory_size(entries: Sequence[Entry]) -> int:

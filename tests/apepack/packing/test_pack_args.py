@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from apepack.format.prologue import Magic
+from apepack.packing import lint_options
 from apepack.packing.lint import LintError, Severity
 from apepack.packing.lint_args import has_option, lint_arguments
 from apepack.packing.pack import PackInputs, pack
+from apepack.packing.portable_part import portable_members
 from runtime.args import parse_arguments
 from runtime.errors import ArgumentsError
 from tests.builders.gguf import TinyModel
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from zipalign import add_files
 
 MEMBERS = ("tiny.gguf", "g.gbnf", "www/index.html", ".args")
 
@@ -134,8 +135,67 @@ def test_several_models_and_none_named(model: Path, front: Path, tmp_path: Path)
     with pytest.raises(LintError, match="names no model"):
         pack(PackInputs(model, args_file=tmp_path / "defaults", extra=[other]), tmp_path / "out", runtime=front)
     for option in ("-m", "--model", "-hf"):
-        named = [option, "tiny.gguf"]
+        named = ["--unsealed", option, "tiny.gguf"]
         assert list(lint_arguments(named, 100, {*MEMBERS, "other.gguf"})) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        ("--nosuch", "there is no option '--nosuch'"),
+        ("-x 3", "there is no option '-x'"),
+        ("--nosuch ...", "there is no option '--nosuch'"),
+        ("--n_predict 4", None),
+        ("--port 99999", "'--port' is a whole number from 0 to 65535, not '99999'"),
+        ("--port ...", None),
+        ("--port", None),
+        ("... --port", "'--port' needs a value"),
+        ("... --temp 0 -n", "'-n' needs a value"),
+        ("-ctk f17", "'-ctk' is f32, f16,"),
+        ("--color", None),
+        ("--color on", None),
+        ("--color red", "'red' belongs to no option"),
+        ("--flash-attn -p x", None),
+        ("-p --nosuch", None),
+        ("--control-vector-layer-range 1 ...", None),
+        ("--control-vector-layer-range a 1", "'--control-vector-layer-range' is a whole number"),
+        ("--device CUDA0", None),
+        ("--recompile --tfs x", None),
+        ("--mlock yes", "'yes' belongs to no option"),
+        ("-", "'-' belongs to no option"),
+        ("-hf a/b", "'-hf' names a model elsewhere"),
+        ("--unsealed -hf a/b", None),
+    ],
+    ids=str,
+)
+def test_options(lines: str, word: str | None) -> None:
+    """As the runtime starts with them or not (tests/runtime/test_options.py compares the values)."""
+    arguments = lines.split(" ")
+    found = list(lint_arguments(arguments, 100, MEMBERS))
+    unsure = list(lint_arguments(arguments, 100, MEMBERS, own_options=False))
+    assert [finding.severity for finding in found] == [Severity.ERROR] * bool(word and found)
+    assert [finding.severity for finding in unsure] == [Severity.WARNING] * len(found)
+    if word:
+        assert word in found[0].message
+        assert "another version" in unsure[0].message
+
+
+def test_every_option_that_is_refused_for_its_remote_model() -> None:
+    """Those that the runtime refuses in a sealed file."""
+    shim = (Path(__file__).parents[3] / "runtime" / "shim" / "options" / "translation.cpp").read_text()
+    found = re.search(r"REMOTE_MODEL_OPTIONS = \{(.*?)\n\};", shim, re.DOTALL)
+    assert found is not None
+    assert set(re.findall(r'"([^"]+)"', found[1])) == lint_options._REMOTE_MODEL_OPTIONS
+
+
+def test_a_runtime_of_another_version(model: Path, front: Path, tmp_path: Path) -> None:
+    """Whose portable runtime has another table of options, or which has none."""
+    shown = pack(PackInputs(model, ["--nosuch"]), tmp_path / "out", runtime=front).findings
+    assert ["another version" in finding.message for finding in shown] == [True]
+    own = [member for member in portable_members() if member.name.endswith("runtime/options.py")]
+    add_files(front, own)
+    with pytest.raises(LintError, match="there is no option '--nosuch'"):
+        pack(PackInputs(model, ["--nosuch"]), tmp_path / "out", runtime=front)
 
 
 @pytest.mark.parametrize(
