@@ -111,7 +111,6 @@ class Reader {
 } // namespace
 
 bool read_completion_options(const Arguments &arguments, common_params &params) {
-    params.ctx_shift = true; // a text may be longer than the context
     Reader reader(params);
     try {
         reader.read(arguments);

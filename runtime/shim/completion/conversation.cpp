@@ -15,6 +15,8 @@ End a line with \ to enter another one, or with / to answer in multiline mode.
 Control-C interrupts the model; pressed again, or instead of an answer, it ends the program.
 )";
 
+constexpr const char FULL[] = "the context is full; give a larger one with -c, or let the text go on without its"
+                              " beginning with --context-shift";
 constexpr int UNTIL_FULL = -2; // as the value of -n
 
 } // namespace
@@ -79,7 +81,7 @@ void Conversation::complete() {
     const End end = write_turn();
     output.finish();
     if (end == End::FULL && params.n_predict != UNTIL_FULL) {
-        log_line("the context is full; give a larger one with -c");
+        log_line(FULL);
     }
 }
 
@@ -147,7 +149,7 @@ void Conversation::run_turns() {
         const End end = write_turn();
         if (end == End::FULL) {
             output.finish();
-            log_line("the context is full; give a larger one with -c");
+            log_line(FULL);
             break;
         }
         return_control(end);

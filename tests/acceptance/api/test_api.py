@@ -291,3 +291,16 @@ def test_b7_an_api_key_if_there_is_one(program: Path, tiny_model: Path, tmp_path
         assert server.chat()[0] == 401
         with urlopen(f"http://127.0.0.1:{server.port}/health", timeout=10) as health:
             assert health.status == 200
+
+
+@pytest.mark.parametrize("limit", [{}, {"n_predict": -1}, {"n_predict": 1000}, {"max_tokens": -1}], ids=str)
+def test_a_text_ends_where_the_context_is_full(
+    program: Path, tiny_model: Path, tmp_path: Path, limit: dict[str, int]
+) -> None:
+    """As on the command line."""
+    command = [program, "-m", tiny_model, "-c", "256", "-np", "1", "--nobrowser"]
+    with serving(command, tmp_path / "log") as server:
+        status, text = server.ask("/completion", {"prompt": "hello", "ignore_eos": True, **limit})
+    answer = json.loads(text)
+    assert (status, answer["truncated"], answer["stop_type"]) == (200, True, "limit")
+    assert answer["tokens_evaluated"] + answer["tokens_predicted"] == 256

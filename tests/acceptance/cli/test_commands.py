@@ -168,19 +168,20 @@ def test_special_tokens_are_shown_when_asked_for(tiny: Completer) -> None:
 
 
 def test_a_full_context(tiny: Completer) -> None:
-    """Its older half is forgotten, all but what is to be kept; or it is the end."""
+    """It is the end, whatever -n is; or its older half is forgotten, all but what is to be kept."""
     arguments = ["-p", "hello", "--temp", 0, "--ignore-eos", "--no-display-prompt"]
-    text = tiny.text(*arguments, "-n", 600)
+    text = tiny.text(*arguments, "-n", 600, "--context-shift")
     assert len(text) > 256  # no token of this model is more than a character
-    kept = tiny.text(*arguments, "-n", 600, "--keep", -1)
+    kept = tiny.text(*arguments, "-n", 600, "--context-shift", "--keep", -1)
     until_full = tiny.text(*arguments, "-n", -2)
     assert len(until_full) < 256 + 1
     assert text.startswith(until_full[:-1])
     assert kept.startswith(until_full[:-1])
     assert kept != text
-    result = tiny.run(*arguments, "-n", 600, "--no-context-shift")
-    assert (result.returncode, result.stdout) == (0, until_full)
-    assert b"the context is full; give a larger one with -c" in result.stderr
+    for limit in ([], ["-n", -1], ["-n", 600], ["-n", 600, "--no-context-shift"]):
+        result = tiny.run(*arguments, *limit)
+        assert (result.returncode, result.stdout) == (0, until_full)
+        assert b"the context is full; give a larger one with -c" in result.stderr
 
 
 def test_self_extend(tiny: Completer) -> None:

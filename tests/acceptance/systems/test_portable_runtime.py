@@ -61,7 +61,7 @@ CASES: list[Sequence[str]] = [
     ["-bf", "PROMPT", "-n", "4"],
     ["-p", "hello", "-n", "200", "-r", "a", "-r", "b"],
     ["-e", "-p", "hello", "-n", "200", "-r", "\\x65"],
-    ["-p", "full", "-n", "-2", "--no-context-shift"],
+    ["-p", "full", "-n", "-1"],
 ]
 
 
