@@ -49,6 +49,20 @@ void remove_brackets(common_params &params) {
     }
 }
 
+void claim_sockets(const common_params &params) {
+    std::vector<std::string> paths;
+    for (const std::string &host : params.hostnames) {
+        if (ends_with(host, SOCKET_EXTENSION)) {
+            paths.push_back(host);
+        }
+    }
+    if (session().is_chat && !paths.empty() && paths.size() == params.hostnames.size()) {
+        throw UserError("the chat talks to its server at a port: give --host an address too, as in " + paths.front() +
+                        ",127.0.0.1");
+    }
+    session().sockets.claim(paths);
+}
+
 void choose_port(common_params &params, bool fixed) {
     const int wanted = params.port;
     const int last = fixed ? wanted : std::min(wanted + MORE_PORTS, PORT_MAX);

@@ -10,6 +10,9 @@ struct common_params;
 // Removes the brackets from hosts that are written as in URLs: [::1].
 void remove_brackets(common_params &params);
 
+// Makes the Unix sockets among the hosts of PARAMS free for this server, see server/unix_socket.h. Throws UserError.
+void claim_sockets(const common_params &params);
+
 // Sets the port of PARAMS to one that is free on all hosts of PARAMS: the one there, or, unless it is FIXED by the
 // user, one of the next ten. Throws UserError if none is free.
 void choose_port(common_params &params, bool fixed);

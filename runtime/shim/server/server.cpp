@@ -79,6 +79,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
         params.model_alias.insert(base_name(params.model.path)); // without the folders, which clients must not see
     }
     remove_brackets(params);
+    claim_sockets(params);
     choose_port(params, has_option(arguments, {"--port"}));
 }
 
@@ -99,6 +100,7 @@ int run_server(const Arguments &arguments) {
     session().is_chat = false;
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);
+    session().sockets.release();
     common_log_flush(common_log_main());
     if (status != 0) {
         const std::string error = first_engine_error();

@@ -4,6 +4,7 @@
 
 #include "server/browser.h"
 #include "server/pages.h"
+#include "server/unix_socket.h"
 
 #include <atomic>
 #include <string>
@@ -16,6 +17,7 @@ struct Session {
     std::string page_path = "/"; // of the web page, in URLs
     Pages pages;
     Browser browser;
+    UnixSockets sockets;
 };
 
 Session &session();
