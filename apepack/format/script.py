@@ -16,6 +16,8 @@ It runs in all POSIX shells, and in shells that are close to POSIX. Its constrai
 * In a shell under Rosetta, uname reports an Intel Mac; sysctl reports the truth.
 * `ape` from PATH is the last resort. Installed versions differ, and most give the program less information than our
   loader. But where no directory can be used, it may still run.
+* Without a directory and without `ape`, nothing is left: no command of a shell makes memfd_create(2), the system call
+  for a program in memory.
 """
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ w="$w $b"
 done
 done
 {last}\
-echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, or convert this file with assimilate" >&2
+echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, install the loader as ape, or convert this \
+file with assimilate" >&2
 exit 126
 """
 

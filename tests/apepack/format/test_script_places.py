@@ -256,8 +256,8 @@ class TestNowhere:
             NOWHERE + "sh /mnt/probe || s=$?; find /tmp /var/tmp /dev/shm -mindepth 1; exit $s", home.program.parent
         )
 
-        sentence = "no directory to run a program from (tried /tmp /var/tmp /mnt /dev/shm): set TMPDIR to one"
-        assert sentence in result.stderr
+        sentence = "no directory to run a program from (tried /tmp /var/tmp /mnt /dev/shm): set TMPDIR to one, "
+        assert sentence + "install the loader as ape, or convert this file with assimilate\n" in result.stderr
         assert result.stderr.count("\n") == 1
         assert result.stdout == ""
         assert result.returncode == 126
