@@ -85,7 +85,7 @@ help:
 .venv/ready: constraints.txt constraints-deflate64.txt pyproject.toml runtime/__init__.py
 	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
 	@$(call needs,$(PYTHON) -m pip --version,this needs pip for $(PYTHON) (Debian package python3-pip))
-	@echo "setting up .venv (downloads about 250 MB, takes about a minute)"
+	@echo "setting up .venv (downloads about 160 MB)"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PIP) --require-hashes --no-deps -r constraints.txt || \
 	{ echo "make: pip did not install the packages in constraints.txt, for the reason above; run make again" >&2; \
@@ -94,6 +94,12 @@ help:
 	{ echo "note: zipalign --import will not read deflate64: pip did not install zipfile-deflate64, which needs a C" \
 	    "compiler and Python headers"; [ -z "$$CI" ] || $(PYTHON) -m tools.lost_inputs zipfile-deflate64; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Packages that checks and tests need, so that `make` and `make demo` do not install them.
+.venv/developed: .venv/ready constraints-dev.txt
+	@echo "adding the packages for checks and tests to .venv (downloads about 90 MB)"
+	@$(PIP) --require-hashes --no-deps -r constraints-dev.txt
 	@touch $@
 
 # These commands look into the cache and build only if it has nothing.
@@ -137,14 +143,14 @@ quick: check-python
 
 check: check-python check-native
 
-check-python: .venv/ready
+check-python: .venv/developed
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary
 	@mkdir -p build
 	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
 
-check-native: .venv/ready
+check-native: .venv/developed
 	@$(BIN)/python -m tools.native_check
 
 # The site generator has its own environment, so that `make` does not install it.
@@ -160,7 +166,7 @@ docs: build/docs-venv/ready
 	@$(PYTHON) tools/doc_site.py build/site-source
 	@build/docs-venv/bin/zensical build --strict
 
-format: .venv/ready
+format: .venv/developed
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@$(BIN)/python -m tools.native_check --format
@@ -170,7 +176,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints"
 constraints:
 	@$(call needs,command -v uv,make constraints needs uv (Python package uv))
-	@$(LOCK) $(UV) pyproject.toml --extra build --extra fast --group dev --output-file constraints.txt
+	@$(LOCK) $(UV) pyproject.toml --extra build --extra fast --group dev --output-file constraints-dev.txt
+	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra build --extra fast --group install \
+	    --output-file constraints.txt
 	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt
 
 # Existing results of `make` are installed unchanged: under sudo, root's cache is empty, and make would compile again.

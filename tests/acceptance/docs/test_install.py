@@ -67,7 +67,7 @@ def checkout(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkou
         shutil.copy(CHECKOUT / name, folder)
     (folder / ".venv").mkdir()
     for path in Path(sys.prefix).iterdir():
-        if path.name != "ready":
+        if path.name not in {"ready", "developed"}:
             (folder / ".venv" / path.name).symlink_to(path)
     (folder / ".venv" / "ready").touch()  # newer than what it is made of: nothing is to be set up
     made = Checkout(folder)
