@@ -201,7 +201,9 @@ def shim_flags(platform: Platform, renamed: Sequence[tuple[Path, str]] = ()) -> 
     The program contains the names in RENAMED instead of these folders.
     """
     flags = compiler_flags(platform, renamed)
-    return [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', f"-I{_SHIM}"]
+    # The engine's HTTP layer, which the shim compiles, includes the header of the web pages by its bare name.
+    folders = (f"-I{_SHIM}", f"-I{_SHIM / 'hooks' / 'webui'}")
+    return [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', *folders]
 
 
 def _unit_name(source: Path) -> str:

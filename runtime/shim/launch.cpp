@@ -14,6 +14,7 @@
 #include "resolve/model.h"
 #include "resolve/names.h"
 #include "sandbox/sandbox.h"
+#include "server/access.h"
 #include "server/chat.h"
 #include "server/server.h"
 #include "server/session.h"
@@ -126,6 +127,9 @@ Launch mode_launch(const std::string &argument0, const Arguments &given, const O
 int run_mode(const Launch &launch) {
     if (launch.options.opens_browser && launch.mode == Mode::SERVER) {
         session().browser.prepare();
+    }
+    for (const std::string &origin : launch.options.allowed_origins) {
+        access().allow_origin(origin);
     }
     if (!launch.options.has_sandbox) {
         disable_sandbox();

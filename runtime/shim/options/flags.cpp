@@ -1,5 +1,7 @@
 #include "options/flags.h"
 
+#include "base/csv.h"
+#include "base/origin.h"
 #include "base/text.h"
 #include "base/user_error.h"
 #include "options/gpu_flags.h"
@@ -78,6 +80,20 @@ void no_browser(Translator &to, const Flag &, const Option &) {
 
 void no_sandbox(Translator &to, const Flag &, const Option &) {
     to.launch_options().has_sandbox = false;
+}
+
+void allowed_origins(Translator &to, const Flag &, const Option &option) {
+    if (to.context().mode == Mode::COMPLETION) {
+        to.remark(option.name, "the command line has no server");
+        return;
+    }
+    for (const std::string &origin : split_csv(option.values[0])) {
+        if (!is_allowable_origin(origin)) {
+            to.refuse("'" + option.name + "' takes the origin of a web page, such as https://app.example, or *, not '" +
+                      origin + "'");
+        }
+        to.launch_options().allowed_origins.push_back(origin);
+    }
 }
 
 void locked(Translator &to, const Flag &, const Option &) {
@@ -194,6 +210,7 @@ const std::vector<Flag> FLAGS = {
     {{"--nobrowser"}, none, no_browser, "", ""},
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
+    {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
 
     // Other names and other forms.
     {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},

@@ -20,6 +20,7 @@ struct TranslationContext {
 struct LaunchOptions {
     bool opens_browser = true;
     bool has_sandbox = true;
+    std::vector<std::string> allowed_origins; // of web pages that may use the server
 };
 
 struct Translation {

@@ -60,6 +60,8 @@ Server:
   --api-prefix PATH     where the server's paths begin
   --path DIR            serve the pages in DIR
   --api-key KEY         demand this key
+  --allow-origin ORIGIN
+                        let web pages of ORIGIN use the server, such as https://app.example, or *
   -np, --parallel, --slots N
                         how many requests to answer at once
   --no-slots            do not show what is being answered

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include "arg.h"
+#include "base/csv.h"
 #include "base/message.h"
 #include "base/mode.h"
 #include "base/user_error.h"
@@ -11,6 +12,7 @@
 #include "resolve/model.h"
 #include "sandbox/sandbox.h"
 #include "server-stream.h"
+#include "server/access.h"
 #include "server/embeddings.h"
 #include "server/listening.h"
 #include "server/session.h"
@@ -61,6 +63,16 @@ void load_pages(common_params &params) {
     }
 }
 
+// The names that --host gives the server, and the origins in the engine's variable for them.
+void allow_senders(const common_params &params) {
+    for (const std::string &host : params.hostnames) {
+        access().allow_host(host);
+    }
+    for (const std::string &origin : split_csv(params.cors_origins_explicit ? params.cors_origins : "")) {
+        access().allow_origin(origin);
+    }
+}
+
 } // namespace
 
 void prepare_server(common_params &params, const Arguments &arguments) {
@@ -80,6 +92,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
     }
     remove_brackets(params);
     claim_sockets(params);
+    allow_senders(params);
     choose_port(params, has_option(arguments, {"--port"}));
 }
 

@@ -1,0 +1,19 @@
+// Errors in the form of the API that a client speaks.
+
+#pragma once
+
+#include <cpp-httplib/httplib.h>
+
+#include <string>
+
+struct ApiError {
+    int status;
+    std::string message;
+    std::string field = {}; // of the request that is wrong; empty if it is another matter
+};
+
+// Makes RESPONSE the answer to REQUEST that reports ERROR.
+void set_error(const httplib::Request &request, httplib::Response &response, const ApiError &error);
+
+// True if the errors of PATH have the form of Anthropic's API instead of OpenAI's.
+bool is_anthropic(const std::string &path);
