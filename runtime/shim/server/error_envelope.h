@@ -15,5 +15,9 @@ struct ApiError {
 // Makes RESPONSE the answer to REQUEST that reports ERROR.
 void set_error(const httplib::Request &request, httplib::Response &response, const ApiError &error);
 
+// Gives the error that the engine or httplib made of RESPONSE the right status and the right form: the engine reports
+// many mistakes of clients as its own (5xx), which clients send again and again.
+void correct_error(const httplib::Request &request, httplib::Response &response);
+
 // True if the errors of PATH have the form of Anthropic's API instead of OpenAI's.
 bool is_anthropic(const std::string &path);

@@ -53,13 +53,113 @@ void correct_headers(const Request &request, Response &response) {
     }
 }
 
+// Media types of a body that is JSON: some clients leave out the type, or have another default.
+bool is_json(const std::string &media_type) {
+    return media_type.empty() || media_type == "application/json" || ends_with(media_type, "+json") ||
+           media_type == "application/x-www-form-urlencoded" || media_type == "text/plain";
+}
+
+// Why the body of REQUEST has the wrong media type; empty if it has not.
+std::string media_type_refusal(const Request &request) {
+    const std::string value = request.get_header_value("Content-Type");
+    const std::string media_type = lower_case(value.substr(0, value.find_first_of("; ")));
+    const bool takes_forms = ends_with(request.path, "/audio/transcriptions");
+    const bool is_good = takes_forms ? media_type == "multipart/form-data" : is_json(media_type);
+    if (request.method != "POST" || is_good) {
+        return {};
+    }
+    return "the body has the media type '" + escape_controls(media_type) + "'; this path takes " +
+           (takes_forms ? "multipart/form-data" : "application/json");
+}
+
+// HTTP/1.0 has no chunks: the end of the connection is the end of the content.
+void remove_chunks(const Request &request, Response &response) {
+    if (request.version != "HTTP/1.0" || !response.is_chunked_content_provider_) {
+        return;
+    }
+    response.is_chunked_content_provider_ = false;
+    response.content_provider_ = [engine = std::move(response.content_provider_)](size_t offset, size_t length,
+                                                                                  httplib::DataSink &sink) {
+        bool is_at_end = false;
+        const std::function<void()> done = std::move(sink.done);
+        sink.done = [&] { is_at_end = true; };
+        const bool result = engine(offset, length, sink);
+        sink.done = done;
+        return result && !is_at_end; // a provider that fails ends the connection
+    };
+    response.set_header("Connection", "close");
+}
+
+// What httplib leaves out for clients that speak HTTP/1.0.
+void correct_connection(const Request &request, Response &response) {
+    using httplib::detail::has_header_token;
+    const bool is_old = request.version == "HTTP/1.0";
+    const bool is_kept = has_header_token(request.headers, "Connection", "keep-alive");
+    if (has_header_token(response.headers, "Connection", "close") || (is_old && !is_kept)) {
+        response.headers.erase("Keep-Alive");
+        replace_header(response, "Connection", "close");
+    } else if (is_old) {
+        replace_header(response, "Connection", "keep-alive");
+    }
+}
+
+httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
+    return [engine](const Request &request, Response &response) {
+        engine(request, response);
+        remove_chunks(request, response);
+    };
+}
+
 } // namespace
+
+Front::Front() {
+    httplib::Server::set_error_handler(Handler([this](const Request &request, Response &response) {
+        if (response.content_provider_) {
+            return;
+        }
+        const std::string methods =
+            response.status == 404 && response.body.empty() ? routes.allowed_methods(request.path) : "";
+        if (!methods.empty()) {
+            response.set_header("Allow", methods);
+            set_error(request, response,
+                      {405, "'" + request.path + "' has no method " + request.method + ", but " + methods});
+        } else if (response.status == 404 && response.body.empty()) {
+            set_error(request, response, {404, "there is no '" + request.path + "' at this server"});
+        } else {
+            correct_error(request, response);
+        }
+    }));
+    set_post_routing_handler(correct_connection);
+}
+
+Front &Front::Get(const std::string &pattern, const Handler &handler) {
+    routes.add("GET", pattern);
+    httplib::Server::Get(pattern, in_front_of(handler));
+    return *this;
+}
+
+Front &Front::Post(const std::string &pattern, const Handler &handler) {
+    routes.add("POST", pattern);
+    httplib::Server::Post(pattern, in_front_of(handler));
+    return *this;
+}
+
+Front &Front::Delete(const std::string &pattern, const Handler &handler) {
+    routes.add("DELETE", pattern);
+    httplib::Server::Delete(pattern, in_front_of(handler));
+    return *this;
+}
 
 Front &Front::set_pre_routing_handler(const HandlerWithResponse &engine) {
     httplib::Server::set_pre_routing_handler([engine](const Request &request, Response &response) {
         const std::string refusal = access().refusal(sender_of(request));
         if (!refusal.empty()) {
             set_error(request, response, {403, refusal});
+            return HandlerResponse::Handled;
+        }
+        const std::string unsupported = media_type_refusal(request);
+        if (!unsupported.empty()) {
+            set_error(request, response, {415, unsupported});
             return HandlerResponse::Handled;
         }
         const HandlerResponse result = engine(request, response);

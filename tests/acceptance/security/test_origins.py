@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection, HTTPMessage
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.acceptance.api.completions import Completer, packed_program
+from tests.acceptance.api.requests import send
 from tests.acceptance.api.servers import serving
 from tests.builders.network import SECOND_ADDRESS, in_private_network
 from tests.conftest import tool
@@ -16,6 +16,7 @@ from zipalign import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from http.client import HTTPMessage
     from pathlib import Path
 
     from tests.acceptance.api.servers import Server
@@ -29,18 +30,8 @@ PREFLIGHT: Final = {
 
 
 def ask(server: Server, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, HTTPMessage, str]:
-    """The answer to a request with exactly these headers; `{port}` in them is the server's port."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-    body = CHAT.encode() if method == "POST" else b""
-    for name, value in {"Host": "127.0.0.1:{port}", "Content-Length": str(len(body)), **headers}.items():
-        if value:
-            connection.putheader(name, value.format(port=server.port))
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    result = answer.status, answer.headers, answer.read().decode()
-    connection.close()
-    return result
+    """The answer to a request with exactly these headers."""
+    return send(server, method, path, CHAT.encode() if method == "POST" else b"", headers)
 
 
 @pytest.fixture(scope="module")
