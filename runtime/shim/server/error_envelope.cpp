@@ -88,14 +88,13 @@ std::string text_of(const common_json &error, const std::string &name) {
                                                                                    : std::string();
 }
 
-// MESSAGE without the prefix of the JSON library, such as `[json.exception.parse_error.101] `.
+} // namespace
+
 std::string clear_text(const std::string &message) {
     const bool is_of_library = starts_with(message, "[json.exception.");
     const std::string text = is_of_library ? message.substr(message.find("] ") + 2) : message;
     return (starts_with(text, "parse error") ? "the body is not JSON: " : "") + text;
 }
-
-} // namespace
 
 bool is_anthropic(const std::string &path) {
     return ends_with(path, "/v1/messages") || ends_with(path, "/v1/messages/count_tokens");

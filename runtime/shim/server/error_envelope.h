@@ -19,5 +19,8 @@ void set_error(const httplib::Request &request, httplib::Response &response, con
 // many mistakes of clients as its own (5xx), which clients send again and again.
 void correct_error(const httplib::Request &request, httplib::Response &response);
 
+// MESSAGE of the engine's without the name that the JSON library gives its error.
+std::string clear_text(const std::string &message);
+
 // True if the errors of PATH have the form of Anthropic's API instead of OpenAI's.
 bool is_anthropic(const std::string &path);

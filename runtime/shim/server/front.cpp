@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "server/access.h"
 #include "server/error_envelope.h"
+#include "server/session.h"
 
 namespace {
 
@@ -110,6 +111,12 @@ httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     };
 }
 
+// PATTERN without the path of --api-prefix.
+std::string without_prefix(const std::string &pattern) {
+    const std::string prefix = session().page_path.substr(0, session().page_path.size() - 1);
+    return starts_with(pattern, prefix) ? pattern.substr(prefix.size()) : pattern;
+}
+
 } // namespace
 
 Front::Front() {
@@ -134,13 +141,18 @@ Front::Front() {
 
 Front &Front::Get(const std::string &pattern, const Handler &handler) {
     routes.add("GET", pattern);
+    getters[without_prefix(pattern)] = handler;
     httplib::Server::Get(pattern, in_front_of(handler));
+    if (ends_with(pattern, "/v1/models")) {
+        add_model_route(pattern, handler);
+    }
     return *this;
 }
 
 Front &Front::Post(const std::string &pattern, const Handler &handler) {
     routes.add("POST", pattern);
-    httplib::Server::Post(pattern, in_front_of(handler));
+    posters[without_prefix(pattern)] = handler;
+    httplib::Server::Post(pattern, in_front_of(checked(pattern, handler)));
     return *this;
 }
 

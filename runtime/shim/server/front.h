@@ -3,9 +3,13 @@
 
 #pragma once
 
+#include "json.h"
 #include "server/routes.h"
 
 #include <cpp-httplib/httplib.h>
+
+#include <map>
+#include <string>
 
 class Front : public httplib::Server {
   public:
@@ -20,11 +24,21 @@ class Front : public httplib::Server {
     // Checks each request before ENGINE does, and corrects the headers that ENGINE sets.
     Front &set_pre_routing_handler(const HandlerWithResponse &engine);
 
-    // Without effect: errors have one form, whoever finds them.
+    // Without effect: all errors have one form.
     Front &set_error_handler(const Handler &) { return *this; }
 
     // NOLINTEND(bugprone-derived-method-shadowing-base-method)
 
   private:
+    // The handler of POST at PATTERN, which checks requests for ENGINE and corrects its answers.
+    Handler checked(const std::string &pattern, const Handler &engine);
+
+    // Registers GET for one of the models that ENGINE lists at PATTERN.
+    void add_model_route(const std::string &pattern, const Handler &engine);
+
+    // The answer of the engine's own route PATH to BODY, or to a GET if BODY is null (EngineCall).
+    common_json call(const std::string &path, const common_json &body) const;
+
     Routes routes;
+    std::map<std::string, Handler> getters, posters; // by path, without --api-prefix
 };

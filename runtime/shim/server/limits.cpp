@@ -4,6 +4,7 @@
 #include "hooks/hooks.h"
 #include "server/session.h"
 
+#include <cctype>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 namespace {
 
 constexpr size_t JSON_DEPTH = 200;         // the engine processes JSON recursively
+constexpr size_t JSON_DIGITS = 19;         // of an integer: for one of more than 64 bits, the parser ends the process
 constexpr size_t GRAMMAR_DEPTH = 200;      // and the parentheses of a grammar
 constexpr size_t GRAMMAR_SIZE = 256 << 10; // the time grows quadratically
 constexpr size_t TEXT_SIZE = 8 << 20;      // a tokenizer needs forty times this memory
@@ -31,6 +33,16 @@ const char *end_of_quote(const char *text, char end) {
     return text;
 }
 
+// The end of the number that begins at TEXT with a digit.
+const char *end_of_number(const char *text) {
+    const size_t digits = std::strspn(text, "0123456789");
+    const size_t size = std::strspn(text, "0123456789.eE+-");
+    if (size == digits) {
+        refuse_above(JSON_DIGITS, digits, "an integer has too many digits");
+    }
+    return text + size;
+}
+
 } // namespace
 
 void llamafile_check_json(const std::string &text) {
@@ -38,6 +50,8 @@ void llamafile_check_json(const std::string &text) {
     for (const char *at = text.c_str(), *end = at + text.size(); at < end; ++at) {
         if (*at == '"') {
             at = end_of_quote(at + 1, '"');
+        } else if (std::isdigit(static_cast<unsigned char>(*at)) != 0) {
+            at = end_of_number(at) - 1;
         } else if (*at == '[' || *at == '{') {
             refuse_above(JSON_DEPTH, ++depth, "JSON is nested too deep");
         } else if ((*at == ']' || *at == '}') && depth > 0) {

@@ -92,6 +92,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
     }
     remove_brackets(params);
     claim_sockets(params);
+    session().page_path = params.api_prefix + "/";
     allow_senders(params);
     choose_port(params, has_option(arguments, {"--port"}));
 }
@@ -109,7 +110,6 @@ int run_server(const Arguments &arguments) {
         load_pages(params);
     }
     capture_engine_log(false);
-    session().page_path = params.api_prefix + "/";
     session().is_chat = false;
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);

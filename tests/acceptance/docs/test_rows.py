@@ -8,7 +8,7 @@ from typing import Final
 
 # How many rows each group has: product, API, commands of the examples, packaging, gotchas, systems and processors, GPU,
 # building and installing, creating and distributing, technical claims, security and licence.
-GROUPS: Final = {"A": 13, "B": 9, "C": 15, "D": 11, "E": 8, "F": 8, "G": 7, "H": 6, "I": 6, "J": 8, "K": 9}
+GROUPS: Final = {"A": 13, "B": 11, "C": 15, "D": 11, "E": 8, "F": 8, "G": 7, "H": 6, "I": 6, "J": 8, "K": 9}
 ROWS: Final = [f"{group}{number}" for group, count in GROUPS.items() for number in range(1, count + 1)]
 
 WITHOUT_TEST: Final = {
