@@ -1,5 +1,7 @@
 #include "server/answer_changes.h"
 
+#include "server/response_answers.h"
+
 #include <string>
 
 namespace {
@@ -50,57 +52,6 @@ void correct_message(common_json &answer, const common_json &words) {
     }
 }
 
-// The value of NAME in REQUEST, or OTHERWISE.
-common_json requested(const common_json &request, const char *name, const common_json &otherwise) {
-    return has_value(request, name) ? request.at(name) : otherwise;
-}
-
-void complete_usage(common_json &usage) {
-    if (has_value(usage, "input_tokens_details")) {
-        usage.at("input_tokens_details")["cache_write_tokens"] = 0;
-    }
-    usage["output_tokens_details"] = common_json{{"reasoning_tokens", 0}};
-}
-
-// True if the tokens that REQUEST allows were not enough for RESPONSE.
-bool is_cut_off(const common_json &response, const common_json &request) {
-    return has_value(response, "usage") && has_value(request, "max_output_tokens") &&
-           request.at("max_output_tokens").get<int64_t>() > 0 &&
-           response.at("usage").at("output_tokens").get<int64_t>() >= request.at("max_output_tokens").get<int64_t>();
-}
-
-// A response repeats the request. The engine leaves that out, and says of each that it is complete.
-void complete_response(common_json &response, const common_json &request) {
-    response["parallel_tool_calls"] = requested(request, "parallel_tool_calls", true);
-    response["tool_choice"] = requested(request, "tool_choice", "auto");
-    response["tools"] = requested(request, "tools", common_json::array());
-    response["instructions"] = requested(request, "instructions", nullptr);
-    response["max_output_tokens"] = requested(request, "max_output_tokens", nullptr);
-    response["metadata"] = requested(request, "metadata", common_json::object());
-    response["temperature"] = requested(request, "temperature", nullptr);
-    response["top_p"] = requested(request, "top_p", nullptr);
-    response["error"] = nullptr;
-    response["incomplete_details"] = nullptr;
-    if (is_cut_off(response, request)) {
-        response["status"] = "incomplete";
-        response["incomplete_details"] = common_json{{"reason", "max_output_tokens"}};
-    }
-    if (has_value(response, "usage")) {
-        complete_usage(response.at("usage"));
-    }
-}
-
-void correct_response(common_json &answer, const common_json &request) {
-    if (has_value(answer, "object") && answer.at("object") == "response") {
-        complete_response(answer, request);
-    } else if (has_value(answer, "response")) {
-        complete_response(answer.at("response"), request);
-        if (answer.at("response").at("status") == "incomplete") {
-            answer["type"] = "response.incomplete";
-        }
-    }
-}
-
 // The engine generates a token even if none is asked for.
 void remove_text(common_json &answer) {
     if (!has_value(answer, "content")) {
@@ -135,7 +86,7 @@ AnswerChange answer_change(Endpoint endpoint, const common_json &body) {
         return [words](common_json &answer) { correct_message(answer, words); };
     }
     if (endpoint == RESPONSES) {
-        return [body](common_json &answer) { correct_response(answer, body); };
+        return response_change(body);
     }
     if (endpoint == NATIVE && asks_for_nothing(body)) {
         return remove_text;

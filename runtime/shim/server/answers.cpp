@@ -4,20 +4,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace {
 
 constexpr const char DATA[] = "data: ";
-
-// LINE of a stream, without its end, after CHANGE.
-std::string changed_line(const std::string &line, const AnswerChange &change) {
-    if (!starts_with(line, std::string(DATA) + "{")) {
-        return line;
-    }
-    common_json data = common_json::parse(line.substr(sizeof DATA - 1));
-    change(data);
-    return DATA + data.dump_safe();
-}
+constexpr const char NAME[] = "event: ";
 
 // Changes the events of one stream, whose pieces may end anywhere.
 class EventChanger {
@@ -29,15 +21,33 @@ class EventChanger {
         pending += piece;
         std::string ready;
         for (size_t end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-            ready += changed_line(pending.substr(0, end), change) + "\n";
+            ready += changed(pending.substr(0, end));
             pending.erase(0, end + 1);
         }
         return ready;
     }
 
   private:
+    // LINE after the change. The line with an event's name waits for its data, which may get another one.
+    std::string changed(const std::string &line) {
+        if (starts_with(line, NAME)) {
+            name = line + "\n";
+            return "";
+        }
+        if (!starts_with(line, std::string(DATA) + "{")) {
+            return std::exchange(name, "") + line + "\n";
+        }
+        common_json data = common_json::parse(line.substr(sizeof DATA - 1));
+        change(data);
+        if (!name.empty() && data.contains("type")) { // an error has none
+            name = NAME + data.at("type").get<std::string>() + "\n";
+        }
+        return std::exchange(name, "") + DATA + data.dump_safe() + "\n";
+    }
+
     AnswerChange change;
     std::string pending;
+    std::string name; // the line with the name of the event, until its data come
 };
 
 httplib::ContentProvider changed_provider(httplib::ContentProvider engine, const AnswerChange &change) {

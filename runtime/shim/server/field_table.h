@@ -23,9 +23,9 @@ enum class Shape {
 constexpr double UNLIMITED = 3e38; // the engine's numbers have 32 bits
 
 struct Field {
-    const char *name;
-    unsigned endpoints; // those that document it
-    Shape shape;
+    const char *name = "";
+    unsigned endpoints = 0; // those that document it
+    Shape shape = Shape::ONE_OF;
     double min = -UNLIMITED, max = UNLIMITED;
     const char *allowed = ""; // the values of ONE_OF, an array in JSON
     const char *why = "";     // why there are no others

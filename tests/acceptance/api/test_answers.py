@@ -146,3 +146,18 @@ def test_b11_answers_fit_the_types_of_the_client(server: Server) -> None:
         if event["choices"][0]["finish_reason"]:  # which the type has in no other piece
             check(Completion, event)
     check(Response, answer(server, "/v1/responses", response))
+
+
+def test_b11_the_events_of_a_response_fit_the_types_of_the_client(server: Server) -> None:
+    from openai.types.responses import ResponseStreamEvent
+    from pydantic import TypeAdapter
+
+    text = server.ask("/v1/responses", {"input": "hello", "max_output_tokens": 2, "stream": True})[1]
+    found = events(text)
+    for event in found:
+        TypeAdapter(ResponseStreamEvent).validate_json(json.dumps(event), strict=True)
+    assert [event["sequence_number"] for event in found] == list(range(len(found)))
+    names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+    assert names == [event["type"] for event in found]
+    assert names[-1] == "response.incomplete"
+    assert found[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
