@@ -2,6 +2,9 @@
 // the linker finds these definitions before those in the engine's library, and what stands in front of the engine's
 // routes can change without building the engine.
 
+// With its folder, and first: Windows has a header of this name too, which the engine's file would include.
+#include "common/http.h"
+
 #include "server/front.h"
 
 namespace httplib {
