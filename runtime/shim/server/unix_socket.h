@@ -18,5 +18,5 @@ class UnixSockets {
     void release();
 
   private:
-    int helper = -1; // the connection to the helper process
+    [[maybe_unused]] int helper = -1; // the connection to the helper process, on POSIX systems
 };
