@@ -107,7 +107,7 @@ switch: --agent --ascii --backend-sampling --cache-idle-slots --cache-list --cac
   --version --vision-gemma-12b-default --vision-gemma-4b-default --warmup --webui --webui-mcp-proxy -ag -bs -cb -cl -cml
   -cmoe -cmoed -cnv -dkvc -e -h -help -i -if -ins -kvo -kvu -mli -mmq -nkvo -no-ag -no-cnv -no-kvu -nocb -nommq -nr -sp
   -st -v
-text: --alias --api-key --api-key-file --api-prefix --audio --binary-file --cfg-negative-prompt
+text: --alias --allow-origin --api-key --api-key-file --api-prefix --audio --binary-file --cfg-negative-prompt
   --cfg-negative-prompt-file --cfg-scale --chat-template --chat-template-file --control-vector --cors-headers
   --cors-methods --cors-origins --db --db-startup-sql --defrag-thold --docker-repo --dry-sequence-breaker --file
   --grammar --grammar-file --hf-file --hf-repo --hf-repo-draft --hf-token --image --in-prefix --in-suffix --ip-header
