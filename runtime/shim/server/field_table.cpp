@@ -87,7 +87,8 @@ const std::vector<Field> FIELDS = {
     refused("context_management", RESPONSES | MESSAGES, "[[]]", "the server never shortens a conversation"),
     refused("truncation", RESPONSES, R"(["disabled"])", "the server never shortens a conversation"),
     // Codex asks for encrypted reasoning, with which a server without memory gets its own thoughts back. Ours are text.
-    refused("include", RESPONSES, R"([[], ["reasoning.encrypted_content"]])", "an answer holds all that the server has"),
+    refused("include", RESPONSES, R"([[], ["reasoning.encrypted_content"]])",
+            "an answer holds all that the server has"),
     refused("top_logprobs", RESPONSES, "[0]", "/v1/chat/completions has them"),
     refused("max_tool_calls", RESPONSES, "[]", NO_SERVICES),
     refused("access_programs", RESPONSES, "[]", NO_SERVICES),
