@@ -25,7 +25,7 @@ Modes; the last one counts:
 
 Model:
   -m, --model FILE      weights (GGUF): a file, or a member of this llamafile
-  -mm, --mmproj FILE    what a model needs to see images
+  -mm, --mmproj FILE    the projector of a model for images
   --lora FILE           an adapter; --lora-scaled FILE X applies a part of it
   -md, --model-draft FILE
                         a small model that drafts for the large one, --draft N tokens at once
@@ -34,20 +34,21 @@ Model:
   --no-mmap, --mmap     read the weights, or map them
 
 Text:
-  -p, --prompt TEXT     what to continue
+  -p, --prompt TEXT     the text to continue
   -f, --file FILE       the same, from a file
-  -e, --escape          \n, \t and the like in prompts mean what they mean in C
+  -e, --escape          interpret \n, \t and other escape sequences of C in prompts
   -n, --predict N       at most N tokens
+  --context-shift       continue when the context is full, without the older half of the text
   -r, --reverse-prompt TEXT
                         stop where the model writes TEXT; may be given again
   --image FILE          an image that the prompt is about
-  --no-display-prompt   print what the model adds, not the prompt
-  --prompt-cache FILE   keep what reading the prompt took, for the next time
+  --no-display-prompt   print the generated text without the prompt
+  --prompt-cache FILE   keep the processed prompt in FILE, for the next time
   --prompt-cache-ro     use that file, do not change it
-  --random-prompt       a prompt for those who have none
+  --random-prompt       a random prompt
   --temp X              sampling temperature; 0 always takes the likeliest token
   -s, --seed N          the same seed gives the same text
-  --grammar TEXT        only what this grammar allows
+  --grammar TEXT        generate only text that this grammar allows
   --grammar-file FILE   the same, from a file
   --color, -co [on|off|auto]
                         tell prompt and text apart by colour
@@ -64,7 +65,7 @@ Server:
                         let web pages of ORIGIN use the server, such as https://app.example, or *
   -np, --parallel, --slots N
                         how many requests to answer at once
-  --no-slots            do not show what is being answered
+  --no-slots            do not show the requests in progress
   -spf, -sysf, --system-prompt-file FILE
                         a system prompt, for the chat and for the server's page
   --nobrowser           do not open a web browser

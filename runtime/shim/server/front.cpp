@@ -125,7 +125,7 @@ Front::Front() {
             return;
         }
         const std::string methods =
-            response.status == 404 && response.body.empty() ? routes.allowed_methods(request.path) : "";
+            response.status == 404 && response.body.empty() ? routes.allowed_methods(request.path, request.method) : "";
         if (!methods.empty()) {
             response.set_header("Allow", methods);
             set_error(request, response,

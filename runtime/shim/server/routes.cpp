@@ -16,7 +16,7 @@ void Routes::add(const std::string &method, const std::string &pattern) {
     routes.push_back(std::move(route));
 }
 
-std::string Routes::allowed_methods(const std::string &path) const {
+std::string Routes::allowed_methods(const std::string &path, const std::string &method) const {
     httplib::Request request;
     request.path = path;
     std::set<std::string> methods;
@@ -32,5 +32,8 @@ std::string Routes::allowed_methods(const std::string &path) const {
         methods.insert("HEAD");
     }
     methods.insert("OPTIONS");
+    if (methods.count(method) != 0) {
+        return {};
+    }
     return join({methods.begin(), methods.end()}, ", ");
 }
