@@ -161,3 +161,23 @@ def test_b11_the_events_of_a_response_fit_the_types_of_the_client(server: Server
     assert names == [event["type"] for event in found]
     assert names[-1] == "response.incomplete"
     assert found[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+def test_b11_messages_fit_the_types_of_the_client(server: Server) -> None:
+    """Those of Anthropic's package, also strictly."""
+    from anthropic.types import ErrorResponse, Message, MessageTokensCount, RawMessageStreamEvent
+    from pydantic import TypeAdapter
+
+    def check(kind: Any, data: Any) -> None:
+        TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+
+    body = {"messages": HELLO, "max_tokens": 4}
+    text = answer(server, MESSAGES, body)["content"][0]["text"]
+    for fields in ({}, {"stop_sequences": [text[-2:]]}, {"system": "short answers", "temperature": 0.5}):
+        check(Message, answer(server, MESSAGES, {**body, **fields}))
+        found = events(server.ask(MESSAGES, {**body, **fields, "stream": True})[1])
+        for event in found:
+            check(RawMessageStreamEvent, event)
+        assert found[-1]["type"] == "message_stop"
+    check(MessageTokensCount, answer(server, f"{MESSAGES}/count_tokens", {"messages": HELLO}))
+    check(ErrorResponse, json.loads(server.ask(MESSAGES, {})[1]))

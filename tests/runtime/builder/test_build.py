@@ -141,6 +141,7 @@ def test_a_compilation_that_fails_stops_the_page(cache: Path, monkeypatch: pytes
 
 
 @pytest.mark.needs_runtime
+@pytest.mark.timeout(1800)  # it compiles the shim twice
 def test_a_program_is_the_same_bytes_wherever_it_is_linked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The shim is compiled and linked in two caches with different names, over one engine."""
     platform = platform_named("host")
