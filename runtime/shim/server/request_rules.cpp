@@ -69,13 +69,14 @@ void apply_tool_choice(Endpoint endpoint, common_json &body) {
 }
 
 void check_tools(const common_json &body, const ModelFacts &model) {
-    const bool is_none = has_value(body, "tool_choice") && choice_of(body) == "none";
-    if (!has_tools(body) || is_none) {
+    const std::string choice = has_value(body, "tool_choice") ? choice_of(body) : "auto";
+    if (!has_tools(body) || choice == "none") {
         return;
     }
-    if (!model.knows_tools) {
-        throw FieldError("tools",
-                         std::string("cannot be used: ") + NO_TOOLS + "; leave them out, or take another model");
+    // A model may always answer without a call, unless the client forces one.
+    if (!model.knows_tools && choice != "auto") {
+        throw FieldError("tool_choice",
+                         std::string("cannot be obeyed: ") + NO_TOOLS + "; leave it out, or take another model");
     }
     for (const common_json &tool : body.at("tools")) {
         if (name_of(tool).empty()) {

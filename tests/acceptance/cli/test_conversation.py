@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_said_again(tiny: Completer) -> None:
 
 
 def test_a_long_conversation_forgets(tiny: Completer) -> None:
-    text = tiny.text("-if", "-r", "User:", "-p", "Chat.", *ANSWER, stdin=b"twelve bytes\n" * 40)
+    text = tiny.text("--context-shift", "-if", "-r", "User:", "-p", "Chat.", *ANSWER, stdin=b"twelve bytes\n" * 40)
     assert text.count(b"Yes.") == 40
 
 

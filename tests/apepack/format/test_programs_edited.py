@@ -36,9 +36,9 @@ def output_of(*command: str | Path, folder: Path) -> tuple[str, int]:
 
 
 def size_after_adding(size: int, name: str, data_size: int, names: list[str]) -> int:
-    """What zipalign(1) says: a mark, a gap, the member's header, its data at a multiple of 64 KiB, a new directory."""
+    """What zipalign(1) says: a mark, a gap, the member's header, its data at a multiple of 64, a new directory."""
     mark_end = size + -size % 32 + 32
-    data_offset = -(-(mark_end + 30 + len(name) + 20) // 65536) * 65536
+    data_offset = -(-(mark_end + 30 + len(name) + 20) // 64) * 64
     directory_size = sum(46 + len(one) + 28 for one in names)
     return data_offset + data_size + directory_size + 56 + 20 + 22
 
