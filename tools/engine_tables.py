@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.engine import engine_source
+from tools.engine_source import match_source, read_source
 from tools.option_table import option_domains
 
 if TYPE_CHECKING:
@@ -36,32 +37,18 @@ _C_SIZES: Final = {"float": 4, "double": 8, "ggml_fp16_t": 2, "ggml_bf16_t": 2, 
 _FIM_ROLES: Final = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")
 
 
-def _read(source: Path, name: str) -> str:
-    """Return a file of the engine without its comments."""
-    text = (source / name).read_text(encoding="utf-8")
-    text = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
-    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-
-
-def _match(pattern: str, text: str) -> re.Match[str]:
-    found = re.search(pattern, text, re.DOTALL)
-    if found is None:
-        raise ValueError(f"there is no {pattern!r}")
-    return found
-
-
 def architectures(source: Path) -> list[str]:
     """Return the names of the architectures that the engine runs."""
-    table = _match(r"LLM_ARCH_NAMES = \{(.*?)\n\};", _read(source, "src/llama-arch.cpp"))[1]
+    table = match_source(r"LLM_ARCH_NAMES = \{(.*?)\n\};", read_source(source / "src/llama-arch.cpp"))[1]
     names = re.findall(r'\{ LLM_ARCH_\w+, *"([^"]+)" *\}', table)
     return sorted(name for name in names if name not in _NO_ARCHITECTURES)
 
 
 def tensor_types(source: Path) -> dict[int, tuple[str, int, int]]:
     """Return name, elements and bytes of a block of each tensor type, by its number."""
-    enumeration = _match(r"enum ggml_type \{(.*?)\n    \};", _read(source, "ggml/include/ggml.h"))[1]
+    enumeration = match_source(r"enum ggml_type \{(.*?)\n    \};", read_source(source / "ggml/include/ggml.h"))[1]
     numbers = {name: int(number) for name, number in re.findall(r"GGML_TYPE_(\w+) += (\d+)", enumeration)}
-    layouts = _read(source, "ggml/src/ggml-common.h")
+    layouts = read_source(source / "ggml/src/ggml-common.h")
     constants = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\b", layouts, re.MULTILINE)}
     constants |= {
         name: _evaluate(value, constants)
@@ -72,7 +59,7 @@ def tensor_types(source: Path) -> dict[int, tuple[str, int, int]]:
         sizes[name] = _evaluate(expression, constants, sizes)
     traits = re.findall(
         r"\[GGML_TYPE_(\w+)\] = \{[^{}]*?\.blck_size += (\w+),\s*\.type_size += sizeof\((\w+)\)",
-        _read(source, "ggml/src/ggml.c"),
+        read_source(source / "ggml/src/ggml.c"),
     )
     return {numbers[name]: (name, _evaluate(block, constants), sizes[layout]) for name, block, layout in sorted(traits)}
 
@@ -89,7 +76,7 @@ def _evaluate(expression: str, constants: Mapping[str, int], sizes: Mapping[str,
 def _token_texts(source: Path, assignment: str) -> list[str]:
     """Return the texts in the condition before ASSIGNMENT in the engine's vocabulary loader."""
     text = (source / "src" / "llama-vocab.cpp").read_text(encoding="utf-8")
-    condition = _match(rf"if \(false((?:(?!if \(false).)*?)\) \{{\s*{re.escape(assignment)}", text)[1]
+    condition = match_source(rf"if \(false((?:(?!if \(false).)*?)\) \{{\s*{re.escape(assignment)}", text)[1]
     return re.findall(r't\.first == "([^"]+)"', condition)
 
 
@@ -161,7 +148,7 @@ TABLES: Final[dict[str, tuple[str, Callable[[Path], str]]]] = {
 
 def regenerate(name: str, text: str, source: Path) -> str:
     """Return TEXT, the content of the file of the table NAME, with that table as SOURCE has it."""
-    found = _match(rf"((?:#|//) Table {name}: [^\n]+\n)(.*?)(?:#|//) End of table {name}\n", text)
+    found = match_source(rf"((?:#|//) Table {name}: [^\n]+\n)(.*?)(?:#|//) End of table {name}\n", text)
     return f"{text[: found.start(2)]}{TABLES[name][1](source)}\n{text[found.end(2) :]}"
 
 

@@ -25,6 +25,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from tools.engine_source import match_source, read_source
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -105,26 +107,13 @@ def option_domains(source: Path, shim: Path) -> dict[str, str]:
     return {**engine, **_flag_domains(engine, shim)}
 
 
-def _read(path: Path) -> str:
-    """Return a file of C++ without its comments."""
-    text = re.sub(r"^\s*//.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-
-
-def _match(pattern: str, text: str) -> re.Match[str]:
-    found = re.search(pattern, text, re.DOTALL)
-    if found is None:
-        raise ValueError(f"there is no {pattern!r}")
-    return found
-
-
 def _engine_domains(source: Path) -> dict[str, str]:
-    text = _read(source / "common" / "arg.cpp")
-    body = _match(r"common_params_context common_params_parser_init\(.*?\n\}\n", text)[0]
+    text = read_source(source / "common" / "arg.cpp")
+    body = match_source(r"common_params_context common_params_parser_init\(.*?\n\}\n", text)[0]
     words = _engine_words(source, text)
     domains: dict[str, str] = {}
     for option in re.split(r"\badd_opt\(common_arg\(", body)[1:]:
-        head = _match(r"\s*\{([^{}]*)\},\s*(?:\{([^{}]*)\},)?", option)
+        head = match_source(r"\s*\{([^{}]*)\},\s*(?:\{([^{}]*)\},)?", option)
         names = re.findall(r'"([^"]+)"', head[1] + (head[2] or ""))
         if _is_in_modes(option):
             known = [_KNOWN[name] for name in names if name in _KNOWN]
@@ -147,16 +136,17 @@ def _is_in_modes(option: str) -> bool:
 
 def _engine_words(source: Path, arguments: str) -> dict[str, str]:
     """Return the domain of options whose function calls the one named by the key."""
-    types = re.findall(r"GGML_TYPE_(\w+)", _match(r"kv_cache_types = \{(.*?)\};", arguments)[1])
-    chat = _match(
-        r"common_reasoning_format_from_name\(const std::string & \w+\) \{(.*?)\n\}", _read(source / "common/chat.cpp")
+    types = re.findall(r"GGML_TYPE_(\w+)", match_source(r"kv_cache_types = \{(.*?)\};", arguments)[1])
+    chat = match_source(
+        r"common_reasoning_format_from_name\(const std::string & \w+\) \{(.*?)\n\}",
+        read_source(source / "common/chat.cpp"),
     )
-    speculative = _match(r"from_name_map = \{(.*?)\n\};", _read(source / "common/speculative.cpp"))
-    sampling = _read(source / "common/sampling.cpp")
-    canonical = re.findall(r'\{ "(\w+)",', _match(r"canonical_name_map \{(.*?)\};", sampling)[1])
+    speculative = match_source(r"from_name_map = \{(.*?)\n\};", read_source(source / "common/speculative.cpp"))
+    sampling = read_source(source / "common/sampling.cpp")
+    canonical = re.findall(r'\{ "(\w+)",', match_source(r"canonical_name_map \{(.*?)\};", sampling)[1])
     aliases = [*re.findall(r'alias_name_map\.insert\(\{"(\w+)"', sampling)]
     aliases += [name.replace("_", other) for name in canonical if "_" in name for other in ("-", "")]
-    letters = re.findall(r"return '(\w)';", _match(r"char common_sampler_type_to_chr\(.*?\n\}", sampling)[0])
+    letters = re.findall(r"return '(\w)';", match_source(r"char common_sampler_type_to_chr\(.*?\n\}", sampling)[0])
     return {
         "kv_cache_type_from_str": f"choice {' '.join(types).lower()}",
         "common_reasoning_format_from_name": "choice " + " ".join(re.findall(r'== "([^"]+)"', chat[1])),
@@ -168,7 +158,7 @@ def _engine_words(source: Path, arguments: str) -> dict[str, str]:
 
 def _domain(option: str, words: Mapping[str, str]) -> str:
     """Return the domain of an option with the declaration OPTION, after its names."""
-    function = _match(r"\[\w*&?\]\(common_params &\s*\w*(?:\s*,\s*([^()]*))?\)\s*\{(.*)", option)
+    function = match_source(r"\[\w*&?\]\(common_params &\s*\w*(?:\s*,\s*([^()]*))?\)\s*\{(.*)", option)
     values, body = function[1] or "", function[2]
     if not values or values.startswith("bool"):
         return "switch"
@@ -216,7 +206,7 @@ def _flag_domains(engine: Mapping[str, str], shim: Path) -> dict[str, str]:
     entries = re.findall(r'^    \{\{([^}]+)\}, (\w+), (\w+), "([^"]*)", ', text, re.MULTILINE)
     if not entries:
         raise ValueError("flags.cpp has no list of flags")
-    brands = _match(r"BRANDS = \{(.*?)\n\};", (shim / "options" / "gpu_flags.cpp").read_text(encoding="utf-8"))[1]
+    brands = match_source(r"BRANDS = \{(.*?)\n\};", (shim / "options" / "gpu_flags.cpp").read_text(encoding="utf-8"))[1]
     names = re.findall(r'\{"(\w+)", "(\w+)"\}', brands)
     shown, hidden = ([name for name, brand in names if (name == brand) == same] for same in (True, False))
     known = _KNOWN | {"--gpu": f"caseless {' '.join(shown)} = {' '.join(hidden)}"}

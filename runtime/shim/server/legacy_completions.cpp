@@ -168,7 +168,7 @@ AnswerChange prepare_legacy_completion(common_json &body, const EngineCall &engi
         add_echoes(*legacy, body.at("prompt"), engine, is_abandoned);
     }
     for (const char *name : {"echo", "best_of", "suffix"}) {
-        body.erase(name); // what is left of these means the same as their absence
+        body.erase(name); // the values that check_fields() permits have no further effect
     }
     if (legacy->has_logprobs) {
         body["logprobs"] = std::max(1, legacy->alternatives);
