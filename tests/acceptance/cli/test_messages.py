@@ -20,7 +20,7 @@ def test_lines_are_written_whole(program: Path, tiny_model: Path, tmp_path: Path
     strace = [tool("strace"), "-I", "never", "-f", "-s", "4096", "-e", "trace=write,writev", "-o", trace]
     with serving([*strace, program, "-m", tiny_model, "--nobrowser"], tmp_path / "log") as server:
         assert server.chat()[0] == 200
-        os.killpg(server.process.pid, signal.SIGTERM)  # strace leaves it to the program, and writes the rest of the trace
+        os.killpg(server.process.pid, signal.SIGTERM)  # strace leaves it to the program, and writes the rest
         server.process.wait(timeout=60)
     calls = [line for line in trace.read_text().splitlines() if re.search(r"\bwritev?\(2, ", line)]
     assert [line for line in calls if "llamafile: listening on" in line]
