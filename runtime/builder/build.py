@@ -34,7 +34,7 @@ __all__ = ["Build", "build", "builds_in_cache", "shim_flags", "shim_sources"]
 
 
 _SHIM: Final = Path(__file__).parents[1] / "shim"
-_FLAGS: Final = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+_FLAGS: Final = ("-std=c++20", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 # The systems of a source whose name ends with _SUFFIX; other sources are for all systems.
 _POSIX: Final = {platform.system for platform in PLATFORMS} - {"Windows"}
 _SYSTEMS: Final = {

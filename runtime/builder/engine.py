@@ -12,6 +12,7 @@ from runtime.builder.artifacts import ENGINE_SDIST, download, unpack_engine
 from runtime.builder.cache import cached, digest_of
 from runtime.builder.compilation import jobs, run_tool
 from runtime.builder.cpu_variants import variants_of
+from runtime.builder.engine_patches import PATCHES
 from runtime.builder.patches import apply_patches, patches_key
 from runtime.builder.toolchain import Toolchain, compiler_flags
 from runtime.platforms import ImageFormat, Platform
@@ -125,13 +126,13 @@ def engine_source() -> Path:
 
     def unpack(folder: Path) -> None:
         unpack_engine(download(ENGINE_SDIST), folder)
-        apply_patches(folder)
+        apply_patches(folder, PATCHES)
 
     return cached("source", _source_key(), unpack)
 
 
 def _source_key() -> str:
-    return digest_of([ENGINE_SDIST.sha256, patches_key()])
+    return digest_of([ENGINE_SDIST.sha256, patches_key(PATCHES)])
 
 
 def engine_key(platform: Platform, tools: Toolchain) -> str:

@@ -39,7 +39,7 @@ PARSERS = (
     "base/text",
 )
 FLAGS = (
-    *("-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Werror"),
+    *("-std=c++20", "-g", "-O1", "-Wall", "-Wextra", "-Werror"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     f"-I{SHIM}",
 )

@@ -1,10 +1,11 @@
-// Force-included into the engine's files that call the shim (runtime/builder/patches.py lists each call, with its
+// Force-included into the engine's files that call the shim (runtime/builder/*_patches.py list each call, with its
 // reason). Each function is defined in the shim's file named in parentheses.
 
 #ifndef LLAMAFILE_HOOKS_H
 #define LLAMAFILE_HOOKS_H
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 // True if the engine must ignore the machine's configuration files and environment variables (options/sealed.cpp).
@@ -44,5 +45,18 @@ void llamafile_in_parallel(int parts, const void *task, void (*run)(const void *
 
 // Asks for huge pages for MEMORY, SIZE bytes that the engine reads completely for each token (cpu/huge_pages.cpp).
 void llamafile_prefer_huge_pages(void *memory, std::size_t size);
+
+// Returns how many of CPUS, the processors of the machine, this process may use (cpu/usable_cpus_*.cpp).
+int llamafile_usable_cpus(int cpus);
+
+// For threads that wait for each other, called by C (cpu/waiting.cpp).
+extern "C" {
+// True while a thread that waits since BEGIN, 0 in its first call, may stay active: longer for a higher POLL, 0 to 100.
+bool llamafile_may_spin(std::uint64_t *begin, std::uint32_t poll);
+// Sleeps while WORD, which other threads change atomically, is VALUE.
+void llamafile_sleep_while(int *word, int value);
+// Wakes the threads that sleep because of WORD, which has changed.
+void llamafile_wake(int *word);
+}
 
 #endif

@@ -43,7 +43,7 @@ def attack() -> Path:
     confinement = {"allowed_calls", "landlock", "no_confinement", "pledge", "seccomp"}
     sources = [ATTACK, *(path for path in shim_sources(host_platform()) if path.stem.rsplit("_", 1)[0] in confinement)]
     headers = sorted((SHIM / "sandbox").glob("*.h"))
-    return compiled_program(host_platform(), sources, ["-std=c++17", f"-I{SHIM}"], headers)
+    return compiled_program(host_platform(), sources, ["-std=c++20", f"-I{SHIM}"], headers)
 
 
 def results(attack: Path, mode: str, folder: Path) -> dict[str, dict[str, str]]:

@@ -41,7 +41,7 @@ def test_shard_names(name: str) -> None:
 def test_the_shim_has_the_same_rule() -> None:
     sources = [Path(__file__).with_name("shard_names.cpp"), SHIM / "archive/shard_name.cpp", SHIM / "base/text.cpp"]
     headers = sorted(path for folder in ("archive", "base") for path in (SHIM / folder).glob("*.h"))
-    program = compiled_program(host_platform(), sources, ["-std=c++17", f"-I{SHIM}"], headers)
+    program = compiled_program(host_platform(), sources, ["-std=c++20", f"-I{SHIM}"], headers)
     output = subprocess.run([program, *SHARDS], capture_output=True, check=True, timeout=60).stdout.split(b"\0")
     parsed = (f"{shard.stem}|{shard.number}|{shard.sibling(7)}" if shard else "none" for shard in SHARDS.values())
     assert [field.decode() for field in output] == [*parsed, ""]
