@@ -164,4 +164,23 @@ static int32_t math_cpus() {""",
         replacement="params.cpuparams_batch.n_threads = llamafile_usable_cpus(std::thread::hardware_concurrency());",
         reason="the same for --threads-batch 0",
     ),
+    Patch(
+        file="common/chat-auto-parser-generator.cpp",
+        anchor="    return ctx.reasoning_parser + p.optional(p.content(p.until(tool_start))) + tools_parser + p.end();",
+        replacement="""\
+    const bool is_forced = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    return ctx.reasoning_parser + (is_forced ? p.eps() : p.optional(p.content(p.until(tool_start)))) + tools_parser +
+           p.end();""",
+        reason="a call that the client forces came after any amount of text, or never",
+    ),
+    Patch(
+        file="common/chat-auto-parser-generator.cpp",
+        anchor="    return ctx.reasoning_parser + p.optional(p.content(content_before_tools)) + tool_calls + p.end();",
+        replacement="""\
+    const bool is_forced = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    return ctx.reasoning_parser + (is_forced ? p.eps() : p.optional(p.content(content_before_tools))) + tool_calls +
+           p.end();""",
+        reason="the same for the other two forms of calls",
+        count=2,
+    ),
 )
