@@ -183,4 +183,44 @@ static int32_t math_cpus() {""",
         reason="the same for the other two forms of calls",
         count=2,
     ),
+    Patch(
+        file="tools/server/server-task.h",
+        anchor="    std::unordered_set<size_t> sent_tool_call_names;",
+        replacement="    std::unordered_set<size_t> sent_tool_call_names;\n    bool has_begun = false;",
+        reason="the first token may be held back, as a part of a character or of a stop sequence: streams then began "
+        "without their first event",
+    ),
+    Patch(
+        file="tools/server/server-task.h",
+        anchor="    bool anthropic_has_reasoning = false;",
+        replacement="    bool anthropic_has_reasoning = false;\n    bool is_first = false;",
+        reason="the same",
+    ),
+    Patch(
+        file="tools/server/server-task.cpp",
+        anchor="    anthropic_has_reasoning = !state.chat_msg.reasoning_content.empty();",
+        replacement="""\
+    anthropic_has_reasoning = !state.chat_msg.reasoning_content.empty();
+    is_first = !is_progress && !state.has_begun;
+    state.has_begun = state.has_begun || is_first;""",
+        reason="the same",
+    ),
+    Patch(
+        file="tools/server/server-task.cpp",
+        anchor="bool first = n_decoded == 1;",
+        replacement="bool first = is_first;",
+        reason="the same, in a chat",
+    ),
+    Patch(
+        file="tools/server/server-task.cpp",
+        anchor="bool first = (n_decoded == 1);",
+        replacement="bool first = is_first;",
+        reason="the same, in a message",
+    ),
+    Patch(
+        file="tools/server/server-task.cpp",
+        anchor="(is_progress || n_decoded == 1)",
+        replacement="(is_progress || is_first)",
+        reason="the same, in a response",
+    ),
 )

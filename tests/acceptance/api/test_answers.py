@@ -102,6 +102,18 @@ def test_b11_a_message_that_is_too_long_has_no_stop_sequence(server: Server) -> 
     assert (end["stop_reason"], end["stop_sequence"]) == ("max_tokens", None)
 
 
+def test_b11_a_stream_begins_with_its_first_event_if_its_first_tokens_are_held_back(server: Server) -> None:
+    """All of the answer could be the beginning of a stop sequence."""
+    content = answer(server, CHAT, {"messages": HELLO, "max_tokens": 3})["choices"][0]["message"]["content"]
+    held = [f"{content}zzzz"]
+    chat = events(server.ask(CHAT, {"messages": HELLO, "max_tokens": 3, "stop": held, "stream": True})[1])
+    assert chat[0]["choices"][0]["delta"]["role"] == "assistant"
+    message = {"messages": HELLO, "max_tokens": 3, "stop_sequences": held, "stream": True}
+    assert events(server.ask(MESSAGES, message)[1])[0]["type"] == "message_start"
+    response = {"input": "hello", "max_output_tokens": 3, "stop": held, "stream": True}
+    assert events(server.ask("/v1/responses", response)[1])[0]["type"] == "response.created"
+
+
 @pytest.mark.parametrize(("fields", "count"), [({}, 0), ({"top_logprobs": 0}, 0), ({"top_logprobs": 3}, 3)])
 def test_b11_probabilities_of_a_chat(server: Server, fields: dict[str, int], count: int) -> None:
     body = {"messages": HELLO, "max_tokens": 2, "logprobs": True, **fields}
