@@ -1,14 +1,11 @@
 #include "server/answer_changes.h"
 
+#include "server/json_value.h"
 #include "server/response_answers.h"
 
 #include <string>
 
 namespace {
-
-bool has_value(const common_json &object, const char *name) {
-    return object.is_object() && object.contains(name) && !object.at(name).is_null();
-}
 
 // Without top_logprobs a chat gets the probabilities of its tokens alone.
 void remove_alternatives(common_json &answer) {

@@ -1,5 +1,6 @@
 #include "server/legacy_completions.h"
 
+#include "server/json_value.h"
 #include "server/prompt_logprobs.h"
 #include "server/request_fields.h"
 
@@ -113,10 +114,6 @@ void Legacy::change(common_json &answer) {
     }
 }
 
-bool is_value(const common_json &body, const std::string &name) {
-    return body.contains(name) && !body.at(name).is_null();
-}
-
 bool are_numbers(const common_json &array) {
     for (const common_json &item : array) {
         if (!item.is_number_integer()) {
@@ -160,11 +157,11 @@ void add_echoes(Legacy &legacy, const common_json &prompt, const EngineCall &eng
 AnswerChange prepare_legacy_completion(common_json &body, const EngineCall &engine,
                                        const std::function<bool()> &is_abandoned) {
     const auto legacy = std::make_shared<Legacy>();
-    legacy->has_logprobs = is_value(body, "logprobs");
+    legacy->has_logprobs = has_value(body, "logprobs");
     legacy->alternatives = legacy->has_logprobs ? body.at("logprobs").get<int>() : 0;
-    legacy->texts_per_prompt = is_value(body, "n") ? body.at("n").get<int>() : 1;
-    legacy->is_empty = is_value(body, "max_tokens") && body.at("max_tokens") == 0;
-    if (is_value(body, "echo") && body.at("echo").get<bool>() && is_value(body, "prompt")) {
+    legacy->texts_per_prompt = has_value(body, "n") ? body.at("n").get<int>() : 1;
+    legacy->is_empty = has_value(body, "max_tokens") && body.at("max_tokens") == 0;
+    if (has_value(body, "echo") && body.at("echo").get<bool>() && has_value(body, "prompt")) {
         add_echoes(*legacy, body.at("prompt"), engine, is_abandoned);
     }
     for (const char *name : {"echo", "best_of", "suffix"}) {

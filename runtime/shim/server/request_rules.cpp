@@ -1,5 +1,6 @@
 #include "server/request_rules.h"
 
+#include "server/json_value.h"
 #include "server/request_fields.h"
 
 #include <cstdlib>
@@ -12,10 +13,6 @@ constexpr const char NO_TOOLS[] = "the chat template of this model shows it no t
 std::string text_at(const common_json &object, const std::string &name) {
     const bool has_text = object.is_object() && object.contains(name) && object.at(name).is_string();
     return has_text ? object.at(name).get<std::string>() : std::string();
-}
-
-bool has_value(const common_json &object, const std::string &name) {
-    return object.is_object() && object.contains(name) && !object.at(name).is_null();
 }
 
 // The name of TOOL, in the form of each API.

@@ -1,15 +1,13 @@
 #include "server/response_answers.h"
 
+#include "server/json_value.h"
+
 #include <ctime>
 #include <map>
 #include <memory>
 #include <string>
 
 namespace {
-
-bool has_value(const common_json &object, const char *name) {
-    return object.is_object() && object.contains(name) && !object.at(name).is_null();
-}
 
 void add_missing(common_json &object, const char *name, const common_json &value) {
     if (!object.contains(name)) {
