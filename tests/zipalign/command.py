@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
 
 import zipalign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COMMAND", "environment", "run"]
+__all__ = ["COMMAND", "SCHEMA", "environment", "json_of", "run"]
 
 COMMAND = [sys.executable, "-m", "zipalign"]
+SCHEMA = json.loads(importlib.resources.files("zipalign").joinpath("zipalign.schema.json").read_text())
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -35,3 +40,11 @@ def run(
     return subprocess.run(
         line, cwd=cwd, env=environment(extra), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return what `done` printed with --json; it fits the schema, and nothing else was printed."""
+    assert done.stderr == ""
+    result: dict[str, Any] = json.loads(done.stdout)
+    jsonschema.validate(result, SCHEMA)
+    return result

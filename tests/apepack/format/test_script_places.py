@@ -7,68 +7,20 @@ import re
 import stat
 import subprocess
 import tempfile
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from apepack.format.script import BLOCK_SIZE
 from runtime.builder.loaders import loader_bytes
 from runtime.platforms import platform_named
+from tests.apepack.format.home import USER, Home, loader_name
 from tests.builders.ape import in_private_mounts, linked, probe_output
-from tests.builders.home import new_name
 from tests.conftest import tool
 
 pytestmark = pytest.mark.needs_compiler
 
 OTHER_USER = 4711
-USER = new_name()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files that belong to another user")
-
-
-def loader_name() -> str:
-    data = loader_bytes(platform_named("linux-amd64"))
-    return sha256(data.ljust(-(-len(data) // BLOCK_SIZE) * BLOCK_SIZE, b"\0")).hexdigest()[:16]
-
-
-class Home:
-    """A user's directories and a program."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.temporary = root / "temporary"
-        self.cache = root / "home" / ".cache"
-        self.program = root / "here" / "probe"
-        for folder in (self.temporary, self.cache.parent, self.program.parent):
-            folder.mkdir()
-        self.program.write_bytes(linked())
-        self.program.chmod(0o755)
-        self.environment = {
-            "PATH": os.environ["PATH"], "HOME": str(self.cache.parent), "TMPDIR": str(self.temporary), "LOGNAME": USER,
-        }  # fmt: skip  # a list
-
-    def run(
-        self, *, shell: str = "sh", user: int | None = None, **environment: str | None
-    ) -> subprocess.CompletedProcess[str]:
-        merged: dict[str, Any] = self.environment | environment
-        return subprocess.run(
-            [shell, self.program],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            user=user,
-            cwd="/",  # which every user may enter
-            env={name: value for name, value in merged.items() if value is not None},
-        )
-
-    def loader(self, base: Path, user: str = USER) -> Path:
-        return base / f".ape-{user}" / loader_name()
-
-    def works(self, result: subprocess.CompletedProcess[str]) -> bool:
-        expected = probe_output([str(self.program)], str(self.program))
-        return (result.stdout, result.stderr, result.returncode) == (expected, "", 7)
 
 
 @pytest.fixture
