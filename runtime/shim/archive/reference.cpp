@@ -2,6 +2,7 @@
 
 #include "archive/own_container.h"
 #include "archive/weights.h"
+#include "base/file.h"
 
 #include <cerrno>
 #include <filesystem>
@@ -39,7 +40,7 @@ File open_on_disk(const std::string &name, const char *mode) {
 
 bool is_on_disk(const std::string &name) {
     std::error_code ignored;
-    return !Container::is_member_path(name) && std::filesystem::exists(std::filesystem::u8path(name), ignored);
+    return !Container::is_member_path(name) && std::filesystem::exists(system_path(name), ignored);
 }
 
 MemberReference member_named(const std::string &name) {

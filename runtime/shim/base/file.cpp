@@ -6,6 +6,10 @@ File open_file(const std::string &path, const char *mode) {
     return File(ggml_fopen_os(path.c_str(), mode));
 }
 
+std::filesystem::path system_path(const std::string &path) {
+    return std::u8string(path.begin(), path.end());
+}
+
 std::string read_to_end(std::FILE *file) {
     std::string bytes;
     char buffer[1 << 16];

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,9 @@ constexpr int STANDARD_ERROR_DESCRIPTOR = 2;
 
 // Opens PATH, which is UTF-8 on all systems. Null, with errno set, if that fails.
 File open_file(const std::string &path, const char *mode);
+
+// PATH, which is UTF-8 on all systems, for the standard library's questions about files.
+std::filesystem::path system_path(const std::string &path);
 
 // The bytes from the position of FILE to its end. ferror() tells whether all of them were read.
 std::string read_to_end(std::FILE *file);

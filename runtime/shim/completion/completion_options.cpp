@@ -53,7 +53,7 @@ void check_file(const std::string &option, const std::string &name) {
         return;
     }
     std::error_code error;
-    const auto status = std::filesystem::status(std::filesystem::u8path(name), error);
+    const auto status = std::filesystem::status(system_path(name), error);
     std::string text;
     if (std::filesystem::is_directory(status)) {
         throw UserError("cannot read '" + name + "' (" + option + "): it is a folder");
