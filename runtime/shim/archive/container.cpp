@@ -1,6 +1,5 @@
 #include "archive/container.h"
 
-#include "base/text.h"
 #include "base/user_error.h"
 
 #include <cstring>
@@ -38,12 +37,12 @@ const std::vector<zip::Member> &Container::members() const {
 }
 
 bool Container::is_member_path(const std::string &path) {
-    return starts_with(path, ARCHIVE_PREFIX);
+    return path.starts_with(ARCHIVE_PREFIX);
 }
 
 const zip::Member *Container::find_member(const std::string &path) const {
     std::string wanted = is_member_path(path) ? path.substr(std::strlen(ARCHIVE_PREFIX)) : path;
-    while (starts_with(wanted, HERE)) {
+    while (wanted.starts_with(HERE)) {
         wanted.erase(0, std::strlen(HERE));
     }
     for (const zip::Member &member : members()) {

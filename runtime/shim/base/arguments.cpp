@@ -1,7 +1,5 @@
 #include "base/arguments.h"
 
-#include "base/text.h"
-
 #include <algorithm>
 
 namespace {
@@ -35,7 +33,7 @@ std::vector<char *> pointers_to(const Arguments &arguments) {
 
 Arguments parse_lines(const std::string &text) {
     Arguments result;
-    size_t start = starts_with(text, BYTE_ORDER_MARK) ? sizeof BYTE_ORDER_MARK - 1 : 0;
+    size_t start = text.starts_with(BYTE_ORDER_MARK) ? sizeof BYTE_ORDER_MARK - 1 : 0;
     while (start < text.size()) {
         const size_t end = std::min(text.find_first_of("\r\n", start), text.size());
         if (end > start) {
@@ -64,7 +62,7 @@ Arguments merge(const Arguments &defaults, const Arguments &user) {
 }
 
 std::string normalised(std::string option) {
-    if (starts_with(option, "--")) {
+    if (option.starts_with("--")) {
         std::replace(option.begin(), option.end(), '_', '-');
     }
     return option;

@@ -77,7 +77,7 @@ std::optional<Authority> parse_authority(std::string_view text) {
         }
         authority.port = std::stoi(digits);
     }
-    if (ends_with(authority.host, ".")) {
+    if (authority.host.ends_with(".")) {
         authority.host.pop_back();
     }
     const std::string &host = authority.host;
@@ -104,12 +104,12 @@ bool is_allowable_origin(std::string_view text) {
 }
 
 bool is_loopback(std::string_view host) {
-    return host == "localhost" || ends_with(host, ".localhost") || host == "[::1]" ||
-           (is_ipv4(host) && starts_with(host, "127."));
+    return host == "localhost" || host.ends_with(".localhost") || host == "[::1]" ||
+           (is_ipv4(host) && host.starts_with("127."));
 }
 
 bool is_local_name(std::string_view host) {
     return is_ipv6(host) || is_ipv4(host) || host.find('.') == std::string_view::npos ||
            std::any_of(std::begin(LOCAL_DOMAINS), std::end(LOCAL_DOMAINS),
-                       [&](const char *domain) { return ends_with(host, domain); });
+                       [&](const char *domain) { return host.ends_with(domain); });
 }

@@ -23,14 +23,6 @@ std::string escape(std::string_view bytes, bool (*is_escaped)(unsigned char)) {
 
 } // namespace
 
-bool starts_with(std::string_view text, std::string_view prefix) {
-    return text.substr(0, prefix.size()) == prefix;
-}
-
-bool ends_with(std::string_view text, std::string_view suffix) {
-    return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 bool has_extension(std::string_view name, std::string_view extension) {
     return name.size() > extension.size() && std::equal(extension.rbegin(), extension.rend(), name.rbegin(),
                                                         [](char expected, char got) { return expected == lower(got); });

@@ -1,13 +1,10 @@
-// Operations on text that C++17 lacks. Upper and lower case are those of ASCII.
+// Operations on text that C++ lacks. Upper and lower case are those of ASCII.
 
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
-
-bool starts_with(std::string_view text, std::string_view prefix);
-bool ends_with(std::string_view text, std::string_view suffix);
 
 // True if NAME is a stem of at least one byte and EXTENSION, which is lower case, in upper or lower case.
 bool has_extension(std::string_view name, std::string_view extension);

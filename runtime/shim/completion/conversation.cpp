@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/message.h"
-#include "base/text.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -137,7 +136,7 @@ void Conversation::run_turns() {
     const auto &stops = params.antiprompt;
     bool is_users_turn =
         params.interactive_first || std::any_of(stops.begin(), stops.end(), [&](const std::string &stop) {
-            return !stop.empty() && ends_with(params.prompt, stop);
+            return !stop.empty() && params.prompt.ends_with(stop);
         });
     for (;;) {
         generation.prepare();

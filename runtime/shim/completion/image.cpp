@@ -1,7 +1,6 @@
 #include "completion/image.h"
 
 #include "base/file.h"
-#include "base/text.h"
 #include "base/user_error.h"
 #include "hooks/hooks.h"
 #include "stb/stb_image.h"
@@ -23,8 +22,8 @@ constexpr int64_t MOST_PIXELS = 256 << 20; // above that of any camera; a file o
 
 // The engine's decoder knows more formats, which are rare and little tested.
 bool is_known_format(const std::string &bytes) {
-    return starts_with(bytes, "\xFF\xD8\xFF") || starts_with(bytes, "\x89PNG\r\n\x1A\n") ||
-           starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a") || starts_with(bytes, "BM");
+    return bytes.starts_with("\xFF\xD8\xFF") || bytes.starts_with("\x89PNG\r\n\x1A\n") || bytes.starts_with("GIF87a") ||
+           bytes.starts_with("GIF89a") || bytes.starts_with("BM");
 }
 
 int value_of(char letter) {
@@ -88,7 +87,7 @@ Image read_image(const std::string &name) {
 Image image_of_data(const std::string &address) {
     Image image{address.substr(0, 32) + "…", {}};
     const size_t comma = address.find(',');
-    if (comma == std::string::npos || !ends_with(address.substr(0, comma), ";base64")) {
+    if (comma == std::string::npos || !address.substr(0, comma).ends_with(";base64")) {
         refuse(image.name, "expected data:image/TYPE;base64, and the file in base 64");
     }
     if (!decode_base64(address.substr(comma + 1), image.bytes)) {

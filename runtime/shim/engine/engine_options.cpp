@@ -1,7 +1,6 @@
 #include "engine/engine_options.h"
 
 #include "arg.h"
-#include "base/text.h"
 #include "common.h"
 #include "ggml-backend.h"
 #include "log.h"
@@ -37,7 +36,7 @@ constexpr Brand BRANDS[] = {
 // The engine's messages begin with "error: " or not, and have newlines at their ends and inside.
 std::string stripped(std::string text) {
     const std::string prefix = "error: ";
-    text.erase(0, starts_with(text, prefix) ? prefix.size() : 0);
+    text.erase(0, text.starts_with(prefix) ? prefix.size() : 0);
     text.resize(text.find_last_not_of("\r\n") + 1); // npos + 1 is 0
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text;

@@ -1,7 +1,6 @@
 #include "options/sealed.h"
 
 #include "base/environment.h"
-#include "base/text.h"
 #include "hooks/hooks.h"
 
 #include <algorithm>
@@ -19,7 +18,7 @@ constexpr const char *PREFIXES[] = {"LLAMA_", "GGML_", "HF_",         "HUGGINGFA
 void clean_environment() {
     for (const std::string &name : variable_names()) {
         if (std::any_of(std::begin(PREFIXES), std::end(PREFIXES),
-                        [&](const char *prefix) { return starts_with(name, prefix); })) {
+                        [&](const char *prefix) { return name.starts_with(prefix); })) {
             remove_variable(name);
         }
     }

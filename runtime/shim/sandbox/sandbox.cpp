@@ -185,7 +185,7 @@ Rights loading_rights(const common_params &params, Mode mode, const Rights &serv
         rights.writable.emplace_back(TERMINAL);
     }
     for (const std::string &host : params.hostnames) {
-        if (ends_with(host, ".sock")) {
+        if (host.ends_with(".sock")) {
             rights.writable.push_back(folder_of(host));
         } else if (host.find_first_not_of("0123456789abcdefABCDEF.:[]") != std::string::npos) {
             rights.resolve = true;

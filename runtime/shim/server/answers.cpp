@@ -1,7 +1,5 @@
 #include "server/answers.h"
 
-#include "base/text.h"
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,11 +28,11 @@ class EventChanger {
   private:
     // LINE after the change. The line with an event's name waits for its data, which may get another one.
     std::string changed(const std::string &line) {
-        if (starts_with(line, NAME)) {
+        if (line.starts_with(NAME)) {
             name = line + "\n";
             return "";
         }
-        if (!starts_with(line, std::string(DATA) + "{")) {
+        if (!line.starts_with(std::string(DATA) + "{")) {
             return std::exchange(name, "") + line + "\n";
         }
         common_json data = common_json::parse(line.substr(sizeof DATA - 1));

@@ -1,7 +1,6 @@
 #include "server/browser.h"
 
 #include "base/message.h"
-#include "base/text.h"
 
 namespace {
 
@@ -23,7 +22,7 @@ void report_browser_failure(const std::string &problem, const std::string &url) 
 }
 
 void Browser::open(const std::string &address, const std::string &path) {
-    if (is_prepared && starts_with(address, "http")) {
+    if (is_prepared && address.starts_with("http")) {
         is_prepared = false;
         open_page(visitable(address) + path);
     }

@@ -1,7 +1,5 @@
 #include "server/endpoint.h"
 
-#include "base/text.h"
-
 namespace {
 
 struct Name {
@@ -29,7 +27,7 @@ constexpr Name NAMES[] = {
 
 Endpoint endpoint_at(const std::string &path) {
     for (const Name &name : NAMES) {
-        if (ends_with(path, name.path)) {
+        if (path.ends_with(name.path)) {
             return name.endpoint;
         }
     }

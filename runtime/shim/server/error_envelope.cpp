@@ -1,6 +1,5 @@
 #include "server/error_envelope.h"
 
-#include "base/text.h"
 #include "json.h"
 
 #include <algorithm>
@@ -91,13 +90,13 @@ std::string text_of(const common_json &error, const std::string &name) {
 } // namespace
 
 std::string clear_text(const std::string &message) {
-    const bool is_of_library = starts_with(message, "[json.exception.");
+    const bool is_of_library = message.starts_with("[json.exception.");
     const std::string text = is_of_library ? message.substr(message.find("] ") + 2) : message;
-    return (starts_with(text, "parse error") ? "the body is not JSON: " : "") + text;
+    return (text.starts_with("parse error") ? "the body is not JSON: " : "") + text;
 }
 
 bool is_anthropic(const std::string &path) {
-    return ends_with(path, "/v1/messages") || ends_with(path, "/v1/messages/count_tokens");
+    return path.ends_with("/v1/messages") || path.ends_with("/v1/messages/count_tokens");
 }
 
 void set_error(const httplib::Request &request, httplib::Response &response, const ApiError &error) {

@@ -17,7 +17,7 @@ constexpr const char ALLOW_HEADERS[] = "Access-Control-Allow-Headers";
 constexpr const char MAPPED_IPV4[] = "::ffff:";
 
 bool is_loopback_address(const std::string &address) {
-    const std::string own = starts_with(address, MAPPED_IPV4) ? address.substr(sizeof MAPPED_IPV4 - 1) : address;
+    const std::string own = address.starts_with(MAPPED_IPV4) ? address.substr(sizeof MAPPED_IPV4 - 1) : address;
     return is_loopback(own.find(':') == std::string::npos ? own : "[" + own + "]");
 }
 
@@ -56,7 +56,7 @@ void correct_headers(const Request &request, Response &response) {
 
 // Media types of a body that is JSON: some clients leave out the type, or have another default.
 bool is_json(const std::string &media_type) {
-    return media_type.empty() || media_type == "application/json" || ends_with(media_type, "+json") ||
+    return media_type.empty() || media_type == "application/json" || media_type.ends_with("+json") ||
            media_type == "application/x-www-form-urlencoded" || media_type == "text/plain";
 }
 
@@ -64,7 +64,7 @@ bool is_json(const std::string &media_type) {
 std::string media_type_refusal(const Request &request) {
     const std::string value = request.get_header_value("Content-Type");
     const std::string media_type = lower_case(value.substr(0, value.find_first_of("; ")));
-    const bool takes_forms = ends_with(request.path, "/audio/transcriptions");
+    const bool takes_forms = request.path.ends_with("/audio/transcriptions");
     const bool is_good = takes_forms ? media_type == "multipart/form-data" : is_json(media_type);
     if (request.method != "POST" || is_good) {
         return {};
@@ -114,7 +114,7 @@ httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
 // PATTERN without the path of --api-prefix.
 std::string without_prefix(const std::string &pattern) {
     const std::string prefix = session().page_path.substr(0, session().page_path.size() - 1);
-    return starts_with(pattern, prefix) ? pattern.substr(prefix.size()) : pattern;
+    return pattern.starts_with(prefix) ? pattern.substr(prefix.size()) : pattern;
 }
 
 } // namespace
@@ -143,7 +143,7 @@ Front &Front::Get(const std::string &pattern, const Handler &handler) {
     routes.add("GET", pattern);
     getters[without_prefix(pattern)] = handler;
     httplib::Server::Get(pattern, in_front_of(handler));
-    if (ends_with(pattern, "/v1/models")) {
+    if (pattern.ends_with("/v1/models")) {
         add_model_route(pattern, handler);
     }
     return *this;

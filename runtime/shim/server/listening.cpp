@@ -1,7 +1,6 @@
 #include "server/listening.h"
 
 #include "base/message.h"
-#include "base/text.h"
 #include "base/user_error.h"
 #include "common.h"
 #include "server/network.h"
@@ -24,7 +23,7 @@ struct HostProbe {
 // The first host of PARAMS where PORT is not free, or a free port.
 HostProbe probe_hosts(const common_params &params, int port) {
     for (const std::string &host : params.hostnames) {
-        if (ends_with(host, SOCKET_EXTENSION)) {
+        if (host.ends_with(SOCKET_EXTENSION)) {
             continue;
         }
         const PortProbe probe = probe_port(host, port);
@@ -52,7 +51,7 @@ void remove_brackets(common_params &params) {
 void claim_sockets(const common_params &params) {
     std::vector<std::string> paths;
     for (const std::string &host : params.hostnames) {
-        if (ends_with(host, SOCKET_EXTENSION)) {
+        if (host.ends_with(SOCKET_EXTENSION)) {
             paths.push_back(host);
         }
     }

@@ -2,7 +2,6 @@
 
 #include "archive/own_container.h"
 #include "base/message.h"
-#include "base/text.h"
 #include "base/user_error.h"
 #include "server/media_type.h"
 #include "server/session.h"
@@ -120,13 +119,13 @@ void Pages::load_folder(const std::string &folder) {
     }
     const std::string index = std::string("/") + FIRST_PAGE;
     for (const zip::Member &member : container->members()) {
-        if (!starts_with(member.name, folder) || member.name.back() == '/') {
+        if (!member.name.starts_with(folder) || member.name.back() == '/') {
             continue;
         }
         const std::string name = member.name.substr(folder.size());
         load_member(file.get(), member, name);
         const size_t parent = name.size() - std::min(name.size(), index.size());
-        if (parent > 0 && ends_with(name, index)) {
+        if (parent > 0 && name.ends_with(index)) {
             load_member(file.get(), member, name.substr(0, parent + 1)); // the page of `FOLDER/`
         }
     }
