@@ -32,6 +32,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
 }
 TEXT: Final = (CHAT, LEGACY, RESPONSES, NATIVE)
 TOOL: Final = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 # In the form of Hermes.
 TOOL_TEMPLATE: Final = """\
 {%- if tools %}<|im_start|>system
@@ -150,6 +151,21 @@ def tool_server(program: Path, roomy_model: Path, tmp_path_factory: pytest.TempP
         yield started
 
 
+def forced_call(path: str, answer: dict[str, Any]) -> tuple[str, object]:
+    """Return the name and the arguments of the only call in ANSWER, which has nothing else."""
+    if path == CHAT:
+        (choice,) = answer["choices"]
+        assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+        (call,) = choice["message"]["tool_calls"]
+        return call["function"]["name"], json.loads(call["function"]["arguments"])
+    if path == RESPONSES:
+        (item,) = answer["output"]
+        return item["name"], json.loads(item["arguments"])
+    assert answer["stop_reason"] == "tool_use"
+    (block,) = answer["content"]
+    return block["name"], block["input"]
+
+
 @pytest.mark.parametrize(("path", "name", "value"), rows(BAD_VALUES))
 def test_b10_what_cannot_be_obeyed_is_refused(server: Server, path: str, name: str, value: object) -> None:
     """The message names the field, and its error is in the form of its API."""
@@ -206,26 +222,23 @@ def test_b10_tools_that_a_template_does_not_show(program: Path, tiny_model: Path
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        (CHAT, {"tools": [TOOL], "tool_choice": "required"}),
-        (CHAT, {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
-        (RESPONSES, {"tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}],
+        (CHAT, {"tools": [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}],
+                "tool_choice": "required"}),
+        (CHAT, {"tools": [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}],
+                "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+        (RESPONSES, {"tools": [{"type": "function", "name": "f", "parameters": EMPTY}],
                      "tool_choice": {"type": "function", "name": "f"}}),
-        (MESSAGES, {"tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
-                    "tool_choice": {"type": "tool", "name": "f"}}),
-        (MESSAGES, {"tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
-                    "tool_choice": {"type": "any"}}),
+        (MESSAGES, {"tools": [{"name": "f", "input_schema": EMPTY}], "tool_choice": {"type": "tool", "name": "f"}}),
+        (MESSAGES, {"tools": [{"name": "f", "input_schema": EMPTY}], "tool_choice": {"type": "any"}}),
     ],
 )  # fmt: skip
-def test_b10_an_answer_without_the_tool_that_must_be_called_does_not_end(
-    tool_server: Server, path: str, fields: dict[str, Any]
-) -> None:
-    """Text may stand before a call, but the model cannot stop without one: that of a random model ends at its limit."""
+def test_b10_a_tool_that_must_be_called_is_called(tool_server: Server, path: str, fields: dict[str, Any]) -> None:
+    """Even by a random model, and without text before it."""
     body = {**REQUESTS[path], **fields, "temperature": 0}
-    body["max_output_tokens" if path == RESPONSES else "max_tokens"] = 40
+    body["max_output_tokens" if path == RESPONSES else "max_tokens"] = 200
     status, text = tool_server.ask(path, body)
     assert status == 200, text
-    has_call = any(word in text for word in ("function_call", "tool_calls", "tool_use"))
-    assert has_call or not any(reason in text for reason in ('"finish_reason":"stop"', '"stop_reason":"end_turn"'))
+    assert forced_call(path, json.loads(text)) == ("f", {})
 
 
 def test_b10_a_tool_that_is_not_there(tool_server: Server) -> None:
