@@ -7,6 +7,7 @@
 #include "base/user_error.h"
 #include "completion/completion.h"
 #include "cpu/cpu_variant.h"
+#include "cpu/time_slice.h"
 #include "engine/engine_options.h"
 #include "options/options.h"
 #include "options/sealed.h"
@@ -170,6 +171,7 @@ Launch prepare(const std::string &argument0, const Arguments &user) {
 }
 
 int start(const Launch &launch) {
+    request_short_time_slices();
     switch (launch.action) {
     case Action::PRINT_USAGE:
         print_usage();

@@ -179,7 +179,10 @@ YOUNG_FUNCTIONS = {
     "SetThreadDescription", "SetThreadSelectedCpuSets", "UnmapViewOfFile2", "VirtualAlloc2", "VirtualAllocFromApp",
     "VirtualProtectFromApp",
 }  # fmt: skip  # a list
-WINDOWS_LIBRARIES = {"kernel32.dll", "ws2_32.dll", "shell32.dll", "advapi32.dll"}
+# The last one has WaitOnAddress, since Windows 8.
+WINDOWS_LIBRARIES = {
+    "kernel32.dll", "ws2_32.dll", "shell32.dll", "advapi32.dll", "api-ms-win-core-synch-l1-2-0.dll",
+}  # fmt: skip  # a list
 
 
 def imports(path: Path) -> dict[str, set[str]]:
