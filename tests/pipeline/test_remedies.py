@@ -47,8 +47,8 @@ REMEDIES: Final = (
            f"{PACK} --mmproj projector.gguf tiny.gguf"),
     Remedy("an adapter as the model", f"{PACK} lora.gguf", ("--add FILE -- --lora FILE",),
            f"{PACK} --add lora.gguf tiny.gguf -- --lora lora.gguf"),
-    Remedy("no model named", f"{PACK} --add second.gguf tiny.gguf -- --temp 0", ("add two lines, -m",),
-           f"{PACK} --add second.gguf tiny.gguf -- --temp 0 -m tiny.gguf"),
+    Remedy("no model named", f"{PACK} --args .args --add second.gguf tiny.gguf", ("add two lines, -m",),
+           f"printf '%s\\n' -m tiny.gguf >> .args && {PACK} --args .args --add second.gguf tiny.gguf"),
     Remedy("a model behind no option", f"{PACK} tiny.gguf -- tiny.gguf", ("add a line -m before it",),
            f"{PACK} tiny.gguf -- -m tiny.gguf"),
     Remedy("a model elsewhere", f"{PACK} tiny.gguf -- -hf a/b", ("add --unsealed",),
@@ -63,9 +63,6 @@ REMEDIES: Final = (
            f"{PACK} tiny.gguf -- --temp 0"),
     Remedy("a runtime that is none", "apepack -o y --runtime a tiny.gguf", ("--runtime",),
            f"{PACK} tiny.gguf"),
-    # assimilate
-    Remedy("an interrupted append", "assimilate x", ("zipalign --recover",), "zipalign --recover x && assimilate x",
-           before="zipalign x a && printf junk >> x"),
     # the runtime
     Remedy("no weights", f"sh x {HELLO}", ("-m FILE.gguf", "zipalign -j0"),
            f"zipalign -j0 x tiny.gguf && sh x {HELLO}"),
@@ -76,12 +73,10 @@ REMEDIES: Final = (
     Remedy("two members with weights", f"sh x {HELLO}", ("choose with -m", "'second.gguf'"),
            f"sh x -m second.gguf {HELLO}",
            before="zipalign -j0 x tiny.gguf second.gguf"),
-    Remedy("compressed weights", f"sh x {HELLO}", ("zipalign -j0",), f"zipalign -j0 x tiny.gguf && sh x {HELLO}",
-           before="zipalign -9 x tiny.gguf"),
-    Remedy("a long prompt", f"sh x -m tiny.gguf -c 64 -f long {HELLO}", ("-c",),
-           f"sh x -m tiny.gguf -c 1024 -f long {HELLO}"),
-    Remedy("a full context", "sh x -m tiny.gguf -c 64 --ignore-eos -p hello -n 100", ("--context-shift",),
-           "sh x -m tiny.gguf -c 64 --ignore-eos -p hello -n 100 --context-shift"),
+    Remedy("compressed weights", f"sh x {HELLO}", ("zipalign -j0",),
+           f"mv tiny tiny.gguf && zipalign -j0 x tiny.gguf && sh x {HELLO}",
+           before="cp tiny.gguf tiny && head -c 1000000 /dev/zero >> tiny.gguf && zipalign -9 x tiny.gguf && rm *.gguf"),
+    Remedy("a long prompt", "sh x -m tiny.gguf -c 64 -f long -n 2", ("-c",), "sh x -m tiny.gguf -c 1024 -f long -n 2"),
 )  # fmt: skip  # a command and its correction beside each other
 
 
