@@ -45,7 +45,9 @@ _SYSTEMS: Final = {
     "openbsd": {"OpenBSD"},
     "windows": {"Windows"},
 }
-_SYSTEM_LIBRARIES: Final = {ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32", "-lapi-ms-win-core-synch-l1-2-0")}
+_SYSTEM_LIBRARIES: Final = {
+    ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32", "-lapi-ms-win-core-synch-l1-2-0")
+}
 
 
 @dataclass(frozen=True, slots=True)

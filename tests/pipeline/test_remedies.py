@@ -75,7 +75,7 @@ REMEDIES: Final = (
            before="zipalign -j0 x tiny.gguf second.gguf"),
     Remedy("compressed weights", f"sh x {HELLO}", ("zipalign -j0",),
            f"mv tiny tiny.gguf && zipalign -j0 x tiny.gguf && sh x {HELLO}",
-           before="cp tiny.gguf tiny && head -c 1000000 /dev/zero >> tiny.gguf && zipalign -9 x tiny.gguf && rm *.gguf"),
+           before="cp tiny.gguf tiny && head -c 1000K /dev/zero >> tiny.gguf && zipalign -9 x tiny.gguf && rm *.gguf"),
     Remedy("a long prompt", "sh x -m tiny.gguf -c 64 -f long -n 2", ("-c",), "sh x -m tiny.gguf -c 1024 -f long -n 2"),
 )  # fmt: skip  # a command and its correction beside each other
 
