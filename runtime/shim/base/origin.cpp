@@ -77,7 +77,7 @@ std::optional<Authority> parse_authority(std::string_view text) {
         }
         authority.port = std::stoi(digits);
     }
-    if (authority.host.ends_with(".")) {
+    if (authority.host.ends_with('.')) {
         authority.host.pop_back();
     }
     const std::string &host = authority.host;

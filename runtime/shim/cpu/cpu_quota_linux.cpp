@@ -74,7 +74,8 @@ std::optional<double> cpu_quota(const std::string &root, const std::string &memb
         if (controllers.empty()) {
             found = lowest(root, group, read_version_2);
         } else if (has_cpu(controllers)) {
-            found = lowest(root + "/" + controllers, group, read_version_1);
+            std::string hierarchy = root;
+            found = lowest(hierarchy.append("/").append(controllers), group, read_version_1);
         }
         if (found && (!quota || *found < *quota)) {
             quota = found;

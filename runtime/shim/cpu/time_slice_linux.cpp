@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 namespace {
 
 constexpr std::uint64_t NANOSECONDS = 100'000; // the shortest slice that Linux grants, since 6.12
