@@ -16,8 +16,8 @@ It runs in all POSIX shells, and in shells that are close to POSIX. Its constrai
 * In a shell under Rosetta, uname reports an Intel Mac; sysctl reports the truth.
 * `ape` from PATH is the last resort. Installed versions differ, and most give the program less information than our
   loader. But where no directory can be used, it may still run.
-* Without a directory and without `ape`, the loader runs from memory. No command of a shell makes the system call for
-  that, memfd_create(2), but perl and python3 do, where one of them is installed.
+* Without a directory and without `ape`, nothing is left: no command of a shell makes memfd_create(2), the system call
+  for a program in memory.
 """
 
 from __future__ import annotations
@@ -120,39 +120,9 @@ w="$w $b"
 done
 done
 {last}\
-e="$0: no directory to run a program from (tried$w): set TMPDIR to one, install the loader as ape, or convert this \
-file with assimilate"
-{memory}\
-echo "$e" >&2
+echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, install the loader as ape, or convert this \
+file with assimilate" >&2
 exit 126
-"""
-
-# In Perl, 319 and 279 are the numbers of memfd_create; Perl complains of an unknown locale unless PERL_BADLANG is 0.
-_EXEC_FROM_MEMORY: Final = """\
-case $m in Linux*)
-if [ "$(dd if="$o" skip=$k count=$n bs=64 2>/dev/null | cksum)" = "$c" ]; then
-set -- "$m" "$e" "$o" $k $n "$@"
-if command -v perl >/dev/null; then
-exec env PERL_BADLANG=0 perl -e '($m, $e, $o, $k, $n) = splice @ARGV, 0, 5;
-delete $ENV{PERL_BADLANG};
-$f = syscall $m =~ /x86/ ? 319 : 279, $s = "ape", 0;
-open I, "<", $o; seek I, 64 * $k, 0; read I, $s, 64 * $n;
-open M, "+<&=", $f; syswrite M, $s;
-exec {"/proc/self/fd/$f"} "ape", "-", $o, $o, @ARGV;
-print STDERR "$e\\n"; exit 126' "$@"
-fi
-if command -v python3 >/dev/null; then
-exec python3 -IS -c 'import os, sys
-m, e, o, k, n, *a = sys.argv[1:]
-try:
-    f = os.memfd_create("ape")
-    i = open(o, "rb"); i.seek(64 * int(k)); os.write(f, i.read(64 * int(n)))
-    os.execv("/proc/self/fd/%d" % f, ["ape", "-", o, o, *a])
-except (AttributeError, OSError):
-    print(e, file=sys.stderr); sys.exit(126)' "$@"
-fi
-fi ;;
-esac
 """
 
 _EXEC_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
@@ -224,5 +194,4 @@ def _render_start(*, unpacks: bool) -> str:
     end = end.replace("{whole}", _CHECK_PROGRAM if unpacks else "")
     foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _EXEC_INSTALLED_LOADER
     needs = _CHECK_COMMANDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
-    end = end.replace("{last}", foreign + needs).replace("{memory}", _EXEC_FROM_MEMORY)
-    return (_RUN_FUNCTION if unpacks else "") + end
+    return (_RUN_FUNCTION if unpacks else "") + end.replace("{last}", foreign + needs)
