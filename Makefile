@@ -69,7 +69,7 @@ help:
 	@echo "  make uninstall    removes the installed files"
 	@echo
 	@echo "Develop:"
-	@echo "  make quick        checks Python's style and types and runs the tests that need nothing compiled"
+	@echo "  make quick        checks Python and runs the tests that need nothing compiled; less than a minute"
 	@echo "  make check        checks style and types, and C++ with clang-tidy"
 	@echo "  make test         runs make check and all tests"
 	@echo "  make format       rewrites the sources in house style"
