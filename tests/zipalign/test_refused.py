@@ -21,9 +21,6 @@ from zipalign.errors import (
 )
 from zipalign.output_file import OutputFile
 
-ONES = 0xFFFFFFFF
-TIME, DATE = 0xB1AA, 0x576E  # 2023-11-14 22:13:20
-
 
 def test_refused_inputs(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"

@@ -31,8 +31,8 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     NATIVE: {"prompt": "hello", "n_predict": 2},
 }
 TEXT: Final = (CHAT, LEGACY, RESPONSES, NATIVE)
-TOOL: Final = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
+TOOL: Final = {"type": "function", "function": {"name": "f", "parameters": EMPTY}}
 # In the form of Hermes.
 TOOL_TEMPLATE: Final = """\
 {%- if tools %}<|im_start|>system
@@ -221,10 +221,8 @@ def test_b10_tools_that_a_template_does_not_show(program: Path, tiny_model: Path
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        (CHAT, {"tools": [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}],
-                "tool_choice": "required"}),
-        (CHAT, {"tools": [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}],
-                "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+        (CHAT, {"tools": [TOOL], "tool_choice": "required"}),
+        (CHAT, {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
         (RESPONSES, {"tools": [{"type": "function", "name": "f", "parameters": EMPTY}],
                      "tool_choice": {"type": "function", "name": "f"}}),
         (MESSAGES, {"tools": [{"name": "f", "input_schema": EMPTY}], "tool_choice": {"type": "tool", "name": "f"}}),
