@@ -1,8 +1,7 @@
-#ifndef LLAMAFILE_TIME_SLICE_H
-#define LLAMAFILE_TIME_SLICE_H
+// Short time slices, for threads that wait for each other.
 
-// Asks the system for shorter and more frequent turns on a processor, of the same sum. A thread that others wait for is
-// then resumed sooner beside busy programs. For this thread, and for those that it starts later.
+#pragma once
+
+// Asks the system for shorter and more frequent time slices, of the same sum, for this thread and for those that it
+// starts later. Beside busy programs, a thread that others wait for is then resumed sooner.
 void request_short_time_slices();
-
-#endif
