@@ -73,7 +73,7 @@ class AnchorError(BuildError):
         self.expected = expected
         super().__init__(
             f"cannot patch the engine's {file}: it has the anchor {anchor!r} {found} times (expected {expected});"
-            " the patches in runtime/builder/engine_patches.py are for another version of the engine"
+            " the patches in runtime/builder/*_patches.py are for another version of the engine"
         )
 
 
