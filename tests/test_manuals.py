@@ -48,6 +48,8 @@ def test_references_lead_somewhere() -> None:
         ("sync", "1"),
         ("fallocate", "2"),
         ("gzip", "1"),
+        ("perl", "1"),
+        ("python3", "1"),
     }
     for manual in MANUALS.rglob("*.?"):
         for name, section in re.findall(r"^\.Xr (\S+) (\S+)", manual.read_text(), re.MULTILINE):

@@ -11,7 +11,7 @@ from apepack.format.cksum import posix_cksum
 from apepack.format.embed import embed_elf, relocated_elf_header
 from apepack.format.layout import Layout, Span, plan_layout
 from apepack.format.prologue import Magic, render_prologue
-from apepack.format.script import BLOCK_SIZE, MappedProgram, UnpackedProgram, cache_name, render_script
+from apepack.format.script import BLOCK_SIZE, SECOND_PART, MappedProgram, UnpackedProgram, cache_name, render_script
 from apepack.format.unpacked import UnpackedImage, compress_image
 from apepack.format.windows import check_pe, embed_pe, relocated_pe_headers
 from runtime.builder.loaders import loader_bytes
@@ -173,6 +173,7 @@ def _lay_out(
     unpacked = [program for program in programs if program.stream]
     layout = plan_layout(
         [len(loader) for loader in loaders],
+        len(SECOND_PART) if loaders else 0,
         len(first_member.pack()) if first_member else 0,
         [program.image.headers.file_end for program in in_place],
         [len(program.stream) for program in unpacked],
@@ -212,10 +213,11 @@ def _emit(  # in the order of the file
     linked: LinkedApe,
     layout: Layout,
 ) -> None:
-    script = _render_script(programs, loaders, linked)
+    script = _render_script(programs, loaders, linked, layout)
     file.write(render_prologue(linked.magic, script, _pe_headers(programs, linked)))
     for span, loader in zip(layout.loaders, loaders, strict=True):
         _emit_at(file, span, loader)
+    _emit_at(file, layout.second_part, SECOND_PART)
     if first_member:
         _emit_at(file, layout.first_member, first_member.pack())
     for image, program in zip(linked.images, programs, strict=True):
@@ -237,7 +239,7 @@ def _stored_bytes(program: Program, base: int) -> bytes:
     raise LayoutError(f"{program.path}: {program.platform.name} has no program that lies in the file as it is")
 
 
-def _render_script(programs: Sequence[Program], loaders: Sequence[bytes], linked: LinkedApe) -> str:
+def _render_script(programs: Sequence[Program], loaders: Sequence[bytes], linked: LinkedApe, layout: Layout) -> str:
     names = {program.platform.name for program in programs}
     mapped: list[MappedProgram] = []
     unpacked: list[UnpackedProgram] = []
@@ -250,7 +252,7 @@ def _render_script(programs: Sequence[Program], loaders: Sequence[bytes], linked
             unpacked.append(UnpackedProgram(patterns, image.unpacked, cache_name(program.data)))
         else:
             others.append(image.platform.system)
-    return render_script(mapped, unpacked, others)
+    return render_script(mapped, unpacked, others, layout.second_part.offset)
 
 
 def _uname_patterns(image: LinkedImage, names: Collection[str]) -> tuple[str, ...]:

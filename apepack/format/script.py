@@ -14,10 +14,11 @@ It runs in all POSIX shells, and in shells that are close to POSIX. Its constrai
   every start, because a crash of the machine can truncate them. Loaders are only checked for not being empty, because
   the fork for cksum would double the start time.
 * In a shell under Rosetta, uname reports an Intel Mac; sysctl reports the truth.
-* `ape` from PATH is the last resort. Installed versions differ, and most give the program less information than our
-  loader. But where no directory can be used, it may still run.
-* Without a directory and without `ape`, nothing is left: no command of a shell makes memfd_create(2), the system call
-  for a program in memory.
+* The script has a second part behind the loaders, because the first page has no room for it. The first part reads and
+  evaluates it only where no directory can be used, with dd, as it reads loaders.
+* There, `ape` from PATH is tried first. Installed versions differ, and most give the program less information than our
+  loader. Else the loader runs from memory: no command of a shell makes memfd_create(2), the system call for that, but
+  perl and python3 do, where one of them is installed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from apepack.format.unpacked import UnpackedImage
     from runtime.image.elf import ElfHeader
 
-__all__ = ["BLOCK_SIZE", "MappedProgram", "UnpackedProgram", "cache_name", "render_script"]
+__all__ = ["BLOCK_SIZE", "SECOND_PART", "MappedProgram", "UnpackedProgram", "cache_name", "render_script"]
 
 BLOCK_SIZE: Final = 64  # dd's block size for loaders, in bytes
 
@@ -119,14 +120,18 @@ rmdir "$d" 2>/dev/null
 w="$w $b"
 done
 done
-{last}\
-echo "$0: no directory to run a program from (tried$w): set TMPDIR to one, install the loader as ape, or convert this \
-file with assimilate" >&2
+e="$0: no directory to run a program from (tried$w): set TMPDIR to one, install the loader as ape, or convert this \
+file with assimilate"
+{second_part}\
+{needs}\
+echo "$e" >&2
 exit 126
 """
 
 _EXEC_LOADER: Final = """exec "$p" - "$o" "$o" "$@\""""
-_EXEC_INSTALLED_LOADER: Final = """command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+# An unreadable second part has no effect. Without dd, the commands are checked next.
+_EVALUATE_SECOND_PART: Final = """\
+eval "$(dd if="$o" skip={skip} count={count} bs=64 2>/dev/null)"
 """
 _CHECK_PROGRAM: Final = """ &&
 { [ -z "$z" ] || [ "$(cksum <"$p")" = "$c" ]; }"""
@@ -138,6 +143,44 @@ exit 126
 fi
 done
 """
+
+# It ends in exec, or returns to the first part. For perl and python3:
+# * 319 and 279 are the numbers of memfd_create, 1 and 64 those of write.
+# * 17 is MFD_CLOEXEC and MFD_EXEC. Linux before 6.3 knows only the former; without the latter, newer versions can be
+#   configured to forbid execution.
+# * Perl complains of an unknown locale unless PERL_BADLANG is 0.
+_SECOND_PART: Final = r"""case $m in Linux*)
+if command -v ape >/dev/null; then exec ape - "$o" "$o" "$@"; fi
+if [ "$({ dd if="$o" skip=$k count=$n bs=64 | cksum; } 2>/dev/null)" = "$c" ]; then
+set -- "$m" "$e" "$o" $k $n "$@"
+if command -v perl >/dev/null; then
+export PERL_BADLANG=0
+exec perl -e '($m, $e, $o, $k, $n) = splice @ARGV, 0, 5;
+delete $ENV{PERL_BADLANG};
+open I, "<:raw", $o; seek I, 64 * $k, 0; read I, $s, 64 * $n;
+($c, $w) = $m =~ /86|amd/ ? (319, 1) : (279, 64);
+($f = syscall $c, $t = "ape", 17) < 0 and $f = syscall $c, $t, 1;
+syscall $w, $f, $s, length $s;
+exec {"/proc/self/fd/$f"} "ape", "-", $o, $o, @ARGV;
+print STDERR "$e\n"; exit 126' "$@"
+fi
+if command -v python3 >/dev/null; then
+exec python3 -IS -c 'import os, sys
+m, e, o, k, n, *a = sys.argv[1:]
+i = open(o, "rb"); i.seek(64 * int(k)); s = i.read(64 * int(n))
+for t in 17, 1:
+    try:
+        f = os.memfd_create("ape", t); os.write(f, s)
+        os.execv("/proc/self/fd/%d" % f, ["ape", "-", o, o, *a])
+    except (AttributeError, OSError):
+        pass
+print(e, file=sys.stderr); sys.exit(126)' "$@"
+fi
+fi ;;
+esac
+"""
+# Padded for dd with newlines: some shells complain of NUL bytes in the output of a command.
+SECOND_PART: Final = (_SECOND_PART + "\n" * (-len(_SECOND_PART) % BLOCK_SIZE)).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +203,27 @@ class UnpackedProgram:
 
 
 def render_script(
-    mapped: Sequence[MappedProgram], unpacked: Sequence[UnpackedProgram] = (), others: Sequence[str] = ()
+    mapped: Sequence[MappedProgram],
+    unpacked: Sequence[UnpackedProgram] = (),
+    others: Sequence[str] = (),
+    second_part_offset: int = 0,
 ) -> str:
-    """Return the script for these programs. OTHERS are the systems on which the file runs without the script."""
+    """Return the first part of the script for these programs.
+
+    OTHERS are the systems on which the file runs without the script. With MAPPED, SECOND_PART must be at
+    SECOND_PART_OFFSET in the file.
+    """
     systems = [program.patterns[0] for program in mapped] + [program.patterns[0] for program in unpacked] + [*others]
     has_apple = any(program.image.platform == "macos-arm64" for program in unpacked)
     begin = _DETECT_MACHINE + (_DETECT_ROSETTA if has_apple else "") + ("z=\n" if unpacked else "") + "case $m in\n"
     programs = [_render_mapped(program) for program in mapped]
     programs += [render_case_line(program.image, program.patterns, program.name) for program in unpacked]
     otherwise = _NO_PROGRAM_CASE.replace("{systems}", " and ".join(systems))
-    return begin + "".join(programs) + otherwise + _render_start(unpacks=bool(unpacked))
+    second_part = _EVALUATE_SECOND_PART.format(
+        skip=second_part_offset // BLOCK_SIZE, count=len(SECOND_PART) // BLOCK_SIZE
+    )
+    start = _render_start(second_part if mapped else "", unpacks=bool(unpacked))
+    return begin + "".join(programs) + otherwise + start
 
 
 def cache_name(content: bytes) -> str:
@@ -188,10 +242,10 @@ def _render_mapped(program: MappedProgram) -> str:
     )
 
 
-def _render_start(*, unpacks: bool) -> str:
+def _render_start(second_part: str, *, unpacks: bool) -> str:
     end = _START_FROM_CACHE.replace("{copy}", _UNPACK_TO_CACHE if unpacks else _COPY_TO_CACHE)
     end = end.replace("{run}", 'run "$@"' if unpacks else _EXEC_LOADER)
     end = end.replace("{whole}", _CHECK_PROGRAM if unpacks else "")
-    foreign = ('if [ -z "$z" ] && ' if unpacks else "if ") + _EXEC_INSTALLED_LOADER
     needs = _CHECK_COMMANDS.replace("{gzip}", " ${z:+gzip}" if unpacks else "")
-    return (_RUN_FUNCTION if unpacks else "") + end.replace("{last}", foreign + needs)
+    end = end.replace("{second_part}", second_part).replace("{needs}", needs)
+    return (_RUN_FUNCTION if unpacks else "") + end

@@ -209,6 +209,21 @@ def test_f5_a_small_loader_is_kept_for_its_user_alone(tiny: Path, tmp_path: Path
     assert said.index("$TMPDIR") < said.index("~/.cache") < said.index("/tmp`")  # noqa: S108  # a text about it
 
 
+def test_f5_where_no_directory_permits_programs_it_runs_from_memory(tiny: Path) -> None:
+    tool("perl")  # or python3, but that in PATH may be a script for another Python
+    result = in_private_mounts(
+        """
+        mount --bind "$1" /mnt
+        mount -o remount,bind,ro /mnt
+        for place in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o noexec,mode=1777 tmpfs $place; done
+        exec sh /mnt/"$2" --version""",
+        tiny.parent,
+        tiny.name,
+    )
+    assert result.stdout.startswith("llamafile "), result.stderr
+    assert "from memory" in problem("no directory to run a program from")
+
+
 def test_i5_contents_of_a_file_can_be_stated_and_checked(tiny: Path, tmp_path: Path, bare: dict[str, str]) -> None:
     """Which is what makes a note beside a published file worth something."""
     version = run(tiny, "--version", env=bare).stdout.splitlines()[0]

@@ -6,15 +6,19 @@ import os
 import random
 import re
 import subprocess
+from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue
+from apepack.format.prologue import HEAD_SIZE, Magic, parse_prologue, render_prologue
+from apepack.format.script import MappedProgram, UnpackedProgram, cache_name, render_script
+from apepack.format.unpacked import UnpackedImage
 from runtime.image.elf import Machine
 from tests.builders.ape import SHELLS, in_private_mounts, linked, probe_output
 from tests.builders.home import new_name
+from tests.builders.programs import UNPACKED
 from tests.conftest import tool
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ MAGICS = [Magic.MZ, Magic.NO_WINDOWS]
 ARGUMENTS = ["one", "two  words", "", "*", "$HOME", "it's", '"', "\\n", "new\nline", "-n", "--", "ä"]
 NOT_UTF8 = "\udcff"
 USER = new_name()
+PE_HEADERS_SIZE = 544  # with seven sections, as zig links them
 
 
 @pytest.fixture
@@ -231,3 +236,24 @@ def test_what_it_needs_is_named(home: Path, missing: str) -> None:
 
     sentence = f"{path}: needs the command {missing} to start\n"
     assert (result.stdout, result.stderr, result.returncode) == ("", sentence, 126)
+
+
+def test_it_has_room_for_the_programs_of_all_platforms() -> None:
+    """With the largest numbers: programs of hundreds of megabytes, up to the 4 GiB of Windows."""
+    header = parse_prologue(linked()).program(Machine.X86_64).header
+    mapped = [
+        MappedProgram((f"Linux {machine}", f"Linux {other}"), replace(header, phoff=0xFFFF0040), bytes(8192), 0x4000)
+        for machine, other in (("x86_64", "amd64"), ("aarch64", "arm64"))
+    ]
+    unpacked = [
+        UnpackedProgram(
+            (f"{platform.system} {platform.processor}",),
+            UnpackedImage(platform.name, 0xFFFF0000, 0xFFFF000, 0xFFFFFFFF, 0x1FFFFFFF),
+            cache_name(b""),
+        )
+        for platform in UNPACKED
+    ]
+
+    script = render_script(mapped, unpacked, ["Windows"], 0x8000)
+
+    assert render_prologue(Magic.MZ, script, bytes(PE_HEADERS_SIZE))

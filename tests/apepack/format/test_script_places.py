@@ -194,56 +194,6 @@ class TestOtherPlaces:
         assert result.stderr == ""
 
 
-# Every place there is, made unusable; $1 is the program's directory, seen as /mnt.
-NOWHERE = """
-mount --bind "$1" /mnt
-mount -o remount,bind,ro /mnt
-for place in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o noexec,mode=1777 tmpfs $place; done
-"""
-
-
-class TestNowhere:
-    def test_it_says_so_and_leaves_nothing(self, home: Home) -> None:
-        result = in_private_mounts(
-            NOWHERE + "sh /mnt/probe || s=$?; find /tmp /var/tmp /dev/shm -mindepth 1; exit $s", home.program.parent
-        )
-
-        sentence = "no directory to run a program from (tried /tmp /var/tmp /mnt /dev/shm): set TMPDIR to one, "
-        assert sentence + "install the loader as ape, or convert this file with assimilate\n" in result.stderr
-        assert result.stderr.count("\n") == 1
-        assert result.stdout == ""
-        assert result.returncode == 126
-
-    def test_a_loader_that_the_administrator_installed_is_the_last_resort(self, home: Home) -> None:
-        (home.root / "bin").mkdir()
-        (home.root / "bin" / "ape").write_bytes(loader_bytes(platform_named("linux-amd64")))
-        (home.root / "bin" / "ape").chmod(0o755)
-
-        result = in_private_mounts(
-            'mount --bind "$2" /opt' + NOWHERE + "exec sh /mnt/probe one",
-            home.program.parent,
-            home.root / "bin",
-            PATH=f"/opt:{os.environ['PATH']}",
-        )
-
-        assert (result.stdout, result.stderr) == (probe_output(["/mnt/probe", "one"], "/mnt/probe"), "")
-
-    def test_a_damaged_loader_is_never_run(self, home: Home) -> None:
-        data = bytearray(linked())
-        data[0x1100] ^= 1
-        home.program.write_bytes(data)
-
-        result = in_private_mounts(
-            'mount -t tmpfs -o mode=1777 tmpfs /var/tmp; mount -t tmpfs -o mode=1777 tmpfs /dev/shm; exec sh "$1"',
-            home.program,
-            **home.environment,
-        )
-
-        assert (result.stdout, result.returncode) == ("", 126)
-        assert "no directory to run a program from" in result.stderr
-        assert everything(home.temporary) == []
-
-
 def plant(path: Path, owner: int) -> None:
     """A program of another user where the loader would be."""
     path.write_text("#!/bin/sh\necho planted\n")
