@@ -91,19 +91,6 @@ void remove_chunks(const Request &request, Response &response) {
     response.set_header("Connection", "close");
 }
 
-// What httplib leaves out for clients that speak HTTP/1.0.
-void correct_connection(const Request &request, Response &response) {
-    using httplib::detail::has_header_token;
-    const bool is_old = request.version == "HTTP/1.0";
-    const bool is_kept = has_header_token(request.headers, "Connection", "keep-alive");
-    if (has_header_token(response.headers, "Connection", "close") || (is_old && !is_kept)) {
-        response.headers.erase("Keep-Alive");
-        replace_header(response, "Connection", "close");
-    } else if (is_old) {
-        replace_header(response, "Connection", "keep-alive");
-    }
-}
-
 httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     return [engine](const Request &request, Response &response) {
         engine(request, response);

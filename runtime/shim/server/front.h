@@ -36,6 +36,13 @@ class Front : public httplib::Server {
     // Registers GET for one of the models that ENGINE lists at PATTERN.
     void add_model_route(const std::string &pattern, const Handler &engine);
 
+    static void correct_connection(const httplib::Request &request, httplib::Response &response);
+
+    bool process_and_close_socket(socket_t socket) override;
+
+    // Answers the requests of a connection, in their order.
+    bool answer_requests(httplib::Stream &stream);
+
     // The answer of the engine's own route PATH to BODY, or to a GET if BODY is null (EngineCall).
     common_json call(const std::string &path, const common_json &body) const;
 

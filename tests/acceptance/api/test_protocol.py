@@ -82,6 +82,30 @@ def test_b9_a_connection_is_kept(server: Server, version: str, headers: tuple[st
     assert b"\r\nConnection: close\r\n" in second
 
 
+@pytest.mark.parametrize("between", [b"", b"\r\n"], ids=["", "empty line"])
+def test_b9_requests_sent_before_the_answers(server: Server, between: bytes) -> None:
+    """All at once, as some proxies and clients do (pipelining); the answers have the order of the requests."""
+    tokens = request("POST", "/tokenize", "1.1", {"content": "a" * 5000})  # more than a stream reads ahead
+    ask, end = (request("GET", "/health", "1.1", None, *headers) for headers in ((), ("Connection: close",)))
+
+    answers = exchange(server, between.join([ask, tokens, ask, tokens, end])).split(b"HTTP/1.1 200 OK\r\n")[1:]
+
+    assert [b'{"tokens":' in answer for answer in answers] == [False, True, False, True, False]
+    assert [answer.endswith(b'{"status":"ok"}') for answer in answers] == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [request("GET", "/nothing", "1.1"), b"nonsense\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"],
+    ids=["no such path", "no request", "no header"],
+)
+def test_b9_an_error_ends_the_connection(server: Server, first: bytes) -> None:
+    """At once: what follows is not taken for a request, because it may be part of the faulty one."""
+    answer = exchange(server, first + request("GET", "/health", "1.1"))
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"\r\nConnection: close\r\n") == 1
+    assert answer.startswith(b"HTTP/1.1 40")
+
+
 def test_b9_a_head_has_no_body(server: Server) -> None:
     """It says how long the content would be."""
     length = len(server.ask("/v1/models")[1])
