@@ -73,28 +73,35 @@ std::string media_type_refusal(const Request &request) {
            (takes_forms ? "multipart/form-data" : "application/json");
 }
 
-// HTTP/1.0 has no chunks: the end of the connection is the end of the content.
-void remove_chunks(const Request &request, Response &response) {
-    if (request.version != "HTTP/1.0" || !response.is_chunked_content_provider_) {
+// The engine ends a complete stream like one that it interrupts, and httplib would end the connection with it. HTTP/1.0
+// has no chunks: there, the end of the connection is the end of the content.
+void correct_stream(const Request &request, Response &response) {
+    if (!response.is_chunked_content_provider_) {
         return;
     }
-    response.is_chunked_content_provider_ = false;
-    response.content_provider_ = [engine = std::move(response.content_provider_)](size_t offset, size_t length,
-                                                                                  httplib::DataSink &sink) {
+    const bool has_chunks = request.version != "HTTP/1.0";
+    response.content_provider_ = [engine = std::move(response.content_provider_),
+                                  has_chunks](size_t offset, size_t length, httplib::DataSink &sink) {
         bool is_at_end = false;
         const std::function<void()> done = std::move(sink.done);
         sink.done = [&] { is_at_end = true; };
         const bool result = engine(offset, length, sink);
         sink.done = done;
-        return result && !is_at_end; // a provider that fails ends the connection
+        if (is_at_end && has_chunks) {
+            done();
+        }
+        return is_at_end ? has_chunks : result; // a provider that fails ends the connection
     };
-    response.set_header("Connection", "close");
+    response.is_chunked_content_provider_ = has_chunks;
+    if (!has_chunks) {
+        response.set_header("Connection", "close");
+    }
 }
 
 httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     return [engine](const Request &request, Response &response) {
         engine(request, response);
-        remove_chunks(request, response);
+        correct_stream(request, response);
     };
 }
 

@@ -61,6 +61,14 @@ def test_b9_the_same_stream_in_chunks(server: Server) -> None:
     assert answer.count(b"\r\nConnection: close\r\n") == 1
 
 
+def test_b9_a_stream_does_not_end_the_connection(server: Server) -> None:
+    stream = request("POST", "/completion", "1.1", {"prompt": "hi", "max_tokens": 4, "stream": True})
+    answer = exchange(server, stream + stream + request("GET", "/health", "1.1", None, "Connection: close"))
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert answer.count(b"\r\n0\r\n\r\n") == 2
+    assert answer.endswith(b'{"status":"ok"}')
+
+
 def test_b9_an_answer_over_http_1_0(server: Server) -> None:
     head, _, text = exchange(server, request("GET", "/health", "1.0")).decode().partition("\r\n\r\n")
     assert json.loads(text) == {"status": "ok"}
