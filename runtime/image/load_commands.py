@@ -54,6 +54,7 @@ class Cmd(IntEnum):
     VERSION_MIN_TVOS = 0x2F
     VERSION_MIN_WATCHOS = 0x30
     BUILD_VERSION = 0x32
+    LOAD_WEAK_DYLIB = 0x80000018
     MAIN = 0x80000028
 
 
@@ -251,7 +252,7 @@ class LinkeditData(LoadCommand):
 
 @dataclass(frozen=True, slots=True)
 class NameReference(LoadCommand):
-    """LC_LOAD_DYLINKER and LC_LOAD_DYLIB: the path of a file that the program needs."""
+    """LC_LOAD_DYLINKER, LC_LOAD_DYLIB and LC_LOAD_WEAK_DYLIB: the path of a file that the program needs, or can use."""
 
     name_offset: U32  # from the command's start
 
@@ -286,6 +287,7 @@ _KINDS: Final[dict[int, type[LoadCommand]]] = {
     Cmd.CODE_SIGNATURE: LinkeditData,
     Cmd.LOAD_DYLINKER: NameReference,
     Cmd.LOAD_DYLIB: NameReference,
+    Cmd.LOAD_WEAK_DYLIB: NameReference,
 }
 
 

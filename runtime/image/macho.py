@@ -106,7 +106,15 @@ class Macho:
     @property
     def dylibs(self) -> tuple[str, ...]:
         """The paths of the libraries that it needs to start."""
-        return tuple(one.name for one in self.of_kind(NameReference) if one.cmd == Cmd.LOAD_DYLIB)
+        return self._names(Cmd.LOAD_DYLIB)
+
+    @property
+    def weak_dylibs(self) -> tuple[str, ...]:
+        """The paths of the libraries that it starts without."""
+        return self._names(Cmd.LOAD_WEAK_DYLIB)
+
+    def _names(self, cmd: Cmd) -> tuple[str, ...]:
+        return tuple(one.name for one in self.of_kind(NameReference) if one.cmd == cmd)
 
     @property
     def commands_end(self) -> int:

@@ -229,7 +229,8 @@ def test_structures_have_the_sizes_of_the_specification() -> None:
 
 
 def test_a_program_is_its_commands() -> None:
-    macho = read_macho(macho_program(ARM64, build_version(), named(0xC, "/usr/lib/libSystem.B.dylib", 3)))
+    libraries = (named(0xC, "/usr/lib/libSystem.B.dylib", 3), named(0x80000018, "/usr/lib/libweak.dylib", 3))
+    macho = read_macho(macho_program(ARM64, build_version(), *libraries))
 
     assert [segment.name for segment in macho.segments] == [b"__PAGEZERO", b"__TEXT", b"__DATA", b"__LINKEDIT"]
     (section,) = macho.segments[1].sections
@@ -237,6 +238,7 @@ def test_a_program_is_its_commands() -> None:
     assert section.pack() == macho.segments[1].tail
     assert macho.of_kind(EntryPoint)[0].entryoff == 0x400
     assert (macho.dylinker, macho.dylibs) == ("/usr/lib/dyld", ("/usr/lib/libSystem.B.dylib",))
+    assert macho.weak_dylibs == ("/usr/lib/libweak.dylib",)
     assert (macho.is_dynamic, macho.page_size, macho.code_signature) == (True, 0x4000, None)
     assert [at for at, _ in macho.with_offsets(Segment64)] == [32, TEXT, DATA, LINKEDIT]
 
