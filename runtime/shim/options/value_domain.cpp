@@ -5,9 +5,9 @@
 #include "options/domain_table.h"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <regex>
 #include <sstream>
 
@@ -47,7 +47,8 @@ bool is_number(const std::string &text, const Arguments &words) {
     }
     const double number = std::strtod(text.c_str(), nullptr);
     const double size = std::fabs(number);
-    if (number != 0 && (size < FLT_MIN || size > FLT_MAX)) {
+    using Float = std::numeric_limits<float>;
+    if (number != 0 && (size < Float::min() || size > Float::max())) {
         return false; // the engine's conversion to float fails
     }
     const bool is_above = has_word(words, 2, "above");
