@@ -1,0 +1,1 @@
+"""ggml-metal for the programs for macOS."""
