@@ -40,15 +40,17 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 @click.option("--list", "listing", is_flag=True, help="Print the platform table with the state of builds, then exit.")
 @click.option("--demo-model", is_flag=True, help="Download SmolLM2-135M-Instruct (98 MB), print its path, then exit.")
 @click.option("--no-pages", is_flag=True, help="Build without the server's web page, and without Node.")
+@click.option("--no-gpu", is_flag=True, help="Build without the part for GPUs, and without the shader compiler.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
 @click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
-def command(
+def command(  # noqa: PLR0913  # one keyword for each option
     *,
     platforms: tuple[tuple[Platform, ...], ...],
     listing: bool,
     demo_model: bool,
     no_pages: bool,
+    no_gpu: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -65,7 +67,7 @@ def command(
         return
     selected = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
     quiet = quiet or as_json
-    builds = [_build(platform, with_pages=not no_pages, quiet=quiet) for platform in selected]
+    builds = [_build(platform, with_pages=not no_pages, with_gpu=not no_gpu, quiet=quiet) for platform in selected]
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in builds]
         console.print_json("llamafile-build", {"builds": facts})
@@ -74,13 +76,14 @@ def command(
         click.echo(item.path)
 
 
-def _build(platform: Platform, *, with_pages: bool, quiet: bool) -> Build:
+def _build(platform: Platform, *, with_pages: bool, with_gpu: bool, quiet: bool) -> Build:
     minutes = f"about {max(1, round(_CPU_MINUTES / jobs()))} min if the cache has no part of it"
     with (
         console.steps(f"compiling {platform.name}", quiet=quiet, hint=minutes) as progress,
         console.steps("building the web page", quiet=quiet) as pages_progress,
+        console.steps("building the part for GPUs", quiet=quiet) as gpu_progress,
     ):
-        return build(platform, progress, pages_progress, with_pages=with_pages)
+        return build(platform, progress, pages_progress, gpu_progress, with_pages=with_pages, with_gpu=with_gpu)
 
 
 def _print_demo_model() -> None:

@@ -20,14 +20,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.builder.build import shim_flags, shim_sources
 from runtime.builder.compilation import jobs
 from runtime.builder.engine import INCLUDES, engine_source
+from runtime.builder.gpu_platform import gpu_program
+from runtime.builder.program import Program, header_folders, shim_flags, shim_sources
 from runtime.builder.toolchain import Toolchain, find_toolchain
-from runtime.platforms import Platform, host_platform
+from runtime.platforms import host_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["check_format", "check_shim", "native_sources"]
 
@@ -43,7 +44,11 @@ def main() -> None:
     if sys.argv[1:] == ["--format"]:
         subprocess.run([_tool("clang-format"), "-i", *native_sources()], check=True)
         return
-    problems = [*check_format(), *check_shim(host_platform())]
+    first, second = Program(host_platform()), gpu_program(host_platform())
+    problems = [*check_format(), *check_shim(first, shim_sources(first))]
+    if second:
+        program = Program(second, has_vulkan=True)
+        problems += check_shim(program, sorted({*shim_sources(program)} - {*shim_sources(first)}))
     for problem in problems:
         sys.stdout.write(problem)
     sys.exit(1 if problems else 0)
@@ -63,9 +68,9 @@ def check_format() -> Iterator[str]:
         yield result.stderr
 
 
-def check_shim(platform: Platform) -> Iterator[str]:
-    """Yield the findings of clang-tidy in each source of the shim for PLATFORM."""
-    options = _options(platform, find_toolchain())
+def check_shim(program: Program, sources: Sequence[Path]) -> Iterator[str]:
+    """Yield the findings of clang-tidy in SOURCES, which are compiled for PROGRAM."""
+    options = _options(program, find_toolchain())
     common = hashlib.sha256(f"{importlib.metadata.version('clang-tidy')} {options}".encode())
     for path in [_CHECKS, *sorted((_ROOT / "runtime" / "shim").rglob("*.h"))]:
         common.update(path.read_bytes())
@@ -85,12 +90,12 @@ def check_shim(platform: Platform) -> Iterator[str]:
 
     _PASSED.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs()) as pool:
-        yield from filter(None, pool.map(check, shim_sources(platform)))
+        yield from filter(None, pool.map(check, sources))
 
 
-def _options(platform: Platform, tools: Toolchain) -> list[str]:
+def _options(program: Program, tools: Toolchain) -> list[str]:
     """Return the compiler's options, with those that zig adds for the headers of its C and C++ libraries."""
-    flags = shim_flags(platform)
+    flags = shim_flags(program)
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "empty.cpp")
         source.touch()
@@ -109,8 +114,9 @@ def _options(platform: Platform, tools: Toolchain) -> list[str]:
             options.append(f"--target={value}")
         elif name == "-D" or (name == "-isystem" and Path(value).parts[-2:] != compiler_headers):
             options += [name, value]
-    options += [f"-isystem{engine_source() / folder}" for folder in INCLUDES]
-    return [*(flag for flag in flags if flag.startswith(("-std", "-I"))), *options]
+    folders = [*(engine_source() / folder for folder in INCLUDES), *header_folders(program)]
+    options += [f"-isystem{folder}" for folder in folders]
+    return [*(flag for flag in flags if flag.startswith(("-std", "-I", "-DLLAMAFILE"))), *options]
 
 
 def _tool(name: str) -> str:

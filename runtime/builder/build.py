@@ -7,47 +7,30 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from runtime import VERSION
-from runtime.builder.artifacts import ENGINE_SDIST
 from runtime.builder.cache import cache_root, cached, digest_of
-from runtime.builder.compilation import jobs, run_tool
-from runtime.builder.engine import LIBRARIES, STANDARD_HEADERS, Engine, build_engine, engine_key
+from runtime.builder.engine import build_engine
+from runtime.builder.gpu_part import FOLDER_NAME as GPU_NAME
+from runtime.builder.gpu_part import build_gpu_part, gpu_part_key, has_gpu_members, has_gpu_part
+from runtime.builder.metal.build import build_library as build_metal
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
-from runtime.builder.notices import collect_notices
-from runtime.builder.toolchain import Toolchain, compiler_flags, find_toolchain
+from runtime.builder.program import Program, link_program, program_key, program_name, shim_sources
+from runtime.builder.toolchain import find_toolchain
+from runtime.builder.vulkan.build import build_library as build_vulkan
 from runtime.builder.webui.build import FOLDER_NAME as PAGES_NAME
 from runtime.builder.webui.build import Pages, build_pages, pages_key
-from runtime.image.embedding import IMAGE_BASE
-from runtime.platforms import PLATFORMS, ImageFormat, Platform
+from runtime.platforms import PLATFORMS, Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import Self
 
     from runtime.builder.compilation import Progress
+    from runtime.builder.toolchain import Toolchain
 
-__all__ = ["Build", "build", "builds_in_cache", "shim_flags", "shim_sources"]
-
-
-_SHIM: Final = Path(__file__).parents[1] / "shim"
-_FLAGS: Final = ("-std=c++20", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-# The systems of a source whose name ends with _SUFFIX; other sources are for all systems.
-_POSIX: Final = {platform.system for platform in PLATFORMS} - {"Windows"}
-_SYSTEMS: Final = {
-    "posix": _POSIX,
-    "linux": {"Linux"},
-    "macos": {"Darwin"},
-    "bsd": {"FreeBSD", "NetBSD"},
-    "openbsd": {"OpenBSD"},
-    "windows": {"Windows"},
-}
-_SYSTEM_LIBRARIES: Final = {
-    ImageFormat.PE: ("-lws2_32", "-lcrypt32", "-ladvapi32", "-lshell32", "-lapi-ms-win-core-synch-l1-2-0")
-}
+__all__ = ["Build", "build", "builds_in_cache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +51,71 @@ def build(
     platform: Platform,
     progress: Progress | None = None,
     pages_progress: Progress | None = None,
+    gpu_progress: Progress | None = None,
     *,
     with_pages: bool = True,
+    with_gpu: bool = True,
 ) -> Build:
     """Return the runtime for PLATFORM, compiled if the cache does not hold it.
 
     Without pages it has no web page, and Node is not needed. The page is built beside the program: fetching its
-    packages keeps the network busy, compiling the processor. PROGRESS is told the steps done and the steps of all,
-    first with none done; PAGES_PROGRESS is told those of the page, from another thread.
+    packages keeps the network busy, compiling the processor. Without the part for GPUs, it computes on the CPU alone.
+    PROGRESS is told the steps done and the steps of all, first with none done; PAGES_PROGRESS is told those of the
+    page, from another thread, and GPU_PROGRESS those of the part for GPUs, after the program.
 
     Raises:
         BuildError: an input is missing or a tool failed; no partial result is left behind.
     """
     tools = find_toolchain()
-    program_key = _program_key(platform, tools)
+    with_gpu = with_gpu and has_gpu_part(platform)
+    parts = _Parts(with_pages=with_pages, with_gpu=with_gpu)
+    program = parts.program_of(platform)
 
     def gather(folder: Path) -> None:
         with _PagesBeside(pages_progress) if with_pages else nullcontext() as pages:
 
             def link(folder: Path) -> None:
-                steps = _Steps(len(shim_sources(platform)) + 2, progress, pages)
+                backend = _build_backend(program, tools, gpu_progress)
+                steps = _Steps(len(shim_sources(program)) + 2, progress, pages)
                 steps.of_engine(0, 0)
                 engine = build_engine(platform, tools, steps.of_engine)
-                _link(platform, tools, engine, folder, steps.one_of_ours)
+                link_program(program, tools, engine, backend, folder, steps.one_of_ours)
 
-            program = cached("program", program_key, link)
-            _gather(program, pages.result() if pages else None, folder)
+            built = cached("program", program_key(program, tools), link)
+            gpu_part = build_gpu_part(platform, tools, gpu_progress) if parts.has_members(platform) else None
+            _gather(built, pages.result() if pages else None, gpu_part, folder)
 
-    key = _key(program_key, with_pages=with_pages)
-    return Build(platform, key, cached("runtime", key, gather) / _program_name(platform))
+    key = parts.key_of(platform, tools)
+    return Build(platform, key, cached("runtime", key, gather) / program_name(platform))
+
+
+def _build_backend(program: Program, tools: Toolchain, progress: Progress | None) -> list[Path]:
+    """Return the object files of the code for GPUs in PROGRAM."""
+    if program.has_metal:
+        return build_metal(program.platform, tools)
+    return build_vulkan(program.platform, tools, progress) if program.has_vulkan else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a runtime consists of beside its program."""
+
+    with_pages: bool
+    with_gpu: bool
+
+    def program_of(self, platform: Platform) -> Program:
+        """Return the program for PLATFORM: on Linux, another one computes on GPUs."""
+        has_vulkan, has_metal = (self.with_gpu and platform.system == system for system in ("Windows", "Darwin"))
+        return Program(platform, has_vulkan=has_vulkan, has_metal=has_metal)
+
+    def has_members(self, platform: Platform) -> bool:
+        """Say whether the archive of the runtime for PLATFORM has members for GPUs."""
+        return self.with_gpu and has_gpu_members(platform)
+
+    def key_of(self, platform: Platform, tools: Toolchain) -> str:
+        """Return the cache key of the runtime for PLATFORM."""
+        keys = [program_key(self.program_of(platform), tools), pages_key() if self.with_pages else ""]
+        return digest_of([*keys, *([gpu_part_key(platform, tools)] if self.has_members(platform) else [])])
 
 
 def builds_in_cache() -> list[Build]:
@@ -110,11 +129,12 @@ def builds_in_cache() -> list[Build]:
     tools = find_toolchain()
     found = []
     for platform in PLATFORMS:
-        program_key = _program_key(platform, tools)
-        for key in (_key(program_key, with_pages=True), _key(program_key, with_pages=False)):
-            path = cache_root() / "runtime" / key / _program_name(platform)
-            if path.is_file():
-                found.append(Build(platform, key, path))
+        for with_gpu in (True, False) if has_gpu_part(platform) else (False,):
+            keys = [_Parts(with_pages=pages, with_gpu=with_gpu).key_of(platform, tools) for pages in (True, False)]
+            paths = [cache_root() / "runtime" / key / program_name(platform) for key in keys]
+            builds = [Build(platform, key, path) for key, path in zip(keys, paths, strict=True) if path.is_file()]
+            if builds:
+                found.append(builds[0])
                 break
     return found
 
@@ -184,100 +204,14 @@ class _Steps:
             self._progress(done, total)
 
 
-def _program_name(platform: Platform) -> str:
-    return "llamafile.exe" if platform.image_format is ImageFormat.PE else "llamafile"
-
-
-def shim_sources(platform: Platform) -> list[Path]:
-    """Return the shim's source files for PLATFORM."""
-    return [
-        source
-        for source in sorted(_SHIM.rglob("*.cpp"))
-        if platform.system in _SYSTEMS.get(source.stem.rpartition("_")[2], {platform.system})
-    ]
-
-
-def shim_flags(platform: Platform, renamed: Sequence[tuple[Path, str]] = ()) -> list[str]:
-    """Return the options to compile a source of the shim, without those for the engine's headers.
-
-    The program contains the names in RENAMED instead of these folders.
-    """
-    flags = compiler_flags(platform, renamed)
-    # The engine's HTTP layer, which the shim compiles, includes the header of the web pages by its bare name.
-    folders = (f"-I{_SHIM}", f"-I{_SHIM / 'hooks' / 'webui'}")
-    return [*flags, *_FLAGS, f'-DLLAMAFILE_VERSION="{_version_text(platform)}"', *folders]
-
-
-def _unit_name(source: Path) -> str:
-    """Return the name of the object file of SOURCE: two folders may hold files of the same name."""
-    return "-".join(source.relative_to(_SHIM).with_suffix("").parts)
-
-
-def _key(program_key: str, *, with_pages: bool) -> str:
-    return digest_of([program_key, pages_key() if with_pages else ""])
-
-
-def _program_key(platform: Platform, tools: Toolchain) -> str:
-    files = [*shim_sources(platform), *sorted(_SHIM.rglob("*.h"))]
-    names = [file.relative_to(_SHIM).as_posix() for file in files]
-    flags = [*compiler_flags(platform, []), *_FLAGS, *_link_flags(platform), *LIBRARIES]
-    notices = Path(__file__).with_name("notices.py")
-    parts: list[str | Path] = [engine_key(platform, tools), *flags, _version_text(platform), notices, STANDARD_HEADERS]
-    return digest_of([*parts, *names, *files])
-
-
-def _version_text(platform: Platform) -> str:
-    return f"{VERSION} (llama.cpp of {ENGINE_SDIST.distribution} {ENGINE_SDIST.version}, {platform.name})"
-
-
-def _link(platform: Platform, tools: Toolchain, engine: Engine, folder: Path, step_done: Callable[[], None]) -> None:
-    work = folder / "work"
-    work.mkdir()
-    renamed = [(engine.source, "engine"), (_SHIM, "shim"), (work, "build")]
-    flags = compiler_flags(platform, renamed)
-    compile_flags = [*shim_flags(platform, renamed), *(f"-isystem{include}" for include in engine.includes)]
-    compiler = [str(tools.zig), "c++"]
-    environment = tools.environment(work)
-    headers = work / "standard.pch"
-    run_tool(
-        [*compiler, *compile_flags, "-x", "c++-header", str(STANDARD_HEADERS), "-o", str(headers)],
-        environment,
-        "compiling the standard library's headers",
-    )
-    step_done()
-    compile_flags += ["-include-pch", str(headers)]
-
-    def compile_source(source: Path) -> Path:
-        target = work / f"{_unit_name(source)}.o"
-        run_tool([*compiler, *compile_flags, "-c", str(source), "-o", str(target)], environment, f"compiling {source}")
-        return target
-
-    objects = []
-    with ThreadPoolExecutor(jobs()) as pool:
-        for compiled in pool.map(compile_source, shim_sources(platform)):
-            objects.append(compiled)
-            step_done()
-    program = folder / _program_name(platform)
-    inputs = [*map(str, objects), *map(str, engine.libraries)]
-    run_tool(
-        [*compiler, *flags, *inputs, *_link_flags(platform), "-o", str(program)],
-        environment,
-        f"linking the runtime for {platform.name}",
-    )
-    step_done()
-    shutil.rmtree(work)
-    for by_product in folder.iterdir():
-        if by_product != program:  # zig leaves a .pdb or an import library beside a Windows program
-            by_product.unlink()
-    (folder / NOTICES_NAME).write_text(collect_notices(engine.source, tools.zig.parent), encoding="utf-8")
-
-
-def _gather(program: Path, pages: Pages | None, folder: Path) -> None:
-    """Bring together what belongs together: the files of the entry PROGRAM, and PAGES."""
+def _gather(program: Path, pages: Pages | None, gpu_part: Path | None, folder: Path) -> None:
+    """Bring together what belongs together: the files of the entry PROGRAM, PAGES, and GPU_PART."""
     for file in program.iterdir():
         _hard_link(file, folder / file.name)
     if pages:
         shutil.copytree(pages.site, folder / PAGES_NAME, copy_function=_hard_link)
+    if gpu_part:
+        shutil.copytree(gpu_part, folder / GPU_NAME, copy_function=_hard_link)
 
 
 def _hard_link(source: Path | str, target: Path | str) -> None:
@@ -285,12 +219,3 @@ def _hard_link(source: Path | str, target: Path | str) -> None:
         os.link(source, target)
     except OSError:  # not every file system has them
         shutil.copy2(source, target)
-
-
-def _link_flags(platform: Platform) -> list[str]:
-    flags = ["-s"]
-    if platform.system == "Linux":
-        flags += ["-static", f"-Wl,--image-base={IMAGE_BASE:#x}"]
-    if platform.cpu.startswith("x86_64") and platform.image_format is not ImageFormat.MACHO:
-        flags.append("-Wl,--entry=llamafile_entry")  # which checks the processor (shim/cpu/entry.h)
-    return flags + list(_SYSTEM_LIBRARIES.get(platform.image_format, ()))

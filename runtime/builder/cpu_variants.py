@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from runtime.builder.gpu_platform import is_gpu_program
+
 if TYPE_CHECKING:
     from runtime.platforms import Platform
 
@@ -36,6 +38,8 @@ _AMD64: Final = (
     Variant("skylakex", "x86_64_v4"),
     Variant("zen4", _ZEN4, f"{_ZEN4}+amx_tile+amx_int8"),
 )
+# Where there is a GPU, the CPU computes what does not fit into its memory, and a processor beside it is not older.
+_BESIDE_GPU: Final = ("haswell", "zen4")
 # Not the levels of the architecture: each has more features than the code uses.
 _ARM64: Final = (
     Variant("dotprod", "generic+v8a+dotprod"),
@@ -52,5 +56,7 @@ def variants_of(platform: Platform) -> tuple[Variant, ...]:
     if platform.cpu.startswith("x86_64"):
         # Windows has its own request for matrix registers, which is not tested; the other systems have none.
         has_amx = platform.system == "Linux"
+        if is_gpu_program(platform):
+            return tuple(variant for variant in _AMD64 if variant.name in _BESIDE_GPU)
         return _AMD64 if has_amx else tuple(replace(variant, amx_cpu="") for variant in _AMD64)
     return _APPLE if platform.system == "Darwin" else _ARM64

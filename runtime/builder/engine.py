@@ -20,7 +20,16 @@ from runtime.platforms import ImageFormat, Platform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["INCLUDES", "LIBRARIES", "STANDARD_HEADERS", "Engine", "build_engine", "engine_key", "engine_source"]
+__all__ = [
+    "INCLUDES",
+    "LIBRARIES",
+    "STANDARD_HEADERS",
+    "Engine",
+    "build_engine",
+    "engine_key",
+    "engine_source",
+    "source_key",
+]
 
 _HOOKS: Final = Path(__file__).parents[1] / "shim" / "hooks"
 # Compiled before what includes most of it: the engine's C++ here, and the shim.
@@ -128,10 +137,11 @@ def engine_source() -> Path:
         unpack_engine(download(ENGINE_SDIST), folder)
         apply_patches(folder, PATCHES)
 
-    return cached("source", _source_key(), unpack)
+    return cached("source", source_key(), unpack)
 
 
-def _source_key() -> str:
+def source_key() -> str:
+    """Return the cache key of the engine's source."""
     return digest_of([ENGINE_SDIST.sha256, patches_key(PATCHES)])
 
 
@@ -143,7 +153,7 @@ def engine_key(platform: Platform, tools: Toolchain) -> str:
     # With their names: a file that is renamed or moved is another input.
     files = [part for name, file in _PROJECT.items() for part in (name, file)]
     settings = [*target, *flags, variants, repr(_OPTIONS), _HOT, _COLD]
-    return digest_of([_source_key(), tools.identity, *settings, *files, _SYMBOL_PREFIX])
+    return digest_of([source_key(), tools.identity, *settings, *files, _SYMBOL_PREFIX])
 
 
 def build_engine(platform: Platform, tools: Toolchain, progress: Callable[[int, int], None] | None = None) -> Engine:

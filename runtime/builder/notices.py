@@ -32,15 +32,19 @@ _ZIG_LICENCES: Final = {
     "libunwind": "lib/libunwind/LICENSE.TXT",
 }
 
+_ZSTD_LICENCES: Final = {"zstd": "LICENSE"}
 
-def collect_notices(engine_source: Path, zig_folder: Path) -> str:
-    """Return the text of the member NOTICES, from the engine's source and zig's folder.
+
+def collect_notices(engine_source: Path, zig_folder: Path, zstd_folder: Path | None) -> str:
+    """Return the text of the member NOTICES, from the sources of the engine, of zig, and of zstd if it is contained.
 
     Raises:
         ToolchainError: a text is missing: the list is for another version.
     """
     parts = ["Parts of this program are the work of others, used under these licences.\n"]
-    for folder, texts in ((engine_source, _ENGINE_LICENCES), (zig_folder, _ZIG_LICENCES)):
+    places = [(engine_source, _ENGINE_LICENCES), (zig_folder, _ZIG_LICENCES)]
+    places += [(zstd_folder, _ZSTD_LICENCES)] if zstd_folder else []
+    for folder, texts in places:
         for name, place in texts.items():
             file = folder / place
             if not file.is_file():

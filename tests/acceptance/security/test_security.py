@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runtime.builder.build import shim_sources
+from runtime.builder.program import Program, shim_sources
 from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, ARE_FREE, confinement, serving
 from tests.builders.compiled import compiled_program
@@ -41,7 +41,8 @@ ALLOWED: Final = {"getrandom", "mmap", "read", "recvfrom", "sendto", "setsockopt
 def attack() -> Path:
     """The program that tries everything, linked with the sandbox alone."""
     confinement = {"allowed_calls", "landlock", "no_confinement", "pledge", "seccomp"}
-    sources = [ATTACK, *(path for path in shim_sources(host_platform()) if path.stem.rsplit("_", 1)[0] in confinement)]
+    parts = shim_sources(Program(host_platform()))
+    sources = [ATTACK, *(path for path in parts if path.stem.rsplit("_", 1)[0] in confinement)]
     headers = sorted((SHIM / "sandbox").glob("*.h"))
     return compiled_program(host_platform(), sources, ["-std=c++20", f"-I{SHIM}"], headers)
 

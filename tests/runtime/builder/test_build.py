@@ -164,7 +164,7 @@ def test_only_built_platforms_are_found(cache: Path) -> None:
 
 def test_a_missing_licence_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match=r"licence of llama\.cpp and ggml"):
-        collect_notices(tmp_path, tmp_path)
+        collect_notices(tmp_path, tmp_path, None)
 
 
 @pytest.mark.slow

@@ -299,7 +299,7 @@ def test_the_page_lies_beside_the_program(
     (program / "NOTICES").write_text("the program's licences\n")
     for name, wanted in (("with", page), ("without", None)):
         (tmp_path / name).mkdir()
-        build_module._gather(program, wanted, tmp_path / name)
+        build_module._gather(program, wanted, None, tmp_path / name)
         assert (tmp_path / name / "llamafile").samefile(program / "llamafile")
     members = page_members(tmp_path / "with" / "llamafile")
     assert [member.name for member in members] == ["pages/NOTICES.txt", "pages/_app/version.json", "pages/index.html"]
@@ -307,11 +307,11 @@ def test_the_page_lies_beside_the_program(
     assert (tmp_path / "with" / "NOTICES").read_text() == "the program's licences\n"
 
 
-def test_a_build_with_the_page_is_preferred(cache: Path) -> None:
+def test_a_build_with_more_parts_is_preferred(cache: Path) -> None:
     host = platform_named("host")
-    key = build_module._program_key(host, find_toolchain())
-    for with_pages in (False, True):
-        folder = cache / "runtime" / build_module._key(key, with_pages=with_pages)
+    for with_gpu, with_pages in ((False, False), (False, True), (True, False), (True, True)):
+        parts = build_module._Parts(with_pages=with_pages, with_gpu=with_gpu)
+        folder = cache / "runtime" / parts.key_of(host, find_toolchain())
         folder.mkdir(parents=True)
         (folder / "llamafile").touch()
         assert [item.path.parent for item in builds_in_cache()] == [folder]

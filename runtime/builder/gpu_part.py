@@ -1,0 +1,102 @@
+"""The part of a runtime for GPUs: members of its archive, which nothing reads until a GPU is asked for.
+
+Programs for macOS have no members for GPUs: all of ggml-metal is in the program.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from runtime.builder.cache import cached, digest_of
+from runtime.builder.engine import build_engine
+from runtime.builder.gpu_platform import gpu_program
+from runtime.builder.program import Program, link_program, program_key, program_name, shim_sources
+from runtime.builder.vulkan.build import SHADERS_NAME, build_library, build_shaders, shaders_key
+from runtime.builder.zstd import compress
+from zipalign import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from runtime.builder.compilation import Progress
+    from runtime.builder.toolchain import Toolchain
+    from runtime.platforms import Platform
+
+__all__ = [
+    "FOLDER_NAME",
+    "build_gpu_part",
+    "gpu_member_names",
+    "gpu_members",
+    "gpu_part_key",
+    "has_gpu_members",
+    "has_gpu_part",
+]
+
+# The prefix of the members' names, and the folder beside a program that holds their files.
+FOLDER_NAME: Final = "gpu"
+
+
+def has_gpu_part(platform: Platform) -> bool:
+    """Say whether runtimes for PLATFORM can compute on GPUs."""
+    return has_gpu_members(platform) or platform.system == "Darwin"
+
+
+def has_gpu_members(platform: Platform) -> bool:
+    """Say whether members of the archive are a part of that."""
+    return gpu_program(platform) is not None or platform.system == "Windows"
+
+
+def gpu_part_key(platform: Platform, tools: Toolchain) -> str:
+    """Return its cache key."""
+    second = gpu_program(platform)
+    return digest_of([shaders_key(tools), program_key(Program(second, has_vulkan=True), tools) if second else ""])
+
+
+def build_gpu_part(platform: Platform, tools: Toolchain, progress: Progress | None = None) -> Path:
+    """Return the folder with the members: the shaders and, on Linux, the second program.
+
+    Raises:
+        BuildError: an input is missing, or a tool failed.
+    """
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(build_shaders(tools, progress) / SHADERS_NAME, folder / SHADERS_NAME)
+        second = gpu_program(platform)
+        if second:
+            content = _build_second(second, tools, progress).read_bytes()
+            (folder / f"{platform.name}.zst").write_bytes(compress(content))
+
+    return cached("gpu", gpu_part_key(platform, tools), fill)
+
+
+def _build_second(platform: Platform, tools: Toolchain, progress: Progress | None) -> Path:
+    program = Program(platform, has_vulkan=True)
+    done, total = 0, len(shim_sources(program)) + 2
+
+    def link(folder: Path) -> None:
+        engine = build_engine(platform, tools, progress)
+        library = build_library(platform, tools)
+
+        def step_done() -> None:
+            nonlocal done
+            done += 1
+            if progress:
+                progress(done, total)
+
+        link_program(program, tools, engine, library, folder, step_done)
+
+    return cached("program", program_key(program, tools), link) / program_name(platform)
+
+
+def gpu_members(program: Path) -> list[Member]:
+    """Return what goes into the archive of PROGRAM for GPUs: the files that lie beside it, if there are any."""
+    folder = program.with_name(FOLDER_NAME)
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [Member(f"{FOLDER_NAME}/{path.name}", path) for path in files]
+
+
+def gpu_member_names(names: Iterable[str]) -> list[str]:
+    """Return those of NAMES that are of the part for GPUs."""
+    return [name for name in names if name.startswith(f"{FOLDER_NAME}/")]
