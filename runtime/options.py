@@ -21,7 +21,7 @@ __all__ = ["domain_of", "domains", "value_count", "value_refusal"]
 # Table options: generated from common/arg.cpp and shim/options/flags.cpp by tools/engine_tables.py
 _TABLE: Final = """
 address: --listen
-caseless auto nvidia amd apple disable = cublas rocm rocblas hip metal disabled: --gpu
+caseless auto nvidia amd apple intel vulkan disable = cublas rocm rocblas hip metal disabled: --gpu
 choice auto none mmap mlock mmap+mlock dio: --load-mode -lm
 choice f32 f16 bf16 q8_0 q4_0 q4_1 iq4_nl q5_0 q5_1: --cache-type-k --cache-type-k-draft --cache-type-v
   --cache-type-v-draft --spec-draft-type-k --spec-draft-type-v -ctk -ctkd -ctv -ctvd
@@ -89,24 +89,24 @@ switch: --agent --ascii --backend-sampling --cache-idle-slots --cache-list --cac
   --check-tensors --cli --completion-bash --completion-mode --cont-batching --context-shift --conversation
   --cors-credentials --cpu-moe --cpu-moe-draft --display-prompt --dump-kv-cache --embd-gemma-default --embedding
   --embeddings --escape --fast --fim-qwen-1.5b-default --fim-qwen-14b-spec --fim-qwen-30b-default --fim-qwen-3b-default
-  --fim-qwen-7b-default --fim-qwen-7b-spec --gpt-oss-120b-default --gpt-oss-20b-default --help --help-engine
-  --ignore-eos --in-prefix-bos --instruct --interactive --interactive-first --iq --jinja --kv-offload --kv-unified
-  --list-devices --log-append --log-disable --log-enable --log-jsonl --log-new --log-prefix --log-test --log-timestamps
-  --log-verbose --logits-all --lora-init-without-apply --low-vram --memory-f32 --metrics --mlock --mmap --mmproj-auto
-  --mmproj-offload --models-autoload --mul-mat-q --multiline-input --no-agent --no-cache-idle-slots --no-cache-prompt
-  --no-cont-batching --no-context-shift --no-conversation --no-cors-credentials --no-display-prompt --no-escape
-  --no-host --no-jinja --no-kv-offload --no-kv-unified --no-log-jsonl --no-log-prefix --no-log-timestamps --no-mmap
-  --no-mmproj --no-mmproj-auto --no-mmproj-offload --no-models-autoload --no-mul-mat-q --no-op-offload --no-penalize-nl
-  --no-perf --no-prefill-assistant --no-reasoning-preserve --no-repack --no-show-timings --no-skip-chat-parsing
-  --no-slots --no-spec-draft-backend-sampling --no-ui --no-ui-mcp-proxy --no-warmup --no-webui --no-webui-mcp-proxy
-  --nobrowser --nocompile --nologo --offline --op-offload --penalize-nl --perf --precise --prefill-assistant
-  --prompt-cache-all --prompt-cache-ro --props --random-prompt --reasoning-preserve --recompile --repack --rerank
-  --reranking --reuse-port --server --show-timings --silent-prompt --simple-io --single-turn --skip-chat-parsing
-  --slots-endpoint-disable --spec-default --spec-draft-backend-sampling --spec-draft-cpu-moe --special --spm-infill
-  --swa-full --tinyblas --trace --trap --ui --ui-mcp-proxy --unsealed --unsecure --usage --v2 --verbose --verbose-prompt
-  --version --vision-gemma-12b-default --vision-gemma-4b-default --warmup --webui --webui-mcp-proxy -ag -bs -cb -cl -cml
-  -cmoe -cmoed -cnv -dkvc -e -h -help -i -if -ins -kvo -kvu -mli -mmq -nkvo -no-ag -no-cnv -no-kvu -nocb -nommq -nr -sp
-  -st -v
+  --fim-qwen-7b-default --fim-qwen-7b-spec --gpt-oss-120b-default --gpt-oss-20b-default --gpu-info --gpu-info-json
+  --help --help-engine --ignore-eos --in-prefix-bos --instruct --interactive --interactive-first --iq --jinja
+  --kv-offload --kv-unified --list-devices --log-append --log-disable --log-enable --log-jsonl --log-new --log-prefix
+  --log-test --log-timestamps --log-verbose --logits-all --lora-init-without-apply --low-vram --memory-f32 --metrics
+  --mlock --mmap --mmproj-auto --mmproj-offload --models-autoload --mul-mat-q --multiline-input --no-agent
+  --no-cache-idle-slots --no-cache-prompt --no-cont-batching --no-context-shift --no-conversation --no-cors-credentials
+  --no-display-prompt --no-escape --no-host --no-jinja --no-kv-offload --no-kv-unified --no-log-jsonl --no-log-prefix
+  --no-log-timestamps --no-mmap --no-mmproj --no-mmproj-auto --no-mmproj-offload --no-models-autoload --no-mul-mat-q
+  --no-op-offload --no-penalize-nl --no-perf --no-prefill-assistant --no-reasoning-preserve --no-repack
+  --no-show-timings --no-skip-chat-parsing --no-slots --no-spec-draft-backend-sampling --no-ui --no-ui-mcp-proxy
+  --no-warmup --no-webui --no-webui-mcp-proxy --nobrowser --nocompile --nologo --offline --op-offload --penalize-nl
+  --perf --precise --prefill-assistant --prompt-cache-all --prompt-cache-ro --props --random-prompt --reasoning-preserve
+  --recompile --repack --rerank --reranking --reuse-port --server --show-timings --silent-prompt --simple-io
+  --single-turn --skip-chat-parsing --slots-endpoint-disable --spec-default --spec-draft-backend-sampling
+  --spec-draft-cpu-moe --special --spm-infill --swa-full --tinyblas --trace --trap --ui --ui-mcp-proxy --unsealed
+  --unsecure --usage --v2 --verbose --verbose-prompt --version --vision-gemma-12b-default --vision-gemma-4b-default
+  --warmup --webui --webui-mcp-proxy -ag -bs -cb -cl -cml -cmoe -cmoed -cnv -dkvc -e -h -help -i -if -ins -kvo -kvu -mli
+  -mmq -nkvo -no-ag -no-cnv -no-kvu -nocb -nommq -nr -sp -st -v
 text: --alias --allow-origin --api-key --api-key-file --api-prefix --audio --binary-file --cfg-negative-prompt
   --cfg-negative-prompt-file --cfg-scale --chat-template --chat-template-file --control-vector --cors-headers
   --cors-methods --cors-origins --db --db-startup-sql --defrag-thold --docker-repo --dry-sequence-breaker --file

@@ -9,6 +9,9 @@
 #include "cpu/cpu_variant.h"
 #include "cpu/time_slice.h"
 #include "engine/engine_options.h"
+#include "gpu/gpu.h"
+#include "gpu/gpu_info.h"
+#include "options/gpu_flags.h"
 #include "options/options.h"
 #include "options/sealed.h"
 #include "options/usage.h"
@@ -29,6 +32,7 @@ namespace {
 using Action = Launch::Action;
 
 constexpr const char SERVER_NAME[] = "llamafile-server";
+const std::string NO_GPU = "there is no such GPU that this program can use: ";
 
 const std::map<std::string, Mode> MODES = {
     {"--server", Mode::SERVER}, {"--v2", Mode::SERVER}, {"--cli", Mode::COMPLETION}, {"--chat", Mode::CHAT}};
@@ -50,8 +54,25 @@ std::optional<Launch> answer(const Options &options) {
     if (last_of(options, {"--help", "-h", "-help", "--usage"}) != nullptr) {
         return Launch{Action::PRINT_USAGE, {}};
     }
-    if (last_of(options, {"--version"}) != nullptr) {
+    if (last_of(options, {"--version"}) != nullptr && gpu_request(options).kind == GpuRequest::Kind::NONE) {
         return Launch{Action::PRINT_VERSION, {}};
+    }
+    return std::nullopt;
+}
+
+// The launch for options that print a text about this machine's GPUs, which the program's archive has the means for.
+std::optional<Launch> answer_about_gpus(const Options &options, const std::string &argument0, const Arguments &user) {
+    if (const Option *last = last_of(options, {"--gpu-info", "--gpu-info-json"})) {
+        return Launch{last->name == "--gpu-info" ? Action::PRINT_GPUS : Action::PRINT_GPUS_AS_JSON, {}};
+    }
+    if (last_of(options, {"--version"}) != nullptr) {
+        Launch launch{Action::PRINT_VERSION, {}};
+        GpuSearch search = open_gpus(gpu_request(options), argument0, user);
+        if (search.gpus.empty()) {
+            throw UserError(NO_GPU + search.obstacle);
+        }
+        launch.gpus = std::move(search.gpus);
+        return launch;
     }
     return std::nullopt;
 }
@@ -95,12 +116,20 @@ Launch tool_launch(Tool tool, const std::string &argument0, const Arguments &use
     seal(is_packed(*own_container()));
     Launch launch{Action::RUN_TOOL, {argument0}};
     launch.tool = tool;
-    launch.arguments.insert(launch.arguments.end(), user.begin(), user.end());
+    const ToolArguments given = split_tool_arguments(user);
+    const GpuSearch search = open_gpus(given.request, argument0, user);
+    if (search.gpus.empty() && !search.obstacle.empty()) {
+        if (given.request.kind != GpuRequest::Kind::ANY) {
+            throw UserError(NO_GPU + search.obstacle);
+        }
+        log_line(NO_GPU + search.obstacle + "; the CPU computes everything");
+    }
+    launch.arguments.insert(launch.arguments.end(), given.rest.begin(), given.rest.end());
     return launch;
 }
 
-// GIVEN are the arguments of OPTIONS, CONTEXT is complete but for the GPUs.
-Launch mode_launch(const std::string &argument0, const Arguments &given, const Options &options,
+// USER are the arguments of the command line, GIVEN those of OPTIONS; CONTEXT is complete but for the GPUs.
+Launch mode_launch(const std::string &argument0, const Arguments &user, const Arguments &given, const Options &options,
                    TranslationContext context) {
     Launch launch{Action::RUN_MODE, {argument0}};
     launch.mode = context.mode;
@@ -109,7 +138,10 @@ Launch mode_launch(const std::string &argument0, const Arguments &given, const O
         launch.options.opens_browser = false;
         return launch;
     }
-    context.gpus = usable_gpus();
+    context.gpu_search = open_gpus(gpu_request(options), argument0, user);
+    if (context.mode == Mode::SERVER && !names_gpu(options) && has_idle_gpu()) {
+        log_line("this machine has a GPU, and the CPU computes; -ngl 999 lets the GPU compute as much as fits into it");
+    }
     const Translation translation = translate_with_remarks(options, context);
     launch.options = translation.launch_options;
     Arguments arguments = translation.arguments;
@@ -123,6 +155,13 @@ Launch mode_launch(const std::string &argument0, const Arguments &given, const O
     const Arguments resolved = resolve_names(arguments);
     launch.arguments.insert(launch.arguments.end(), resolved.begin(), resolved.end());
     return launch;
+}
+
+void print_version(const std::vector<Gpu> &gpus) {
+    std::printf("llamafile " LLAMAFILE_VERSION "\ncomputes with the variant for: %s\n", cpu_variant());
+    for (const Gpu &gpu : gpus) {
+        std::printf("computes with %s: %s\n", gpu.device.c_str(), gpu.name.c_str());
+    }
 }
 
 int run_mode(const Launch &launch) {
@@ -164,10 +203,13 @@ Launch prepare(const std::string &argument0, const Arguments &user) {
     if (const std::optional<Launch> launch = answer(options)) {
         return *launch;
     }
+    if (const std::optional<Launch> launch = answer_about_gpus(options, argument0, user)) {
+        return *launch;
+    }
     context.mode = mode_of(options, is_server);
     context.is_sealed = is_packed(*container) && last_of(options, {"--unsealed"}) == nullptr;
     seal(context.is_sealed);
-    return mode_launch(argument0, given, options, context);
+    return mode_launch(argument0, user, given, options, context);
 }
 
 int start(const Launch &launch) {
@@ -177,8 +219,11 @@ int start(const Launch &launch) {
         print_usage();
         return 0;
     case Action::PRINT_VERSION:
-        std::printf("llamafile " LLAMAFILE_VERSION "\ncomputes with the variant for: %s\n", cpu_variant());
+        print_version(launch.gpus);
         return 0;
+    case Action::PRINT_GPUS:
+    case Action::PRINT_GPUS_AS_JSON:
+        return print_gpu_info(launch.action == Action::PRINT_GPUS_AS_JSON);
     case Action::EXPLAIN_MISSING_MODEL:
         explain_missing_model(launch.arguments.front());
         return 1;

@@ -10,13 +10,22 @@
 #include <string>
 
 struct Launch {
-    enum class Action { PRINT_USAGE, PRINT_VERSION, EXPLAIN_MISSING_MODEL, RUN_TOOL, RUN_MODE };
+    enum class Action {
+        PRINT_USAGE,
+        PRINT_VERSION,
+        PRINT_GPUS,
+        PRINT_GPUS_AS_JSON,
+        EXPLAIN_MISSING_MODEL,
+        RUN_TOOL,
+        RUN_MODE
+    };
 
     Action action;
     Arguments arguments; // of the tool or the engine, with the program's name first
     Mode mode = Mode::SERVER;
     Tool tool = nullptr;
     LaunchOptions options{};
+    std::vector<Gpu> gpus{}; // that it computes with
 };
 
 // Selects the launch for a program started as ARGUMENT0 with the arguments USER: finds the program's container, seals

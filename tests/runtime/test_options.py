@@ -85,7 +85,7 @@ REFUSED = {
     "--rope-scaling": ("cubic",),
     "--fit": ("auto",),
     "--reasoning-format": ("",),
-    "--gpu": ("intel",),
+    "--gpu": ("matrox",),
     "--samplers": ("top_k;best", "top_k,top_p", ""),
     "--sampler-seq": ("kz", ""),
     "--spec-type": ("none,best",),

@@ -7,4 +7,6 @@
 
 std::vector<std::string> variable_names();
 
+void set_variable(const std::string &name, const std::string &value);
+
 void remove_variable(const std::string &name);

@@ -13,6 +13,10 @@ std::vector<std::string> variable_names() {
     return names;
 }
 
+void set_variable(const std::string &name, const std::string &value) {
+    setenv(name.c_str(), value.c_str(), 1);
+}
+
 void remove_variable(const std::string &name) {
     unsetenv(name.c_str());
 }

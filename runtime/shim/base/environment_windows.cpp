@@ -11,6 +11,10 @@ std::vector<std::string> variable_names() {
     return names;
 }
 
+void set_variable(const std::string &name, const std::string &value) {
+    _putenv_s(name.c_str(), value.c_str());
+}
+
 void remove_variable(const std::string &name) {
     _putenv_s(name.c_str(), "");
 }

@@ -15,12 +15,14 @@
 
 VARIANT(baseline);
 #if defined(__x86_64__)
+VARIANT(haswell);
+VARIANT(zen4);
+#ifndef LLAMAFILE_FEW_VARIANTS
 VARIANT(nehalem);
 VARIANT(sandybridge);
-VARIANT(haswell);
 VARIANT(alderlake);
 VARIANT(skylakex);
-VARIANT(zen4);
+#endif
 #elif defined(__APPLE__)
 VARIANT(i8mm);
 #else
@@ -51,11 +53,15 @@ const Variant VARIANTS[] = {
 #if defined(__x86_64__)
     {"sapphirerapids", ZEN4 | AMX, zen4_ggml_backend_cpu_reg}, // which calls llamafile_has_amx()
     VARIANT(zen4, ZEN4),
+#ifndef LLAMAFILE_FEW_VARIANTS
     VARIANT(alderlake, X86_64_V3 | AVX_VNNI),
     VARIANT(skylakex, X86_64_V4),
+#endif
     VARIANT(haswell, X86_64_V3),
+#ifndef LLAMAFILE_FEW_VARIANTS
     VARIANT(sandybridge, X86_64_V2 | AVX),
     VARIANT(nehalem, X86_64_V2),
+#endif
 #elif defined(__APPLE__)
     VARIANT(i8mm, I8MM),
 #else

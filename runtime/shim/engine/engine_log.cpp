@@ -3,11 +3,13 @@
 #include "base/message.h"
 #include "cpu/cpu_variant.h"
 #include "ggml.h"
+#include "gpu/gpu.h"
 #include "llama.h"
 #include "log.h"
 #include "mtmd-helper.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 
 namespace {
@@ -28,7 +30,24 @@ std::string message_of(const std::string &text) {
     return message;
 }
 
+// The engine may compute fewer layers on a GPU than asked for, and says so among much else.
+void report_layers(const char *text) {
+    constexpr const char BEFORE[] = "offloaded ";
+    const char *found = std::strstr(text, BEFORE);
+    if (found == nullptr || gpus_in_use().empty()) {
+        return;
+    }
+    char *slash = nullptr;
+    const long on_gpu = std::strtol(found + sizeof BEFORE - 1, &slash, 10);
+    const long all = *slash == '/' ? std::strtol(slash + 1, nullptr, 10) : 0;
+    if (on_gpu < all) {
+        log_line("the GPU computes " + std::to_string(on_gpu) + " of " + std::to_string(all) +
+                 " layers, the CPU the others");
+    }
+}
+
 void receive(ggml_log_level level, const char *text, void *user_data) {
+    report_layers(text);
     if (level == GGML_LOG_LEVEL_ERROR) {
         const std::lock_guard<std::mutex> lock(error_mutex);
         if (first_error.empty()) {
@@ -55,6 +74,9 @@ void capture_engine_log(bool quiet) {
         common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1); // silences the engine's front end too
     }
     LOG_INF("computing with the variant for: %s\n", cpu_variant());
+    for (const Gpu &gpu : gpus_in_use()) {
+        LOG_INF("computing with %s: %s\n", gpu.device.c_str(), gpu.name.c_str());
+    }
     llama_log_set(receive, nullptr);
     mtmd_helper_log_set(receive, nullptr);
 }

@@ -2,7 +2,6 @@
 
 #include "arg.h"
 #include "common.h"
-#include "ggml-backend.h"
 #include "log.h"
 
 #include <algorithm>
@@ -19,18 +18,6 @@ constexpr Program PROGRAMS[] = {
     {LLAMA_EXAMPLE_SERVER, Mode::SERVER},   {LLAMA_EXAMPLE_COMPLETION, Mode::COMPLETION},
     {LLAMA_EXAMPLE_MTMD, Mode::COMPLETION}, {LLAMA_EXAMPLE_CLI, Mode::CHAT},
     {LLAMA_EXAMPLE_SERVER, Mode::CHAT},
-};
-
-struct Brand {
-    const char *backend;
-    const char *name;
-};
-
-constexpr Brand BRANDS[] = {
-    {"CUDA", "nvidia"},
-    {"ROCm", "amd"},
-    {"HIP", "amd"},
-    {"MTL", "apple"},
 };
 
 // The engine's messages begin with "error: " or not, and have newlines at their ends and inside.
@@ -84,24 +71,4 @@ std::string engine_refusal(const std::string &name, const std::string &value, Mo
         }
     }
     return {};
-}
-
-std::vector<Gpu> usable_gpus() {
-    std::vector<Gpu> gpus;
-    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        const enum ggml_backend_dev_type type = ggml_backend_dev_type(device);
-        if (type != GGML_BACKEND_DEVICE_TYPE_GPU && type != GGML_BACKEND_DEVICE_TYPE_IGPU) {
-            continue;
-        }
-        const std::string backend = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
-        Gpu gpu{{}, ggml_backend_dev_name(device)};
-        for (const Brand &brand : BRANDS) {
-            if (backend == brand.backend) {
-                gpu.brand = brand.name;
-            }
-        }
-        gpus.push_back(std::move(gpu));
-    }
-    return gpus;
 }

@@ -1,4 +1,4 @@
-// The engine's table of options, and the GPUs that it can use.
+// The engine's table of options.
 
 #pragma once
 
@@ -8,7 +8,6 @@
 #include <map>
 #include <set>
 #include <string>
-#include <vector>
 
 struct EngineOption {
     size_t value_count = 0;
@@ -25,10 +24,3 @@ EngineOptions engine_options();
 // Why the engine refuses VALUE as that of its option NAME in MODE, in its words; empty if it accepts it. Calls the
 // option's function, which must open no file.
 std::string engine_refusal(const std::string &name, const std::string &value, Mode mode);
-
-struct Gpu {
-    std::string brand;  // as in --gpu; empty if --gpu has no name for it
-    std::string device; // as in the engine's --device
-};
-
-std::vector<Gpu> usable_gpus();

@@ -10,7 +10,7 @@ namespace {
 // Table checked options: generated from common/arg.cpp and shim/options/flags.cpp by tools/engine_tables.py
 constexpr char TABLE[] = R"(
 address: --listen
-caseless auto nvidia amd apple disable = cublas rocm rocblas hip metal disabled: --gpu
+caseless auto nvidia amd apple intel vulkan disable = cublas rocm rocblas hip metal disabled: --gpu
 choice auto none mmap mlock mmap+mlock dio: --load-mode -lm
 choice f32 f16 bf16 q8_0 q4_0 q4_1 iq4_nl q5_0 q5_1: --cache-type-k --cache-type-k-draft --cache-type-v
   --cache-type-v-draft --spec-draft-type-k --spec-draft-type-v -ctk -ctkd -ctv -ctvd

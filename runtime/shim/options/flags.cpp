@@ -203,6 +203,8 @@ const std::vector<Flag> FLAGS = {
     {{"--help", "-h", "-help", "--usage"}, none, handled_before, "", ""},
     {{"--help-engine"}, none, handled_before, "", ""},
     {{"--version"}, none, handled_before, "", ""},
+    {{"--gpu-info"}, none, handled_before, "", ""},
+    {{"--gpu-info-json"}, none, handled_before, "", ""},
     {{"--server", "--v2"}, none, handled_before, "", ""},
     {{"--cli"}, none, handled_before, "", ""},
     {{"--chat"}, none, handled_before, "", ""},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/engine_options.h"
+#include "gpu/gpu.h"
 #include "options/flags.h"
 
 #include <string>
@@ -13,7 +14,7 @@ struct TranslationContext {
     Mode mode = Mode::SERVER;
     bool is_sealed = false; // downloads are refused
     EngineOptions engine;
-    std::vector<Gpu> gpus;
+    GpuSearch gpu_search;
 };
 
 // The options that the shim handles itself.

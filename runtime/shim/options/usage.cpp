@@ -72,7 +72,7 @@ Server:
 
 Machine:
   -t, --threads N       threads to compute with
-  --gpu WHICH           auto, nvidia, amd, apple, or disable
+  --gpu WHICH           auto, nvidia, amd, intel, apple, vulkan (any device), or disable
   -ngl, --n-gpu-layers, --gpu-layers N
                         how many layers the GPU computes
   -ngld, --n-gpu-layers-draft, --gpu-layers-draft, --spec-draft-ngl N
@@ -89,6 +89,8 @@ Machine:
   -v, --verbose         say what the engine does
 
   --version             print the version and exit
+  --gpu-info, --gpu-info-json
+                        print the GPUs of this machine, and which would be used, and exit
   -h, -help, --help, --usage
                         print this text and exit
   --help-engine         print all options of the engine and exit; they can be given as well

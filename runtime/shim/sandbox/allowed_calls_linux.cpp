@@ -192,6 +192,40 @@ Calls for_resolving() {
     };
 }
 
+// What glibc and drivers call beside the engine; tests/pipeline/test_gpu.py says what fails without each.
+Calls for_driving() {
+    Calls calls;
+    for (const unsigned number : {
+             __NR_eventfd2,
+             __NR_flock,
+             __NR_fstatfs,
+             __NR_getegid,
+             __NR_geteuid,
+             __NR_getgid,
+             __NR_getrusage,
+             __NR_getuid,
+             __NR_ioctl,
+             __NR_kcmp,
+             __NR_membarrier,
+             __NR_memfd_create,
+             __NR_mincore,
+             __NR_mmap,
+             __NR_mprotect,
+             __NR_msync,
+             __NR_pipe2,
+             __NR_rseq,
+             __NR_sched_getattr,
+             __NR_sched_getparam,
+             __NR_sched_getscheduler,
+             __NR_set_robust_list,
+             __NR_statfs,
+             __NR_statx,
+         }) {
+        calls.push_back({number, {}});
+    }
+    return calls;
+}
+
 Calls for_tightening() {
     return {
         int_is(__NR_seccomp, 0, SECCOMP_SET_MODE_FILTER),
@@ -212,5 +246,6 @@ std::vector<AllowedCall> allowed_calls(const Rights &rights) {
     append(calls, rights.connect ? for_connecting() : Calls{});
     append(calls, rights.resolve ? for_resolving() : Calls{});
     append(calls, rights.tighten ? for_tightening() : Calls{});
+    append(calls, rights.drive ? for_driving() : Calls{});
     return calls;
 }

@@ -14,10 +14,13 @@ struct Rights {
     bool connect = false;     // make TCP connections, only to `port` if the system distinguishes ports
     bool resolve = false;     // query name servers
     bool tighten = false;     // reduce the rights again later
+    bool drive = false;       // map code and control devices, as drivers do
 
     int port = 0;
     std::vector<std::string> readable; // files and folders, with all below them, if the system distinguishes paths
     std::vector<std::string> writable;
+    std::vector<std::string> devices; // that drivers control
+    std::vector<std::string> caches;  // folders in which drivers make files and folders
 };
 
 struct Confinement {

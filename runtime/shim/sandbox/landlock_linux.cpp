@@ -26,6 +26,8 @@ constexpr __u64 READING = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ
 constexpr __u64 WRITING = READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |
                           LANDLOCK_ACCESS_FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
                           LANDLOCK_ACCESS_FS_REMOVE_FILE;
+constexpr __u64 CONTROLLING = READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
+constexpr __u64 CACHING = WRITING | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR;
 constexpr __u64 OF_FILES = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                            LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
 
@@ -93,6 +95,12 @@ Confinement confine_paths(const Rights &rights) {
     }
     for (const std::string &path : rights.writable) {
         allow(ruleset, path, WRITING & refused.handled_access_fs);
+    }
+    for (const std::string &path : rights.devices) {
+        allow(ruleset, path, CONTROLLING & refused.handled_access_fs);
+    }
+    for (const std::string &path : rights.caches) {
+        allow(ruleset, path, CACHING & refused.handled_access_fs);
     }
     if (rights.connect && known >= TCP_PORTS) {
         allow_port(ruleset, rights.port);

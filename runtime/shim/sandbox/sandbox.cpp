@@ -5,9 +5,11 @@
 #include "base/message.h"
 #include "base/text.h"
 #include "common.h"
+#include "gpu/gpu.h"
 #include "hooks/hooks.h"
 #include "log.h"
 #include "sandbox/confinement.h"
+#include "sandbox/driver_rights.h"
 
 #include <iterator>
 #include <string>
@@ -163,6 +165,9 @@ ServingRights serving_rights(const common_params &params, Mode mode) {
         serving.exceptions.emplace_back("reading the weights again (--sleep-idle-seconds)");
     }
     rights.read_files |= rights.write_files;
+    if (!gpus_in_use().empty()) {
+        add_driver_rights(rights);
+    }
     return serving;
 }
 
@@ -178,7 +183,7 @@ Rights loading_rights(const common_params &params, Mode mode, const Rights &serv
         append(rights.readable, params.image);
         append(params.prompt_cache_ro ? rights.readable : rights.writable,
                {params.prompt_cache_ro ? params.path_prompt_cache : create_file(params.path_prompt_cache)});
-        rights.write_files = !params.path_prompt_cache.empty() && !params.prompt_cache_ro;
+        rights.write_files |= !params.path_prompt_cache.empty() && !params.prompt_cache_ro;
         return rights;
     }
     if (mode == Mode::CHAT) {
@@ -254,6 +259,9 @@ void confine_before_model(const common_params &params, Mode mode) {
         common_log_pause(common_log_main()); // its thread would stay unconfined
         confine_loading(loading_rights(params, mode, serving.rights), mode);
         common_log_resume(common_log_main());
+    }
+    if (!sandbox.is_off && !gpus_in_use().empty()) {
+        log_line(std::string("the sandbox is weaker with a GPU: ") + DRIVER_WEAKNESS);
     }
     if (!sandbox.is_off && !serving.exceptions.empty()) {
         log_line("the sandbox leaves open: " + join(serving.exceptions, ", "));

@@ -1,0 +1,80 @@
+// The static program: it looks for GPUs through the second program, which takes over if there is one.
+
+#ifndef LLAMAFILE_VULKAN
+
+#include "gpu/gpu.h"
+#include "gpu/second_program_linux.h"
+#include "gpu/selection.h"
+
+#include <algorithm>
+#include <dirent.h>
+#include <iterator>
+#include <string>
+#include <unistd.h>
+
+namespace {
+
+// NVIDIA's driver; Windows' own GPU in WSL; those of the kernel's graphics drivers are in a folder.
+constexpr const char *DEVICES[] = {"/dev/nvidiactl", "/dev/dxg"};
+constexpr const char RENDER_FOLDER[] = "/dev/dri";
+constexpr const char RENDER_PREFIX[] = "renderD";
+
+bool has_render_device() {
+    DIR *const folder = opendir(RENDER_FOLDER);
+    if (folder == nullptr) {
+        return false;
+    }
+    bool found = false;
+    while (const dirent *entry = readdir(folder)) {
+        found |= std::string(entry->d_name).starts_with(RENDER_PREFIX);
+    }
+    closedir(folder);
+    return found;
+}
+
+bool has_device() {
+    return has_render_device() || std::any_of(std::begin(DEVICES), std::end(DEVICES),
+                                              [](const char *device) { return access(device, F_OK) == 0; });
+}
+
+} // namespace
+
+const std::vector<Gpu> &gpus_in_use() {
+    static const std::vector<Gpu> none; // another program uses them
+    return none;
+}
+
+bool has_idle_gpu() {
+    return has_second_program() && has_device();
+}
+
+GpuReport report_gpus() {
+    SecondProgram program;
+    ProbeResult result = program.probe();
+    return {std::move(result.devices), std::move(result.obstacle)};
+}
+
+GpuSearch open_gpus(const GpuRequest &request, const std::string &argument0, const Arguments &user) {
+    if (request.kind == GpuRequest::Kind::NONE) {
+        return {};
+    }
+    if (request.kind != GpuRequest::Kind::SOFTWARE && !has_device()) {
+        return {{}, "/dev has no device of one"};
+    }
+    SecondProgram program;
+    const ProbeResult found = program.probe();
+    if (devices_for(request, found.devices).empty()) {
+        return {{}, no_devices_reason(request, found.devices, found.obstacle)};
+    }
+    return {{}, program.take_over(argument0, user)};
+}
+
+std::string explanation_of(const std::exception &error) {
+    return error.what();
+}
+
+std::optional<int> probe_status() {
+    return std::nullopt;
+}
+
+#endif
