@@ -51,6 +51,7 @@ class _WithArguments(click.Command):
 @click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
 @click.option("--no-windows", is_flag=True, help="Begin with jartsr, not MZ: runs in every shell, never on Windows.")
 @click.option("--no-portable", is_flag=True, help="Leave out the portable runtime, which `python3 OUT` runs.")
+@click.option("--no-gpu", is_flag=True, help="Leave out the part for GPUs: only the CPU computes.")
 @click.option("--loader", metavar="PLATFORM", help="Write only the loader for PLATFORM (or host) to OUT.")
 @click.option("--print-binfmt", is_flag=True, help="Print a binfmt.d file for APE programs.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything and print the plan, but write nothing.")
@@ -89,7 +90,7 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
 
 
 # Options for linking, with a model or without.
-_FILE_OPTIONS = {"--no-windows": "no_windows", "--no-portable": "no_portable"}
+_FILE_OPTIONS = {"--no-windows": "no_windows", "--no-portable": "no_portable", "--no-gpu": "no_gpu"}
 _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
@@ -145,6 +146,7 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
             runtime=runtime,
             magic=_magic(options),
             portable=not options["no_portable"],
+            gpu=not options["no_gpu"],
             policy=PackPolicy(strict=options["strict"], companion=not options["no_companion"]),
             dry_run=options["dry_run"],
             progress=progress,
@@ -224,11 +226,11 @@ def _link(builds: tuple[str, ...], options: dict[str, Any]) -> None:
 
     paths = [Path(build) for build in builds]
     output = Path(options["output"] or f"{paths[0].stem}.ape")
-    portable = not options["no_portable"]
+    parts = {"portable": not options["no_portable"], "gpu": not options["no_gpu"]}
     if options["dry_run"]:
-        runtime = plan_runtime(paths, magic=_magic(options), portable=portable)
+        runtime = plan_runtime(paths, magic=_magic(options), **parts)
     else:
-        runtime = link_runtime(paths, output, magic=_magic(options), portable=portable)
+        runtime = link_runtime(paths, output, magic=_magic(options), **parts)
     if options["as_json"]:
         _print_json("link", link_json(output, runtime), options)
     else:

@@ -100,6 +100,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     runtime: Path | None = None,
     magic: Magic = Magic.MZ,
     portable: bool = True,
+    gpu: bool = True,
     policy: PackPolicy = PackPolicy(),
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -113,6 +114,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         runtime: a llamafile to use as the runtime; without it, the builds in the cache are linked.
         magic: the first bytes of a linked runtime.
         portable: whether to include the portable runtime.
+        gpu: whether to include the part for GPUs.
         policy: handling of warnings and of large results.
         dry_run: make all checks, write nothing.
         progress: called with the number of bytes after each packed chunk.
@@ -133,7 +135,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     programs = [] if runtime else cached_programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
-    given_part = read_runtime(runtime, portable=portable) if runtime else None
+    given_part = read_runtime(runtime, portable=portable, gpu=gpu) if runtime else None
     own_engine = given_part is None or runtime == installed_runtime()
     findings = _enforce(lint_payload(payload, given_part, own_engine=own_engine), policy, on_finding)
     holes = hole_size(check_inputs(output, payload.members))
@@ -148,12 +150,14 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         return PackResult(output, companion, payload, part, plan, findings + more)
 
     if dry_run:
-        return plan_for(given_part or plan_runtime(programs, magic=magic, portable=portable))
+        return plan_for(given_part or plan_runtime(programs, magic=magic, portable=portable, gpu=gpu))
     with publishing(output) as publication:
         target = publication.working_path(output)
         if runtime:
-            copy_runtime(runtime, target, portable=portable)
-        part = read_runtime(target) if runtime else link_runtime(programs, target, magic=magic, portable=portable)
+            copy_runtime(runtime, target, portable=portable, gpu=gpu)
+            part = read_runtime(target)
+        else:
+            part = link_runtime(programs, target, magic=magic, portable=portable, gpu=gpu)
         packed = plan_for(part)
         _append_payload(packed, publication, progress)
     return packed

@@ -16,6 +16,7 @@ from apepack.format.link import LinkedApe, current_umask, link, plan_link
 from apepack.format.prologue import Magic
 from apepack.packing.portable_part import has_own_options, portable_member_names, portable_members
 from runtime.builder.build import builds_in_cache
+from runtime.builder.gpu_part import gpu_member_names, gpu_members
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
 from runtime.platforms import Launch
@@ -80,7 +81,9 @@ def installed_runtime() -> Path | None:
     return _INSTALLED_RUNTIME.resolve() if _INSTALLED_RUNTIME.is_file() else None
 
 
-def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True) -> RuntimePart:
+def plan_runtime(
+    programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable: bool = True, gpu: bool = True
+) -> RuntimePart:
     """Return the result of link_runtime() without writing a file.
 
     Raises:
@@ -88,27 +91,28 @@ def plan_runtime(programs: Sequence[Path], *, magic: Magic = Magic.MZ, portable:
     """
     first_member = _notices_member(programs)
     part = _linked_part(plan_link(programs, magic=magic, first_member=first_member), first_member)
-    return _with_members(part, _archive_members(programs, portable=portable))
+    for members, level in _archive_members(programs, portable=portable, gpu=gpu):
+        part = _with_members(part, members, level)
+    return part
 
 
 def link_runtime(
-    programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ, portable: bool = True
+    programs: Sequence[Path], output: Path, *, magic: Magic = Magic.MZ, portable: bool = True, gpu: bool = True
 ) -> RuntimePart:
     """Link PROGRAMS into the APE OUTPUT, with the licence texts and web pages in the folder of the first program.
 
-    If PORTABLE, a result of builds by llamafile-build includes the portable runtime.
+    If PORTABLE, a result of builds by llamafile-build includes the portable runtime; if GPU, their part for GPUs.
 
     Raises:
         ApepackError, RuntimePackageError, ZipalignError: from linking and appending.
     """
     first_member = _notices_member(programs)
     part = _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member)
-    members = _archive_members(programs, portable=portable)
-    if not members:
-        return part
-    archive = add_files(output, members, level=_DEFLATE_LEVEL, alignment=1)
-    names = tuple(entry.name for entry in archive.entries)
-    return replace(part, size=archive.file_size, members=names, directory_size=_directory_size(archive.entries))
+    for members, level in _archive_members(programs, portable=portable, gpu=gpu):
+        archive = add_files(output, members, level=level, alignment=1)
+        names = tuple(entry.name for entry in archive.entries)
+        part = replace(part, size=archive.file_size, members=names, directory_size=_directory_size(archive.entries))
+    return part
 
 
 def _notices_member(programs: Sequence[Path]) -> FirstMember | None:
@@ -116,10 +120,16 @@ def _notices_member(programs: Sequence[Path]) -> FirstMember | None:
     return FirstMember.of(NOTICES_NAME, notices.read_bytes()) if notices.is_file() else None
 
 
-def _archive_members(programs: Sequence[Path], *, portable: bool) -> list[Member]:
-    """Return the members after the first one. Only builds of llamafile-build, which have NOTICES, can run models."""
+def _archive_members(programs: Sequence[Path], *, portable: bool, gpu: bool) -> list[tuple[list[Member], int]]:
+    """Return the members after the first one, in groups with a level of compression.
+
+    Only builds of llamafile-build, which have NOTICES, can run models. The members for GPUs are compressed already.
+    """
     is_ours = programs[0].with_name(NOTICES_NAME).is_file()
-    return [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
+    deflated = [*page_members(programs[0]), *(portable_members() if is_ours and portable else [])]
+    stored = {member.name: member for program in programs for member in gpu_members(program)} if gpu else {}
+    groups = [(deflated, _DEFLATE_LEVEL), ([stored[name] for name in sorted(stored)], 0)]
+    return [(members, level) for members, level in groups if members]
 
 
 def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> RuntimePart:
@@ -128,24 +138,24 @@ def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> Runtime
     return RuntimePart(linked.size, platforms, names, sum(central_header_size(name.encode()) for name in names), linked)
 
 
-def _with_members(part: RuntimePart, members: Sequence[Member]) -> RuntimePart:
+def _with_members(part: RuntimePart, members: Sequence[Member], level: int) -> RuntimePart:
     """Return PART with MEMBERS, at the offsets that zipalign.add_files() chooses."""
-    if not members:
-        return part
-    added = [NewMember(member.name.encode(), _deflated_size(member), 1) for member in members]
+    added = [NewMember(member.name.encode(), _size(member, level), 1) for member in members]
     append = plan_append(part.size, added, kept_size=part.directory_size)
     names = (*part.members, *(member.name for member in members))
     return replace(part, size=append.end, members=names, directory_size=append.directory_size)
 
 
-def _deflated_size(member: Member) -> int:
+def _size(member: Member, level: int) -> int:
     data = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
-    compressor = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return len(compressor.compress(data)) + len(compressor.flush()) if data else 0
+    if not data or not level:
+        return len(data)
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return len(compressor.compress(data)) + len(compressor.flush())
 
 
-def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
-    """Return the properties of the llamafile PATH as a runtime, without the portable runtime unless PORTABLE.
+def read_runtime(path: Path, *, portable: bool = True, gpu: bool = True) -> RuntimePart:
+    """Return the properties of the llamafile PATH as a runtime, without the parts that are not wanted.
 
     Raises:
         InputError: the file is not an APE.
@@ -165,7 +175,7 @@ def read_runtime(path: Path, *, portable: bool = True) -> RuntimePart:
         ) from error
     if archive is None:
         return RuntimePart(size, platforms, (), 0, has_own_options=False)
-    excluded = [] if portable else portable_member_names(entry.name for entry in archive.entries)
+    excluded = _excluded([entry.name for entry in archive.entries], portable=portable, gpu=gpu)
     kept = [entry for entry in archive.entries if entry.name not in excluded]
     directory_size = _directory_size(kept) + len(archive.comment)
     if excluded:
@@ -178,10 +188,16 @@ def _directory_size(entries: Sequence[Entry]) -> int:
     return sum(entry.record.packed_size for entry in entries)
 
 
-def copy_runtime(source: Path, target: Path, *, portable: bool = True) -> None:
-    """Copy the llamafile SOURCE to the new executable TARGET, without the portable runtime unless PORTABLE."""
+def _excluded(names: Sequence[str], *, portable: bool, gpu: bool) -> list[str]:
+    """Return those of NAMES that belong to a part that is not wanted."""
+    excluded = [] if portable else portable_member_names(names)
+    return [*excluded, *([] if gpu else gpu_member_names(names))]
+
+
+def copy_runtime(source: Path, target: Path, *, portable: bool = True, gpu: bool = True) -> None:
+    """Copy the llamafile SOURCE to the new executable TARGET, without the parts that are not wanted."""
     shutil.copyfile(source, target)
     target.chmod(0o777 & ~current_umask())
-    excluded = [] if portable else portable_member_names(read_runtime(target).members)
+    excluded = _excluded(read_runtime(target).members, portable=portable, gpu=gpu)
     if excluded:
         remove_entries(target, excluded)
