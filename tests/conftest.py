@@ -57,6 +57,7 @@ PACKAGES = {
     "unzip": "unzip",
     "wine64": "wine64",
     "yash": "yash",
+    "Xvfb": "xvfb",
     "zip": "zip",
     "zsh": "zsh",
 }

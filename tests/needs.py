@@ -31,9 +31,12 @@ _FIXTURES: Final = {
 # The folders of the cache with compiled programs. The loaders are not among them: they compile within a second.
 _MARKS: Final = {
     "engine": "needs_runtime",
+    "gpu": "needs_runtime",
     "pages": "needs_runtime",
     "program": "needs_runtime",
     "runtime": "needs_runtime",
+    "shaders": "needs_runtime",
+    "vulkan": "needs_runtime",
     "test-program": "needs_compiler",
 }
 # Seconds that a test with the compiler may take: with an empty cache, zig compiles its libc++ for eight platforms.

@@ -260,7 +260,7 @@ def test_k8_that_a_model_is_named_is_no_recommendation() -> None:
         ("Windows does not start a large file", ("4 GiB", "my.exe", "llamafile.exe -m model.gguf")),
         ("the antivirus quarantines the file", ("Get-FileHash", "Run anyway", "--no-windows")),
         ("Raspberry Pi", ("39 bits", "uname -m", "aarch64")),
-        ("GPUs", ("-ngl 999", "--gpu nvidia", "several makers")),
+        ("GPUs", ("-ngl 999", "--gpu nvidia", "--gpu-info")),
         ("No browser opens", ("ssh -L 8080:127.0.0.1:8080", "--nobrowser", "--host 0.0.0.0")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
