@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # The platforms in build/llamafile, of those that `llamafile-build --list` prints; `all` takes some 5 minutes each.
 PLATFORMS ?= host
+# An option of llamafile-build: --no-gpu leaves out the part for GPUs, --cached-gpu includes it if it is in the cache.
+GPU ?=
 
 # Folders of `make install`: names and defaults of the GNU Coding Standards, and PREFIX as another name of prefix.
 PREFIX ?= /usr/local
@@ -79,6 +81,7 @@ help:
 	@echo
 	@echo "Variables:"
 	@echo "  PLATFORMS='A B'   platforms to build for; llamafile-build --list prints them, and all means all of them"
+	@echo "  GPU=--no-gpu      leaves out the part for GPUs, which takes some 6 minutes"
 	@echo "  PYTHON=PATH       the Python for .venv and for the installed commands"
 
 # Without ensurepip, so that Debian's python3 is enough; the system's pip fills the environment.
@@ -106,7 +109,7 @@ help:
 build/llamafile: .venv/ready FORCE
 	@mkdir -p build/loaders
 	@for name in linux-amd64 linux-arm64; do $(BIN)/apepack --loader $$name -o build/loaders/$$name || exit; done
-	@programs=$$($(BIN)/llamafile-build $(PLATFORMS)) && $(BIN)/apepack --quiet -o $@ $$programs
+	@programs=$$($(BIN)/llamafile-build $(GPU) $(PLATFORMS)) && $(BIN)/apepack --quiet -o $@ $$programs
 
 build/smollm2.llamafile: build/llamafile
 	@model=$$($(BIN)/llamafile-build --demo-model) && $(BIN)/apepack --quiet -o $@ --runtime build/llamafile "$$model"
@@ -115,6 +118,7 @@ build/smollm2.llamafile: build/llamafile
 demo-model: .venv/ready
 	@$(BIN)/llamafile-build --demo-model >/dev/null 2>&1 &
 
+demo: GPU = --cached-gpu
 demo: demo-model build/smollm2.llamafile
 	@echo
 	@echo '$$ build/smollm2.llamafile -p "$(PROMPT)" -n 16 --temp 0'
@@ -127,9 +131,10 @@ demo: demo-model build/smollm2.llamafile
 	@echo "  $(BIN)/apepack -o my.llamafile YOUR.gguf             pack a model of your own"
 
 test: check
-	@$(BIN)/llamafile-build host >/dev/null
-	@if command -v qemu-aarch64-static >/dev/null; then $(BIN)/llamafile-build linux-arm64 >/dev/null; fi
-	@if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then $(BIN)/llamafile-build windows-amd64 >/dev/null; fi
+	@platforms=host; \
+	if command -v qemu-aarch64-static >/dev/null; then platforms="$$platforms linux-arm64"; fi; \
+	if PATH="$$PATH:/usr/lib/wine" command -v wine64 >/dev/null; then platforms="$$platforms windows-amd64"; fi; \
+	gpu=$$($(BIN)/python -m tools.gpu_inputs) && $(BIN)/llamafile-build $$gpu $$platforms >/dev/null
 	@$(BIN)/pytest $(PARALLEL)
 
 # A process for each core runs its share of the tests in their order, and helps the others when it has finished.

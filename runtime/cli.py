@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from runtime.builder.build import build, builds_in_cache
+from runtime.builder.build import build, builds_in_cache, is_gpu_part_in_cache
 from runtime.builder.compilation import jobs
 from runtime.errors import RuntimePackageError, UnknownPlatformError
 from runtime.platforms import PLATFORMS, Platform, platform_named
@@ -41,6 +41,7 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 @click.option("--demo-model", is_flag=True, help="Download SmolLM2-135M-Instruct (98 MB), print its path, then exit.")
 @click.option("--no-pages", is_flag=True, help="Build without the server's web page, and without Node.")
 @click.option("--no-gpu", is_flag=True, help="Build without the part for GPUs, and without the shader compiler.")
+@click.option("--cached-gpu", is_flag=True, help="Include the part for GPUs only if it is in the cache.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
 @click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
@@ -51,6 +52,7 @@ def command(  # noqa: PLR0913  # one keyword for each option
     demo_model: bool,
     no_pages: bool,
     no_gpu: bool,
+    cached_gpu: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -67,7 +69,10 @@ def command(  # noqa: PLR0913  # one keyword for each option
         return
     selected = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
     quiet = quiet or as_json
-    builds = [_build(platform, with_pages=not no_pages, with_gpu=not no_gpu, quiet=quiet) for platform in selected]
+    builds = []
+    for platform in selected:
+        with_gpu = not no_gpu and (not cached_gpu or is_gpu_part_in_cache(platform))
+        builds.append(_build(platform, with_pages=not no_pages, with_gpu=with_gpu, quiet=quiet))
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in builds]
         console.print_json("llamafile-build", {"builds": facts})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runtime.builder.compilation import Progress
     from runtime.builder.toolchain import Toolchain
 
-__all__ = ["Build", "build", "builds_in_cache"]
+__all__ = ["Build", "build", "builds_in_cache", "is_gpu_part_in_cache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,20 @@ def builds_in_cache() -> list[Build]:
                 found.append(builds[0])
                 break
     return found
+
+
+def is_gpu_part_in_cache(platform: Platform) -> bool:
+    """Say whether the part for GPUs of the runtime for PLATFORM is built already.
+
+    Raises:
+        ToolchainError: the tools that its key names are not installed.
+    """
+    tools = find_toolchain()
+    parts = _Parts(with_pages=False, with_gpu=has_gpu_part(platform))
+    if not parts.has_members(platform):
+        return parts.with_gpu  # Metal needs no time
+    is_linked = (cache_root() / "program" / program_key(parts.program_of(platform), tools)).is_dir()
+    return is_linked and (cache_root() / "gpu" / gpu_part_key(platform, tools)).is_dir()
 
 
 class _PagesBeside:

@@ -47,6 +47,27 @@ def content(path: Path, name: str) -> bytes:
     return path.read_bytes()[entry.data_offset : entry.data_end]
 
 
+def members(path: Path) -> list[str]:
+    return [entry.name for entry in read_archive(path).entries]
+
+
+def test_the_part_for_gpus_can_be_left_out(folder: Path) -> None:
+    """When a runtime is linked, and of one that has it."""
+    (folder / "program").write_bytes(exit_program(X86_64, status=5))
+    (folder / "NOTICES").write_text("licences")
+    (folder / "gpu").mkdir()
+    (folder / "gpu" / "shaders.zst").write_bytes(b"compressed")
+    for options, expected in (((), ["NOTICES", "gpu/shaders.zst"]), (("--no-gpu",), ["NOTICES"])):
+        assert apepack(folder, "--no-portable", *options, "-o", "linked", "program").returncode == 0
+        assert members(folder / "linked") == expected
+    assert apepack(folder, "--no-portable", "-o", "linked", "program").returncode == 0
+    assert content(folder / "linked", "gpu/shaders.zst") == b"compressed"
+    assert apepack(folder, "--runtime", "linked", "--no-gpu", "-o", "my.llamafile", "tiny.gguf").returncode == 0
+    assert "gpu/shaders.zst" not in members(folder / "my.llamafile")
+    planned = json_of(apepack(folder, "--no-portable", "-n", "--json", "-o", "linked", "program"))
+    assert planned["size"] == (folder / "linked").stat().st_size
+
+
 @pytest.mark.slow
 def test_the_line_of_the_readme(folder: Path) -> None:
     result = apepack(folder, "--runtime", "llamafile", "-o", "my.llamafile", "tiny.gguf", "--", "--temp", "0.7")

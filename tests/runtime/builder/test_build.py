@@ -14,11 +14,13 @@ import pytest
 from runtime import VERSION
 from runtime.builder import build as build_module
 from runtime.builder import engine, toolchain
-from runtime.builder.build import Build, build, builds_in_cache
+from runtime.builder.build import Build, build, builds_in_cache, is_gpu_part_in_cache
 from runtime.builder.cache import digest_of
 from runtime.builder.compilation import run_tool
 from runtime.builder.engine import build_engine, engine_key, engine_source
+from runtime.builder.gpu_part import gpu_part_key
 from runtime.builder.notices import collect_notices
+from runtime.builder.program import Program, program_key
 from runtime.builder.toolchain import TOOLS, compiler_flags, find_toolchain
 from runtime.errors import CompileError, PagesError, ToolchainError
 from runtime.platforms import PLATFORMS, platform_named
@@ -152,10 +154,23 @@ def test_a_program_is_the_same_bytes_wherever_it_is_linked(monkeypatch: pytest.M
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
         # zig's own libraries need not be compiled again for this.
         monkeypatch.setattr(toolchain, "cache_root", lambda: shared.folder.parents[1])
-        made.append(build(platform, with_pages=False))
+        made.append(build(platform, with_pages=False, with_gpu=False))
     assert made[0].path != made[1].path
     assert digest_of([made[0].path]) == digest_of([made[1].path])
     assert made[0].notices.read_text() == made[1].notices.read_text()
+
+
+def test_the_part_for_gpus_is_in_the_cache_or_not(cache: Path) -> None:
+    """Both its members and the program count, for one of which a compiler needs minutes."""
+    tools = find_toolchain()
+    windows, macos, openbsd = map(platform_named, ("windows-amd64", "macos-arm64", "openbsd-amd64"))
+    assert not is_gpu_part_in_cache(windows)
+    (cache / "gpu" / gpu_part_key(windows, tools)).mkdir(parents=True)
+    assert not is_gpu_part_in_cache(windows)
+    (cache / "program" / program_key(Program(windows, has_vulkan=True), tools)).mkdir(parents=True)
+    assert is_gpu_part_in_cache(windows)
+    assert is_gpu_part_in_cache(macos)
+    assert not is_gpu_part_in_cache(openbsd)
 
 
 def test_only_built_platforms_are_found(cache: Path) -> None:
