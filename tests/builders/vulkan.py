@@ -11,6 +11,7 @@ from runtime.builder.cache import cached, digest_of
 from runtime.builder.compilation import run_tool
 from runtime.builder.toolchain import find_toolchain
 from tests.conftest import skip_without
+from tools.gpu_inputs import LOST, are_lost
 from tools.lost_inputs import debian_package
 
 __all__ = ["FAILURES", "failing_loader", "old_linker", "require_software_device"]
@@ -22,7 +23,9 @@ _DRIVERS: Final = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"))
 
 
 def require_software_device() -> None:
-    """Skip the test where Mesa's software device or the loader is missing."""
+    """Skip the test where Mesa's software device or the loader is missing, or the product has no part for GPUs."""
+    if are_lost():
+        skip_without(LOST, "needs the part for GPUs")
     if ctypes.util.find_library("vulkan") is None:
         skip_without(debian_package("libvulkan1"), "needs a Vulkan loader (Debian package libvulkan1)")
     if not any(path.glob("lvp_icd*") for path in _DRIVERS if path.is_dir()):

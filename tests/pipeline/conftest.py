@@ -16,39 +16,49 @@ from tests.builders.gguf import TinyModel
 from tests.builders.home import new_name
 from tests.builders.hosts import wine64
 from tests.workers import shared_file
+from tools.gpu_inputs import are_lost
 
 QEMU = "qemu-aarch64-static"
+
+
+def built(name: str) -> Path:
+    """The runtime for the platform NAME, with its part for GPUs unless CI could not fetch what that needs."""
+    return build(platform_named(name), with_gpu=not are_lost()).path
 
 
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The runtime for this machine, not yet in an APE."""
-    return build(host_platform()).path
+    return built(host_platform().name)
 
 
 @pytest.fixture(scope="session")
 def amd64() -> Path:
     """The program for Linux on amd64."""
-    return build(platform_named("linux-amd64")).path
+    return built("linux-amd64")
 
 
 @pytest.fixture(scope="session")
 def arm64() -> Path:
     """The program for Linux on arm64."""
-    return build(platform_named("linux-arm64")).path
+    return built("linux-arm64")
 
 
 @pytest.fixture(scope="session")
 def windows() -> Path:
     """The program for Windows on amd64."""
-    return build(platform_named("windows-amd64")).path
+    return built("windows-amd64")
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A llamafile without weights, for this machine and those that it can emulate."""
-    names = ["host"] + ["linux-arm64"] * (shutil.which(QEMU) is not None) + ["windows-amd64"] * (wine64() is not None)
-    programs = [build(platform_named(name)).path for name in names]
+    names = (
+        [host_platform().name]
+        + ["linux-arm64"] * (shutil.which(QEMU) is not None)
+        + ["windows-amd64"] * (wine64() is not None)
+    )
+    programs = [built(name) for name in names]
     return shared_file(
         tmp_path_factory, "runtime/llamafile", lambda output: link_runtime(list(dict.fromkeys(programs)), output)
     )
