@@ -223,6 +223,9 @@ Calls for_driving() {
          }) {
         calls.push_back({number, {}});
     }
+    for (const int command : {F_GETLK, F_SETLK, F_SETLKW}) { // of NVIDIA's shader cache
+        calls.push_back(int_is(__NR_fcntl, 1, static_cast<uint64_t>(command)));
+    }
     return calls;
 }
 
