@@ -22,7 +22,7 @@ from runtime.builder.webui.build import page_members
 from runtime.platforms import Launch
 from zipalign import add_files, remove_entries
 from zipalign.input_file import map_file, open_input
-from zipalign.layout import NewMember, central_header_size, plan_append
+from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, plan_append
 from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def link_runtime(
     first_member = _notices_member(programs)
     part = _linked_part(link(programs, output, magic=magic, first_member=first_member), first_member)
     for members, level in _archive_members(programs, portable=portable, gpu=gpu):
-        archive = add_files(output, members, level=level, alignment=1)
+        archive = add_files(output, members, level=level, alignment=_alignment(level))
         names = tuple(entry.name for entry in archive.entries)
         part = replace(part, size=archive.file_size, members=names, directory_size=_directory_size(archive.entries))
     return part
@@ -140,10 +140,15 @@ def _linked_part(linked: LinkedApe, first_member: FirstMember | None) -> Runtime
 
 def _with_members(part: RuntimePart, members: Sequence[Member], level: int) -> RuntimePart:
     """Return PART with MEMBERS, at the offsets that zipalign.add_files() chooses."""
-    added = [NewMember(member.name.encode(), _size(member, level), 1) for member in members]
+    added = [NewMember(member.name.encode(), _size(member, level), _alignment(level)) for member in members]
     append = plan_append(part.size, added, kept_size=part.directory_size)
     names = (*part.members, *(member.name for member in members))
     return replace(part, size=append.end, members=names, directory_size=append.directory_size)
+
+
+def _alignment(level: int) -> int:
+    """Return the alignment of members: `zipalign --check` wants that of stored ones, although nothing maps these."""
+    return 1 if level else DEFAULT_ALIGNMENT
 
 
 def _size(member: Member, level: int) -> int:

@@ -96,7 +96,7 @@ def small_ape(*platforms: str, magic: Magic = Magic.MZ, notices: bytes = b"the l
 
 def names_in(path: Path) -> list[str]:
     """The members of a llamafile, but for what comes with every runtime: the page, and what Python runs."""
-    brought = ("pages/", "portable/", "__main__.py")
+    brought = ("gpu/", "pages/", "portable/", "__main__.py")
     return [entry.name for entry in read_archive(path).entries if not entry.name.startswith(brought)]
 
 
