@@ -14,6 +14,7 @@ import pytest
 from runtime import VERSION
 from runtime.builder import build as build_module
 from runtime.builder import engine, toolchain
+from runtime.builder.artifacts import ZSTANDARD_SDIST
 from runtime.builder.build import Build, build, builds_in_cache, is_gpu_part_in_cache
 from runtime.builder.cache import digest_of
 from runtime.builder.compilation import run_tool
@@ -37,8 +38,10 @@ def test_the_version_is_the_projects() -> None:
 
 
 def test_the_tools_are_the_ones_the_extra_names() -> None:
+    """And the compressor, whose version is that of the decompressor's source."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sorted(project["optional-dependencies"]["build"]) == sorted(f"{name}=={TOOLS[name]}" for name in TOOLS)
+    wanted = [*(f"{name}=={version}" for name, version in TOOLS.items()), f"zstandard=={ZSTANDARD_SDIST.version}"]
+    assert sorted(project["optional-dependencies"]["build"]) == sorted(wanted)
 
 
 def test_another_version_of_a_tool_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
