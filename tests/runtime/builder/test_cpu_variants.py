@@ -10,6 +10,7 @@ import pytest
 
 from runtime.builder.cpu_variants import BASELINE, variants_of
 from runtime.builder.engine import Engine, build_engine
+from runtime.builder.gpu_platform import gpu_program
 from runtime.builder.toolchain import find_toolchain
 from runtime.platforms import PLATFORMS, Platform, platform_named
 from tests.builders.hosts import windows_command
@@ -33,14 +34,21 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def test_the_shim_knows_every_variant_and_no_other() -> None:
-    amd64, apple, others = re.findall(
-        r"^(?:    VARIANT\(\w+, .*\),\n)+", SHIM.read_text(encoding="utf-8").partition("VARIANTS[] =")[2], re.MULTILINE
-    )[:3]
+    table = SHIM.read_text(encoding="utf-8").partition("VARIANTS[] =")[2]
+    few = re.sub(r"^#ifndef LLAMAFILE_FEW_VARIANTS\n.*?^#endif\n", "", table, flags=re.MULTILINE | re.DOTALL)
+    all_of_them = re.sub(
+        r"^#ifndef LLAMAFILE_FEW_VARIANTS\n(.*?)^#endif\n", r"\1", table, flags=re.MULTILINE | re.DOTALL
+    )
+    lines = r"^(?:    VARIANT\(\w+, .*\),\n)+"
+    amd64, apple, others = re.findall(lines, all_of_them, re.MULTILINE)[:3]
     blocks = {"x86_64": amd64, "arm64": apple, "aarch64": others}
     for platform in PLATFORMS:
         names = {variant.name for variant in variants_of(platform)}
         block = blocks.get(platform.processor, amd64)
         assert set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE} == names, platform.name
+        if second := gpu_program(platform):
+            (block, *_) = re.findall(lines, few, re.MULTILINE)
+            assert set(re.findall(r"VARIANT\((\w+),", block)) == {variant.name for variant in variants_of(second)}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
