@@ -11,10 +11,27 @@ from runtime.builder.cache import cached, digest_of
 from runtime.builder.compilation import run_tool
 from runtime.builder.toolchain import find_toolchain
 from tests.conftest import skip_without
+from tools.gpu_check.model import RandomModel
 from tools.gpu_inputs import LOST, are_lost
 from tools.lost_inputs import debian_package
 
-__all__ = ["FAILURES", "failing_loader", "old_linker", "require_software_device"]
+__all__ = [
+    "FAILURES",
+    "GPU",
+    "MODEL",
+    "PROMPT",
+    "WEAKER",
+    "failing_loader",
+    "old_linker",
+    "require_software_device",
+]
+
+MODEL: Final = RandomModel(
+    embedding=256, feed_forward=768, layers=2, heads=8, heads_of_keys=4, vocabulary=512, context=512
+)
+PROMPT: Final = "The quick brown fox jumps over the lazy dog. The quick brown fox"
+GPU: Final = ("--gpu", "vulkan", "-ngl", "99")
+WEAKER: Final = "llamafile: the sandbox is weaker with a GPU: the driver of the GPU may "
 
 FAILURES: Final = {"crash": 1, "hang": 2, "no functions": 3, "device lost": 4}
 _FOLDER: Final = Path(__file__).parent

@@ -11,11 +11,14 @@ import pytest
 from apepack.packing.pack import PackInputs, link_runtime, pack
 from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
+from runtime.builder.cache import cache_root
 from runtime.platforms import host_platform, platform_named
 from tests.builders.gguf import TinyModel
 from tests.builders.home import new_name
 from tests.builders.hosts import wine64
+from tests.builders.vulkan import MODEL, require_software_device
 from tests.workers import shared_file
+from tools.gpu_check.llamafile import Llamafile
 from tools.gpu_inputs import are_lost
 
 QEMU = "qemu-aarch64-static"
@@ -84,6 +87,33 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def llamafile(runtime: Path, tmp_path: Path) -> Path:
     """A copy of the runtime, to be changed."""
     return Path(shutil.copy(runtime, tmp_path / "x.llamafile"))
+
+
+@pytest.fixture(scope="session")
+def shader_cache() -> Path:
+    """What the driver compiles for one test is there for all others, which takes it a minute."""
+    require_software_device()
+    folder = cache_root() / "test-shaders"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def product(runtime: Path, tmp_path: Path, shader_cache: Path) -> Llamafile:
+    """The product without weights, with a home of its own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    path = tmp_path / "x.llamafile"
+    path.symlink_to(runtime)
+    return Llamafile(path, {"HOME": str(home), "XDG_CACHE_HOME": str(shader_cache)})
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random model with 16-bit weights."""
+    path = tmp_path_factory.mktemp("random") / "random-F16.gguf"
+    MODEL.write(path)
+    return path
 
 
 @pytest.fixture
