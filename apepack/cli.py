@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from apepack.commands.group import ARGUMENTS, Group
 from zipalign import console
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
-_ARGUMENTS = "apepack.arguments"
-
 
 def main() -> NoReturn:
     """Run the command and exit."""
@@ -29,19 +28,7 @@ def main() -> NoReturn:
     console.main(command, (ApepackError, RuntimePackageError, ZipalignError))
 
 
-class _WithArguments(click.Command):
-    """A command with a command line that may end in `-- ARG…`, the default arguments of the llamafile."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Store the arguments after `--`, and parse only those before it."""
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta[_ARGUMENTS] = args[at + 1 :]
-            args = args[:at]
-        return super().parse_args(ctx, args)
-
-
-@click.command("apepack", cls=_WithArguments, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("apepack", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
@@ -71,7 +58,7 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
     """
-    arguments = context.meta.get(_ARGUMENTS)
+    arguments = context.meta.get(ARGUMENTS)
     if options["print_binfmt"] or options["loader"]:
         _refuse_other_options(inputs, arguments, options)
     if options["print_binfmt"]:

@@ -1,0 +1,1 @@
+"""The sub-commands of apepack, one module each; the first word of a command line names one."""
