@@ -2,12 +2,10 @@
 
 #include "base/environment.h"
 
-#include <cstdlib>
-
 std::vector<std::string> own_file_candidates(const std::string &argument0) {
     std::vector<std::string> candidates;
-    if (const char *named = std::getenv(LAUNCHER_VARIABLE)) {
-        candidates.emplace_back(named);
+    if (const std::string named = variable(LAUNCHER_VARIABLE); !named.empty()) {
+        candidates.push_back(named);
         remove_variable(LAUNCHER_VARIABLE);
     }
     for (const std::string &path : system_own_files()) {

@@ -1,9 +1,8 @@
 #include "base/program_name.h"
 
+#include "base/environment.h"
 #include "base/own_file.h"
 #include "base/text.h"
-
-#include <cstdlib>
 
 namespace {
 
@@ -26,6 +25,5 @@ std::string program_name(const std::string &path) {
 } // namespace
 
 bool is_started_as(const std::string &name, const std::string &argument0) {
-    const char *unpacked_from = std::getenv(LAUNCHER_VARIABLE);
-    return program_name(argument0) == name || (unpacked_from != nullptr && program_name(unpacked_from) == name);
+    return program_name(argument0) == name || program_name(variable(LAUNCHER_VARIABLE)) == name;
 }

@@ -1,12 +1,12 @@
 #include "cpu/cpu_variant.h"
 
+#include "base/environment.h"
 #include "base/message.h"
 #include "cpu/cpu_features.h"
 #include "ggml-cpu.h"
 #include "hooks/hooks.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
 #include <string>
 
@@ -89,8 +89,7 @@ bool can_run(const Variant &variant) {
 }
 
 const Variant &choose() {
-    const char *wanted = std::getenv("LLAMAFILE_CPU");
-    const std::string name = wanted == nullptr ? "" : wanted;
+    const std::string name = variable("LLAMAFILE_CPU");
     const auto is_wanted = [&name](const Variant &variant) { return variant.name == name && can_run(variant); };
     const Variant *found = std::find_if(std::begin(VARIANTS), std::end(VARIANTS), is_wanted);
     if (found != std::end(VARIANTS)) {

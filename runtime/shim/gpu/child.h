@@ -18,5 +18,5 @@ struct ChildResult {
     std::string errors; // standard error
 };
 
-// Runs PROGRAM without arguments, with the variable NAME in its environment, for at most LIMIT seconds.
-ChildResult run_child(const std::string &program, const std::string &name, const std::string &value, int limit);
+// Runs PROGRAM without arguments for at most LIMIT seconds.
+ChildResult run_child(const std::string &program, int limit);

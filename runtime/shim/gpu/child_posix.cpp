@@ -7,10 +7,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 extern char **environ; // macOS and the BSDs declare it in no header
 
@@ -55,17 +55,7 @@ class Pipe {
     std::array<int, 2> ends{-1, -1};
 };
 
-std::vector<std::string> environment_with(const std::string &name, const std::string &value) {
-    std::vector<std::string> variables;
-    for (char **variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
-        variables.emplace_back(*variable);
-    }
-    variables.push_back(name + "=" + value);
-    return variables;
-}
-
-int spawn(pid_t &child, const std::string &program, std::vector<std::string> variables, const Pipe &output,
-          const Pipe &errors) {
+int spawn(pid_t &child, const std::string &program, const Pipe &output, const Pipe &errors) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     if (access(NOTHING, R_OK) == 0) { // a container may have no /dev
@@ -73,15 +63,9 @@ int spawn(pid_t &child, const std::string &program, std::vector<std::string> var
     }
     posix_spawn_file_actions_adddup2(&actions, output.writer(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, errors.writer(), STDERR_FILENO);
-    std::vector<char *> environment;
-    environment.reserve(variables.size() + 1);
-    for (std::string &variable : variables) {
-        environment.push_back(variable.data());
-    }
-    environment.push_back(nullptr);
     std::string name = program;
     char *arguments[] = {name.data(), nullptr};
-    const int error = posix_spawn(&child, program.c_str(), &actions, nullptr, arguments, environment.data());
+    const int error = posix_spawn(&child, program.c_str(), &actions, nullptr, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
@@ -132,12 +116,12 @@ bool wait_until(pid_t child, Clock::time_point deadline, int &status) {
 
 } // namespace
 
-ChildResult run_child(const std::string &program, const std::string &name, const std::string &value, int limit) {
+ChildResult run_child(const std::string &program, int limit) {
     ChildResult result;
     Pipe output;
     Pipe errors;
     pid_t child = 0;
-    result.status = spawn(child, program, environment_with(name, value), output, errors);
+    result.status = spawn(child, program, output, errors);
     if (result.status != 0) {
         return result;
     }

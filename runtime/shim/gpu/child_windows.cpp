@@ -56,7 +56,7 @@ void take_status(HANDLE process, ChildResult &result) {
 
 } // namespace
 
-ChildResult run_child(const std::string &program, const std::string &name, const std::string &value, int limit) {
+ChildResult run_child(const std::string &program, int limit) {
     ChildResult result;
     SECURITY_ATTRIBUTES inherited{sizeof inherited, nullptr, TRUE};
     Handle reader;
@@ -71,10 +71,8 @@ ChildResult run_child(const std::string &program, const std::string &name, const
     start.hStdOutput = writer.value;
     PROCESS_INFORMATION process{};
     std::wstring command = L"\"" + wide(program) + L"\"";
-    SetEnvironmentVariableW(wide(name).c_str(), wide(value).c_str()); // which the child inherits
     const BOOL started = CreateProcessW(wide(program).c_str(), command.data(), nullptr, nullptr, TRUE, CREATE_NO_WINDOW,
                                         nullptr, nullptr, &start, &process);
-    SetEnvironmentVariableW(wide(name).c_str(), nullptr);
     if (started == 0) {
         result.status = static_cast<int>(GetLastError());
         return result;

@@ -45,11 +45,6 @@ struct GpuReport {
     std::string obstacle;           // why there are none: the end of a sentence
 };
 
-// The functions below are defined for each kind of program (gpu_*.cpp). own_container() must be known.
-
-// Has a child look for all devices.
-GpuReport report_gpus();
-
 // Finds the GPUs for REQUEST, and registers them with the engine. Does not return if another program takes over, which
 // is then started as ARGUMENT0 with the arguments USER.
 GpuSearch open_gpus(const GpuRequest &request, const std::string &argument0, const Arguments &user);
@@ -57,11 +52,16 @@ GpuSearch open_gpus(const GpuRequest &request, const std::string &argument0, con
 // Those that open_gpus() has registered with the engine.
 const std::vector<Gpu> &gpus_in_use();
 
-// True if this machine looks as if it had a GPU, and this program could use it. Starts nothing and loads no driver.
-bool has_idle_gpu();
-
 // ERROR as a sentence. The errors of ggml-vulkan are those of the driver, such as a lost device.
 std::string explanation_of(const std::exception &error);
+
+// The functions below are defined for each kind of program (gpu_*.cpp). own_container() must be known.
+
+// Has a child look for all devices.
+GpuReport report_gpus();
+
+// True if this machine looks as if it had a GPU, and this program could use it. Starts nothing and loads no driver.
+bool has_idle_gpu();
 
 // For the program that was started as a probe: runs it. Nothing in other programs and processes.
 std::optional<int> probe_status();

@@ -2,7 +2,7 @@
 
 #ifndef LLAMAFILE_VULKAN
 
-#include "gpu/gpu.h"
+#include "gpu/registration.h"
 #include "gpu/second_program_linux.h"
 #include "gpu/selection.h"
 
@@ -39,11 +39,6 @@ bool has_device() {
 
 } // namespace
 
-const std::vector<Gpu> &gpus_in_use() {
-    static const std::vector<Gpu> none; // another program uses them
-    return none;
-}
-
 bool has_idle_gpu() {
     return has_second_program() && has_device();
 }
@@ -54,10 +49,7 @@ GpuReport report_gpus() {
     return {std::move(result.devices), std::move(result.obstacle)};
 }
 
-GpuSearch open_gpus(const GpuRequest &request, const std::string &argument0, const Arguments &user) {
-    if (request.kind == GpuRequest::Kind::NONE) {
-        return {};
-    }
+GpuSearch register_gpus(const GpuRequest &request, const std::string &argument0, const Arguments &user) {
     if (request.kind != GpuRequest::Kind::SOFTWARE && !has_device()) {
         return {{}, "/dev has no device of one"};
     }
@@ -67,10 +59,6 @@ GpuSearch open_gpus(const GpuRequest &request, const std::string &argument0, con
         return {{}, no_devices_reason(request, found.devices, found.obstacle)};
     }
     return {{}, program.take_over(argument0, user)};
-}
-
-std::string explanation_of(const std::exception &error) {
-    return error.what();
 }
 
 std::optional<int> probe_status() {

@@ -1,6 +1,6 @@
 // Programs with ggml-metal inside. Only their structure is tested: no Mac has run them.
 
-#include "gpu/gpu.h"
+#include "gpu/registration.h"
 
 #include "base/message.h"
 #include "ggml-backend.h"
@@ -34,12 +34,6 @@ constexpr GpuDevice::Type TYPE = GpuDevice::Type::OTHER; // of an Intel processo
 
 constexpr const char REMARK[] =
     "the GPU computes, by Metal, with which no test has run this program; --gpu disable lets the CPU compute";
-
-// The engine has one list of devices, which lasts as long as the process.
-std::vector<Gpu> &registered() {
-    static std::vector<Gpu> gpus;
-    return gpus;
-}
 
 void discard(ggml_log_level, const char *, void *) {}
 
@@ -78,10 +72,6 @@ const Backend &backend() {
 
 } // namespace
 
-const std::vector<Gpu> &gpus_in_use() {
-    return registered();
-}
-
 bool has_idle_gpu() {
     return false; // all Macs have one, but its use is untested
 }
@@ -106,11 +96,8 @@ GpuReport report_gpus() {
     return report;
 }
 
-GpuSearch open_gpus(const GpuRequest &request, const std::string &, const Arguments &) {
+GpuSearch register_gpus(const GpuRequest &request, const std::string &, const Arguments &) {
     using Kind = GpuRequest::Kind;
-    if (request.kind == Kind::NONE) {
-        return {};
-    }
     if (request.kind == Kind::SOFTWARE || (request.kind == Kind::BRANDED && request.brand != BRAND)) {
         return {{}, OTHER_BRAND};
     }
@@ -125,13 +112,8 @@ GpuSearch open_gpus(const GpuRequest &request, const std::string &, const Argume
         const char *name = ggml_backend_dev_name(ggml_backend_reg_dev_get(backend().registry, device.index));
         search.gpus.push_back({device.brand, name, device.name});
     }
-    registered() = search.gpus;
     log_line(REMARK);
     return search;
-}
-
-std::string explanation_of(const std::exception &error) {
-    return error.what();
 }
 
 std::optional<int> probe_status() {

@@ -2,7 +2,7 @@
 
 #if !defined(LLAMAFILE_VULKAN) && !defined(LLAMAFILE_METAL) && !defined(__linux__)
 
-#include "gpu/gpu.h"
+#include "gpu/registration.h"
 
 namespace {
 
@@ -14,21 +14,12 @@ GpuReport report_gpus() {
     return {{}, OBSTACLE};
 }
 
-GpuSearch open_gpus(const GpuRequest &request, const std::string &, const Arguments &) {
-    return {{}, request.kind == GpuRequest::Kind::NONE ? "" : OBSTACLE};
-}
-
-const std::vector<Gpu> &gpus_in_use() {
-    static const std::vector<Gpu> none;
-    return none;
+GpuSearch register_gpus(const GpuRequest &, const std::string &, const Arguments &) {
+    return {{}, OBSTACLE};
 }
 
 bool has_idle_gpu() {
     return false;
-}
-
-std::string explanation_of(const std::exception &error) {
-    return error.what();
 }
 
 std::optional<int> probe_status() {

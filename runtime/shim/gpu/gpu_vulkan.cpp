@@ -1,6 +1,6 @@
 // Programs with ggml-vulkan inside.
 
-#include "gpu/gpu.h"
+#include "gpu/registration.h"
 
 #include "base/environment.h"
 #include "base/message.h"
@@ -21,20 +21,11 @@ namespace {
 // What the engine takes the indices of the devices from; sealed programs ignore the user's.
 constexpr const char ENGINE_VARIABLE[] = "GGML_VK_VISIBLE_DEVICES";
 
-// The engine has one list of devices, which lasts as long as the process.
-std::vector<Gpu> &registered() {
-    static std::vector<Gpu> gpus;
-    return gpus;
-}
-
-constexpr const char DRIVER_ERROR[] = "vk::";
-
 void discard(ggml_log_level, const char *, void *) {}
 
 // The state that the launcher's variable gives this process, which removes it: children of other kinds have none.
 std::string take_state() {
-    const char *state = std::getenv(PROBE_VARIABLE);
-    std::string taken = state == nullptr ? "" : state;
+    std::string taken = variable(PROBE_VARIABLE);
     remove_variable(PROBE_VARIABLE);
     return taken;
 }
@@ -87,10 +78,6 @@ std::string register_devices(const std::vector<GpuDevice> &devices) {
 
 } // namespace
 
-const std::vector<Gpu> &gpus_in_use() {
-    return registered();
-}
-
 bool has_idle_gpu() {
     return false; // only a driver could tell
 }
@@ -100,10 +87,7 @@ GpuReport report_gpus() {
     return {std::move(result.devices), std::move(result.obstacle)};
 }
 
-GpuSearch open_gpus(const GpuRequest &request, const std::string &, const Arguments &) {
-    if (request.kind == GpuRequest::Kind::NONE) {
-        return {};
-    }
+GpuSearch register_gpus(const GpuRequest &request, const std::string &, const Arguments &) {
     if (state() != PROBED) {
         const GpuReport report = report_gpus();
         if (devices_for(request, report.devices).empty()) {
@@ -122,15 +106,7 @@ GpuSearch open_gpus(const GpuRequest &request, const std::string &, const Argume
             search.gpus.push_back({device.brand, GGML_VK_NAME + std::to_string(search.gpus.size()), device.name});
         }
     }
-    registered() = search.gpus;
     return search;
-}
-
-std::string explanation_of(const std::exception &error) {
-    const std::string what = error.what();
-    return what.starts_with(DRIVER_ERROR)
-               ? "the GPU failed (" + what + "): start again, or let the CPU compute: --gpu disable"
-               : what;
 }
 
 std::optional<int> probe_status() {

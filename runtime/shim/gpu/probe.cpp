@@ -1,5 +1,6 @@
 #include "gpu/probe.h"
 
+#include "base/environment.h"
 #include "gpu/child.h"
 
 #include <algorithm>
@@ -15,8 +16,7 @@ constexpr long LONGEST = 3600;
 constexpr const char SECONDS_VARIABLE[] = "LLAMAFILE_GPU_SECONDS";
 
 int limit() {
-    const char *given = std::getenv(SECONDS_VARIABLE);
-    const long seconds = given == nullptr ? 0 : std::strtol(given, nullptr, 10);
+    const long seconds = std::strtol(variable(SECONDS_VARIABLE).c_str(), nullptr, 10);
     return seconds > 0 && seconds < LONGEST ? static_cast<int>(seconds) : SECONDS;
 }
 
@@ -46,7 +46,9 @@ ProbeResult failure(std::string obstacle) {
 } // namespace
 
 ProbeResult probe_with(const std::string &program) {
-    const ChildResult child = run_child(program, PROBE_VARIABLE, PROBE, limit());
+    set_variable(PROBE_VARIABLE, PROBE); // which the child inherits
+    const ChildResult child = run_child(program, limit());
+    remove_variable(PROBE_VARIABLE);
     switch (child.end) {
     case ChildResult::End::NOT_STARTED: {
         ProbeResult result =

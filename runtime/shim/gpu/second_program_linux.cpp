@@ -3,6 +3,7 @@
 #include "gpu/second_program_linux.h"
 
 #include "archive/own_container.h"
+#include "base/environment.h"
 #include "base/own_file.h"
 #include "gpu/inflate.h"
 
@@ -43,11 +44,6 @@ int memory_file() {
 // A file without a name, which ends with its last descriptor.
 int nameless_file(const std::string &folder) {
     return folder.empty() ? -1 : open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
-}
-
-std::string variable(const char *name) {
-    const char *value = std::getenv(name);
-    return value == nullptr ? "" : value;
 }
 
 std::string path_of(int descriptor) {
@@ -124,13 +120,13 @@ ProbeResult SecondProgram::probe() {
 std::string SecondProgram::take_over(const std::string &argument0, const Arguments &arguments) const {
     Arguments words = {argument0};
     words.insert(words.end(), arguments.begin(), arguments.end());
-    setenv(LAUNCHER_VARIABLE, container_path().c_str(), 1);
-    setenv(PROBE_VARIABLE, PROBED, 1);
+    set_variable(LAUNCHER_VARIABLE, container_path());
+    set_variable(PROBE_VARIABLE, PROBED);
     std::fflush(nullptr);
     execv(path_of(descriptor).c_str(), pointers_to(words).data());
     const std::string reason = std::string("the program for GPUs cannot be started: ") + std::strerror(errno);
-    unsetenv(LAUNCHER_VARIABLE);
-    unsetenv(PROBE_VARIABLE);
+    remove_variable(LAUNCHER_VARIABLE);
+    remove_variable(PROBE_VARIABLE);
     return reason;
 }
 

@@ -1,7 +1,8 @@
 #include "gpu/selection.h"
 
+#include "base/environment.h"
+
 #include <algorithm>
-#include <cstdlib>
 #include <sstream>
 
 namespace {
@@ -9,8 +10,7 @@ namespace {
 constexpr const char CHOICE_VARIABLE[] = "LLAMAFILE_GPUS";
 
 std::vector<size_t> chosen_indices() {
-    const char *choice = std::getenv(CHOICE_VARIABLE);
-    std::string text = choice == nullptr ? "" : choice;
+    std::string text = variable(CHOICE_VARIABLE);
     std::replace(text.begin(), text.end(), ',', ' ');
     std::istringstream words(text);
     std::vector<size_t> indices;

@@ -4,7 +4,6 @@
 #include "gpu/vulkan_loader.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 namespace {
@@ -196,7 +195,7 @@ void mark_duplicates(std::vector<Identified> &found) {
 } // namespace
 
 VulkanDevices vulkan_devices() {
-    if (std::getenv(LAYERS_VARIABLE) == nullptr) {
+    if (variable(LAYERS_VARIABLE).empty()) {
         set_variable(LAYERS_VARIABLE, IMPLICIT_LAYERS);
     }
     if (vulkan_loader() == nullptr) {

@@ -1,8 +1,8 @@
 #include "sandbox/driver_rights.h"
 
+#include "base/environment.h"
 #include "base/file.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <set>
@@ -44,11 +44,6 @@ constexpr const char NVIDIA_PREFIX[] = "nvidia";
 
 // Below the user's folder for caches.
 constexpr const char *CACHES[] = {"mesa_shader_cache", "mesa_shader_cache_db", "nvidia", "radv_builtin_shaders"};
-
-std::string variable(const char *name) {
-    const char *value = std::getenv(name);
-    return value == nullptr ? "" : value;
-}
 
 // The folders that this process has libraries from: drivers may lie anywhere.
 std::set<std::string> library_folders() {

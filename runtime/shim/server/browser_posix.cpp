@@ -1,9 +1,11 @@
 #include "server/browser.h"
 
+#include "base/environment.h"
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <spawn.h>
@@ -28,13 +30,8 @@ bool has_screen() {
 #ifdef __APPLE__
     return true;
 #else
-    for (const char *name : {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"}) {
-        const char *value = std::getenv(name);
-        if (value != nullptr && *value != '\0') {
-            return true;
-        }
-    }
-    return false;
+    const auto names = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"};
+    return std::any_of(names.begin(), names.end(), [](const char *name) { return !variable(name).empty(); });
 #endif
 }
 
