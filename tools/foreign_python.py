@@ -4,14 +4,13 @@
 
 unpacks them to build/foreign/ARCHITECTURE.
 
-Packages come from where apt gets this machine's, and apt verifies them. They are kept in the cache under their SHA-256:
-a second run sends no request. A mirror's index may name packages that its pool has lost, so several suites of Debian
+Packages come from where apt gets this machine's, and apt verifies them. They are kept in the cache: a second run sends
+no request. A mirror's index may name packages that its pool has lost, so several suites of Debian
 are tried, in order; all packages are of one suite. An architecture for which no suite is complete is recorded as lost.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.builder.cache import cache_root
+from runtime.builder.debian import archive_site, extract_package, is_kept, kept_package, sha256_of
+from runtime.errors import ArtifactError
 from tools.apt import AptGet, reason, run
 from tools.lost_inputs import python_for, record_lost_input
 
@@ -118,47 +118,39 @@ class _Index:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The packages in the cache, each under its SHA-256, and for each architecture the set that was complete."""
+def _add(package: Path) -> None:
+    """Move a file that was downloaded to its place in the cache."""
+    target = kept_package(sha256_of(package))
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        Path(shutil.copy(package, scratch)).replace(target)
 
-    folder: Path
 
-    def package(self, digest: str) -> Path:
-        """Return the place of the package with DIGEST."""
-        return self.folder / f"{digest}.deb"
+def _record(architecture: str) -> Path:
+    return kept_package(architecture).with_suffix(".json")
 
-    def holds(self, digest: str) -> bool:
-        """Say whether it is there, whole."""
-        path = self.package(digest)
-        return path.is_file() and _sha256(path) == digest
 
-    def add(self, package: Path) -> None:
-        """Move a file that was downloaded to its place."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        target = self.package(_sha256(package))
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            Path(shutil.copy(package, scratch)).replace(target)
+def _remember(architecture: str, suite: Suite, digests: Mapping[str, str]) -> None:
+    """Record the complete set of ARCHITECTURE in the cache."""
+    text = json.dumps({"suite": suite.name, "packages": dict(digests)}, indent=2)
+    record = _record(architecture)
+    with tempfile.TemporaryDirectory(dir=record.parent) as scratch:
+        written = Path(scratch) / "set"
+        written.write_text(text, encoding="utf-8")
+        written.replace(record)
 
-    def remember(self, architecture: str, suite: Suite, digests: Mapping[str, str]) -> None:
-        """Record the complete set of ARCHITECTURE."""
-        text = json.dumps({"suite": suite.name, "packages": dict(digests)}, indent=2)
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            written = Path(scratch) / "set"
-            written.write_text(text, encoding="utf-8")
-            written.replace(self.folder / f"{architecture}.json")
 
-    def recall(self, architecture: str) -> tuple[Suite, dict[str, str]] | None:
-        """Return the set of ARCHITECTURE, if one is recorded, still wanted, and whole."""
-        try:
-            record = json.loads((self.folder / f"{architecture}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        suite = next((suite for suite in SUITES if suite.name == record["suite"]), None)
-        digests: dict[str, str] = record["packages"]
-        if suite is None or set(suite.packages) != set(digests) or not all(map(self.holds, digests.values())):
-            return None
-        return suite, digests
+def _recall(architecture: str) -> tuple[Suite, dict[str, str]] | None:
+    """Return the set of ARCHITECTURE, if one is recorded, still wanted, and whole."""
+    try:
+        record = json.loads(_record(architecture).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    suite = next((suite for suite in SUITES if suite.name == record["suite"]), None)
+    digests: dict[str, str] = record["packages"]
+    if suite is None or set(suite.packages) != set(digests) or not all(map(is_kept, digests.values())):
+        return None
+    return suite, digests
 
 
 def fetch(architecture: str, site: str | None = None) -> None:
@@ -170,11 +162,10 @@ def fetch(architecture: str, site: str | None = None) -> None:
     root = FOREIGN / architecture
     if (root / _READY).is_file():
         return
-    kept = _Kept(cache_root() / "debian")
     lost = []
-    if recalled := kept.recall(architecture):
+    if recalled := _recall(architecture):
         try:
-            _unpack(root, kept, *recalled)
+            _unpack(root, *recalled)
         except LostError as error:
             lost.append(f"in the cache: {error}")
         else:
@@ -182,21 +173,21 @@ def fetch(architecture: str, site: str | None = None) -> None:
     site = site or _site()
     for suite in SUITES:
         try:
-            digests = _download(architecture, site, suite, kept)
-            _unpack(root, kept, suite, digests)
+            digests = _download(architecture, site, suite)
+            _unpack(root, suite, digests)
         except LostError as error:
             lost.append(f"{suite.name}: {error}")
         else:
-            kept.remember(architecture, suite, digests)
+            _remember(architecture, suite, digests)
             return
     raise LostError("; ".join(lost))
 
 
-def _download(architecture: str, site: str, suite: Suite, kept: _Kept) -> dict[str, str]:
+def _download(architecture: str, site: str, suite: Suite) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as scratch:
         index = _Index.read(Path(scratch), architecture, site, suite.name)
         digests = index.digests(suite.packages)
-        wanted = [name for name, digest in digests.items() if not kept.holds(digest)]
+        wanted = [name for name, digest in digests.items() if not is_kept(digest)]
         problem = None
         try:
             if wanted:
@@ -204,19 +195,20 @@ def _download(architecture: str, site: str, suite: Suite, kept: _Kept) -> dict[s
         except LostError as error:
             problem = error
         for package in index.folder.glob("archives/*.deb"):
-            kept.add(package)  # for the next run, even if another one is lost
-        if absent := [name for name in wanted if not kept.holds(digests[name])]:
+            _add(package)  # for the next run, even if another one is lost
+        if absent := [name for name in wanted if not is_kept(digests[name])]:
             raise LostError(f"its pool lacks {', '.join(absent)} ({problem})")
     return digests
 
 
-def _unpack(root: Path, kept: _Kept, suite: Suite, digests: Mapping[str, str]) -> None:
+def _unpack(root: Path, suite: Suite, digests: Mapping[str, str]) -> None:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     for digest in digests.values():
-        extracted = run(["dpkg-deb", "--extract", str(kept.package(digest)), str(root)], limit=_START_LIMIT)
-        if extracted.returncode != 0:
-            raise LostError(reason(extracted))
+        try:
+            extract_package(kept_package(digest), root)
+        except ArtifactError as error:
+            raise LostError(str(error)) from error
     if not (root / "lib").exists():
         (root / "lib").symlink_to("usr/lib")  # the base system's link; the path of the dynamic loader goes through it
     (root / _READY).write_text(suite.python)
@@ -249,17 +241,12 @@ def _site() -> str:
     Raises:
         LostError: it has none.
     """
-    query = ("indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian")
-    if not (sites := AptGet()(*query, limit=_REQUEST_LIMIT).stdout.split()):  # nothing was ever fetched from it
-        updated = AptGet(as_root=True)("update", limit=_REQUEST_LIMIT)
-        if not (sites := AptGet()(*query, limit=_REQUEST_LIMIT).stdout.split()):
-            raise LostError(f"apt knows no archive of Debian: {reason(updated)}")
-    return sites[0]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    if site := archive_site():
+        return site
+    updated = AptGet(as_root=True)("update", limit=_REQUEST_LIMIT)  # nothing was ever fetched from it
+    if site := archive_site():
+        return site
+    raise LostError(f"apt knows no archive of Debian: {reason(updated)}")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from runtime.builder.engine import build_engine
 from runtime.builder.gpu_platform import gpu_program
 from runtime.builder.program import Program, link_program, program_key, program_name, shim_sources
 from runtime.builder.vulkan.build import SHADERS_NAME, build_library, build_shaders, shaders_key
+from runtime.builder.vulkan.headers import headers_key, vulkan_notices
 from runtime.builder.zstd import compress
 from zipalign import Member
 
@@ -36,6 +37,7 @@ __all__ = [
 
 # The prefix of the members' names, and the folder beside a program that holds their files.
 FOLDER_NAME: Final = "gpu"
+_NOTICES_NAME: Final = "NOTICES.txt"
 
 
 def has_gpu_part(platform: Platform) -> bool:
@@ -51,11 +53,12 @@ def has_gpu_members(platform: Platform) -> bool:
 def gpu_part_key(platform: Platform, tools: Toolchain) -> str:
     """Return its cache key."""
     second = gpu_program(platform)
-    return digest_of([shaders_key(tools), program_key(Program(second, has_vulkan=True), tools) if second else ""])
+    parts = [shaders_key(tools), headers_key(), _NOTICES_NAME]
+    return digest_of([*parts, program_key(Program(second, has_vulkan=True), tools) if second else ""])
 
 
 def build_gpu_part(platform: Platform, tools: Toolchain, progress: Progress | None = None) -> Path:
-    """Return the folder with the members: the shaders and, on Linux, the second program.
+    """Return the folder with the members: the shaders, licences and, on Linux, the second program.
 
     Raises:
         BuildError: an input is missing, or a tool failed.
@@ -63,6 +66,7 @@ def build_gpu_part(platform: Platform, tools: Toolchain, progress: Progress | No
 
     def fill(folder: Path) -> None:
         shutil.copyfile(build_shaders(tools, progress) / SHADERS_NAME, folder / SHADERS_NAME)
+        (folder / _NOTICES_NAME).write_text(vulkan_notices(), encoding="utf-8")
         second = gpu_program(platform)
         if second:
             content = _build_second(second, tools, progress).read_bytes()

@@ -15,7 +15,7 @@ __all__ = ["gpu_program", "is_gpu_program"]
 
 _SUFFIX: Final = "-gpu"
 # The oldest C library that it runs with: that of Debian 10 and RHEL 8.
-_TARGETS: Final = {"linux-amd64": "x86_64-linux-gnu.2.28"}
+_TARGETS: Final = {"linux-amd64": "x86_64-linux-gnu.2.28", "linux-arm64": "aarch64-linux-gnu.2.28"}
 
 
 def gpu_program(platform: Platform) -> Platform | None:

@@ -15,11 +15,10 @@ from runtime.errors import ArtifactError, ToolchainError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LICENCE_NAME", "SOURCE_NAME", "compress", "zstd_source"]
+__all__ = ["SOURCE_NAME", "compress", "zstd_source"]
 
 SOURCE_NAME: Final = "zstd.c"
-LICENCE_NAME: Final = "LICENSE"
-_FILES: Final = (SOURCE_NAME, "zstd.h", "zstd_errors.h", LICENCE_NAME)
+_FILES: Final = (SOURCE_NAME, "zstd.h", "zstd_errors.h", "LICENSE")
 _LEVEL: Final = 19
 _WINDOW_LOG: Final = 26  # the content is at most 64 MiB, of which all parts resemble each other
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from runtime.builder import zstd
+from runtime.builder import debian, zstd
 from runtime.builder.artifacts import NODE_WHEELS, SLANGPY_WHEELS, ZSTANDARD_SDIST, _target_options
 from runtime.builder.cpu_variants import variants_of
 from runtime.builder.gpu_part import gpu_member_names, gpu_members
 from runtime.builder.gpu_platform import gpu_program
 from runtime.builder.program import Program, shim_sources
-from runtime.builder.vulkan import headers
 from runtime.builder.vulkan.glslang import Shader, source_text
+from runtime.builder.vulkan.headers import PACKAGES, vulkan_headers, vulkan_notices
 from runtime.builder.vulkan.shaders import _shader_of, assembler_source, join_modules, without_names
 from runtime.errors import ArtifactError, ToolchainError
 from runtime.platforms import PLATFORMS, platform_named
@@ -99,19 +99,17 @@ def test_the_memory_is_reserved_and_named() -> None:
     assert lines[at + 1 : at + 4] == [".quad 40"] * 3
 
 
-def test_headers_come_from_the_cache_or_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_come_with_their_licences() -> None:
+    notices = vulkan_notices()
+    assert [notices.count(f"\n{title}\n") for title in PACKAGES] == [1, 1]
+    assert notices.count("The Khronos Group Inc") > 1
+
+
+def test_without_headers_the_option_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(headers, "_run", lambda *_: None)
-    package = headers.DebianPackage("pool/x_1_all.deb", "0" * 64)
-    with pytest.raises(ArtifactError) as refusal:
-        headers._fetched(package)
-    kept = tmp_path / "llamafile-toolchain" / "debian" / f"{'0' * 64}.deb"
-    assert str(refusal.value).startswith("cannot fetch Vulkan's headers: this system has no apt; put x_1_all.deb of ")
-    assert str(refusal.value).endswith(f"at {kept}, or build with --no-gpu")
-    kept.write_bytes(b"package")
-    package = headers.DebianPackage("pool/x_1_all.deb", headers._sha256(kept))
-    kept = kept.rename(kept.with_name(f"{package.sha256}.deb"))
-    assert headers._fetched(package) == kept
+    monkeypatch.setattr(debian, "_run", lambda *_: None)
+    with pytest.raises(ArtifactError, match=r"^cannot get Vulkan's headers: .*; or build with --no-gpu$"):
+        vulkan_headers()
 
 
 def test_a_wheel_for_one_python_is_asked_for_as_such() -> None:
@@ -139,7 +137,8 @@ def test_without_the_compressor_the_command_is_named(monkeypatch: pytest.MonkeyP
 def test_which_platforms_have_a_second_program() -> None:
     found = {platform.name: second for platform in PLATFORMS if (second := gpu_program(platform))}
     assert [(name, second.name, second.zig_target) for name, second in found.items()] == [
-        ("linux-amd64", "linux-amd64-gpu", "x86_64-linux-gnu.2.28")
+        ("linux-amd64", "linux-amd64-gpu", "x86_64-linux-gnu.2.28"),
+        ("linux-arm64", "linux-arm64-gpu", "aarch64-linux-gnu.2.28"),
     ]
     assert [variant.name for variant in variants_of(found["linux-amd64"])] == ["haswell", "zen4"]
 
