@@ -37,6 +37,11 @@ class TinyModel:
     seed: int = 1
     space_prefix: bool = True  # of each text that is tokenized, as such models have it
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+        return len(_CONTROL) + 256 + len(_LETTERS)
+
     def write(self, path: Path) -> Path:
         """Write the model to PATH and return it."""
         self._write(gguf.GGUFWriter(path, "llama"))
@@ -80,12 +85,11 @@ class TinyModel:
 
     def _add_tensors(self, writer: gguf.GGUFWriter) -> None:
         random = np.random.default_rng(self.seed)
-        vocabulary = len(_CONTROL) + 256 + len(_LETTERS)
 
         def add(name: str, *shape: int) -> None:
             writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) * 0.3)
 
-        add("token_embd.weight", vocabulary, self.embedding)
+        add("token_embd.weight", self.vocabulary, self.embedding)
         for layer in range(self.layers):
             block = f"blk.{layer}"
             add(f"{block}.attn_norm.weight", self.embedding)
@@ -96,7 +100,7 @@ class TinyModel:
             add(f"{block}.ffn_up.weight", self.feed_forward, self.embedding)
             add(f"{block}.ffn_down.weight", self.embedding, self.feed_forward)
         add("output_norm.weight", self.embedding)
-        add("output.weight", vocabulary, self.embedding)
+        add("output.weight", self.vocabulary, self.embedding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Llamafile", "Server"]
@@ -102,16 +102,18 @@ class Server:
 
     def complete(self, **fields: object) -> Any:  # JSON
         """Return the answer of /completion."""
+        return self.post("/completion", **fields)
+
+    def post(self, path: str, **fields: object) -> Any:  # JSON
+        """Return the answer to a request with FIELDS."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/completion",
-            json.dumps(fields).encode(),
-            {"Content-Type": "application/json"},
+            f"http://127.0.0.1:{self.port}{path}", json.dumps(fields).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
             return json.load(answer)
 
-    def log_probabilities(self, prompt: str, vocabulary: int) -> list[float]:
-        """Return those of all tokens after PROMPT, by the number of the token."""
+    def log_probabilities(self, prompt: str | Mapping[str, object], vocabulary: int) -> list[float]:
+        """Return those of all tokens after PROMPT, a text or one with images, by the number of the token."""
         # The server lists them with the text that was generated, so this is not left to chance; they are those before
         # the bias.
         last_word = [[vocabulary - 1, 1000]]
