@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApepackError",
+    "CardError",
+    "HubError",
     "InputError",
     "LayoutError",
+    "MissingPackageError",
     "NoProgramError",
     "NoRuntimeError",
     "NotAnApeError",
@@ -89,3 +92,41 @@ class VerificationError(ApepackError):
             f"{path} was not made: read back, {reason}; look after the disk and its file system, and report this if"
             " they are sound"
         )
+
+
+class MissingPackageError(ApepackError):
+    """A Python package that only some commands need is not installed.
+
+    Attributes:
+        package: the package.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        super().__init__(
+            f"this needs the Python package {package}, which is not installed: pip install 'llamafile-toolchain[{extra}]'"
+        )
+
+
+class HubError(ApepackError):
+    """The Hugging Face Hub cannot be reached, or does not do what it is asked for.
+
+    Attributes:
+        status: the HTTP status of its answer, or None without one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class CardError(ApepackError):
+    """A model card cannot be renewed without loss.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")

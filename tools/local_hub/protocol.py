@@ -86,6 +86,7 @@ class Hub:
             rf"POST /api/models/{_REPOSITORY}/preupload/(?P<revision>[^/]+)": self._preupload,
             rf"GET /api/models/{_REPOSITORY}/xet-(?P<kind>read|write)-token/(?P<revision>[^/]+)": self._chunk_token,
             rf"POST /api/models/{_REPOSITORY}/commit/(?P<revision>[^/]+)": self._commit,
+            rf"POST /api/models/{_REPOSITORY}/branch/(?P<branch>[^/]+)": self._branch,
             rf"GET /api/models/{_REPOSITORY}/tree/(?P<revision>[^/]+)": self._tree,
             rf"GET /api/models/{_REPOSITORY}(/revision/(?P<revision>[^/]+))?": self._information,
             rf"POST /{_REPOSITORY}\.git/info/lfs/objects/batch": self._lfs_batch,
@@ -145,6 +146,11 @@ class Hub:
                 return Answer(409, {"error": "You already created this model repo", **address})
             repository.create(private=wanted.get("visibility") == "private")
         return Answer(200, address)
+
+    def _branch(self, request: Request, repository: Repository, parts: dict[str, str]) -> Answer:
+        start = _known(repository, {"revision": request.json().get("startingPoint", "main")})
+        repository.branch(parts["branch"], start.id)
+        return Answer(201, {})
 
     def _preupload(self, request: Request, repository: Repository, parts: dict[str, str]) -> Answer:
         commit = _known(repository, parts)

@@ -86,9 +86,9 @@ class Repository:
         commit_id = self.refs.get(revision, revision)
         if not (self._folder / f"{commit_id}.json").is_file():
             return None
-        stored: dict[str, Any] = self._read(commit_id)
-        stored["files"] = {path: File(**file) for path, file in stored["files"].items()}
-        return Commit(**stored)
+        stored = self._read(commit_id)
+        files = {path: File(**file) for path, file in stored["files"].items()}
+        return Commit(commit_id, stored["parent"], stored["summary"], stored["description"], files)
 
     def commits(self, revision: str = MAIN) -> list[Commit]:
         """Return the commits of a branch, the last one first."""
@@ -98,6 +98,10 @@ class Repository:
             found.append(commit)
             commit = self.find(commit.parent) if commit.parent else None
         return found
+
+    def branch(self, name: str, start: str) -> None:
+        """Create a branch that ends with the commit START."""
+        self._write("refs", {**self.refs, name: start})
 
     def commit(
         self, ref: str, summary: str, description: str, changes: Mapping[str, File | None], *, parent: str | None = None
@@ -114,16 +118,17 @@ class Repository:
         base = last or (self.find(parent) if parent else None)
         files = {**(base.files if base else {}), **{path: file for path, file in changes.items() if file}}
         files = {path: file for path, file in sorted(files.items()) if changes.get(path, file)}
+        parent_id = base.id if base else None
         content = {
-            "parent": base.id if base else None,
+            "parent": parent_id,
             "summary": summary,
             "description": description,
             "files": {path: asdict(file) for path, file in files.items()},
         }
         commit_id = hashlib.sha1(json.dumps(content).encode(), usedforsecurity=False).hexdigest()
-        self._write(commit_id, {"id": commit_id, **content})
+        self._write(commit_id, content)
         self._write("refs", {**refs, ref: commit_id})
-        return Commit(commit_id, content["parent"], summary, description, files)
+        return Commit(commit_id, parent_id, summary, description, files)
 
     def _read(self, name: str) -> Any:
         return json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
