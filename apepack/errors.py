@@ -117,7 +117,8 @@ class MissingPackageError(ApepackError):
     def __init__(self, package: str, extra: str) -> None:
         self.package = package
         super().__init__(
-            f"this needs the Python package {package}, which is not installed: pip install 'llamafile-toolchain[{extra}]'"
+            f"this needs the Python package {package}, and it is not installed:"
+            f" pip install 'llamafile-toolchain[{extra}]'"
         )
 
 

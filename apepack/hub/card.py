@@ -13,7 +13,6 @@ from urllib.parse import quote
 from apepack.errors import CardError
 from apepack.hub.front_matter import merge_metadata
 from apepack.packing.plan import WINDOWS_SIZE_LIMIT
-from runtime.platforms import platform_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from apepack.hub.llamafile import Llamafile
 
-__all__ = ["CARD_NAME", "card_metadata", "renew_card"]
+__all__ = ["CARD_NAME", "card_metadata", "load_card", "renew_card"]
 
 CARD_NAME: Final = "README.md"
 
@@ -29,6 +28,19 @@ _LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _SYSTEMS: Final = {
     "linux": "Linux", "macos": "macOS", "freebsd": "FreeBSD", "netbsd": "NetBSD", "openbsd": "OpenBSD",
 }  # fmt: skip  # in the order of their names in a sentence
+
+
+def load_card(path: Path) -> str:
+    """Return the card in the file PATH, with its own kind of newlines.
+
+    Raises:
+        CardError: it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise CardError(path, "it is not UTF-8: save it as UTF-8 first") from error
 
 
 def renew_card(card: str, llamafiles: Sequence[Llamafile], path: Path) -> str:
@@ -102,7 +114,7 @@ def _section(llamafile: Llamafile) -> Iterator[str]:
 
 def _start(llamafile: Llamafile) -> Iterator[str]:
     """Yield how the file is started on each of its systems."""
-    names = {platform_named(program.platform).system for program in llamafile.manifest.programs}
+    names = {program.platform.partition("-")[0] for program in llamafile.manifest.programs}
     systems = [title for name, title in _SYSTEMS.items() if name in names]
     if systems:
         named = " and ".join([*([", ".join(systems[:-1])] if systems[:-1] else []), systems[-1]])
@@ -111,7 +123,8 @@ def _start(llamafile: Llamafile) -> Iterator[str]:
         return
     exe = f"{llamafile.stem}.exe"
     if llamafile.companion:
-        yield f"On Windows, download `{exe}` into the same folder, and start that: Windows starts no file of 4 GiB or more."
+        yield f"On Windows, download `{exe}` into the same folder, and start that: Windows starts no file of 4 GiB or"
+        yield "more."
     elif llamafile.size >= WINDOWS_SIZE_LIMIT:
         yield "Windows starts no file of 4 GiB or more, and so not this one."
     else:

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import HubError, MissingPackageError
@@ -19,12 +19,15 @@ from runtime import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from huggingface_hub import HfApi
 
     NoteCallback = Callable[[str], None]
+    # Called with the number of bytes to process and a label; yields the function to call with those that were.
+    Bars = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
 
-__all__ = ["Connection", "connected"]
+__all__ = ["Connection", "connected", "no_bar"]
 
 _LOGGER: Final = "huggingface_hub"
 _WAITING: Final = re.compile(r"(?:Waiting|Retrying in) (?P<seconds>[\d.]+)s.*\[Retry (?P<number>\d+)/(?P<count>\d+)\]")
@@ -108,6 +111,11 @@ def _quiet(endpoint: str, on_note: NoteCallback | None) -> Iterator[None]:
     finally:
         logger.handlers = handlers
         logger.setLevel(level)
+
+
+def no_bar(_size: int, _label: str) -> AbstractContextManager[Callable[[int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda _: None)
 
 
 class _Notes(logging.Handler):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from apepack.hub.connection import connected
+from apepack.hub.connection import connected, no_bar
 from runtime.gguf.file_names import parse_shard_name
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import HfApi
 
-    from apepack.hub.connection import NoteCallback
+    from apepack.hub.connection import Bars, NoteCallback
     from apepack.hub.reference import Reference
 
 __all__ = ["FetchedModel", "fetch_model"]
@@ -40,8 +40,7 @@ class FetchedModel:
 def fetch_model(
     reference: Reference,
     *,
-    on_size: Callable[[int], None] | None = None,
-    progress: Callable[[int], None] | None = None,
+    bar: Bars = no_bar,
     on_note: NoteCallback | None = None,
 ) -> FetchedModel:
     """Fetch a model, all files of a split one, unless the cache has it.
@@ -50,8 +49,7 @@ def fetch_model(
 
     Args:
         reference: the file.
-        on_size: called with the number of bytes to fetch, before that begins.
-        progress: called with the number of bytes received since the last call.
+        bar: shows the progress.
         on_note: called with a sentence when a request failed and is tried again.
 
     Raises:
@@ -65,9 +63,9 @@ def fetch_model(
         first = api.hf_hub_download(reference.repository, names[0], revision=reference.revision, dry_run=True)
         revision = first.commit_hash  # all files of one commit
         planned = [api.hf_hub_download(reference.repository, name, revision=revision, dry_run=True) for name in names]
-        if on_size:
-            on_size(sum(file.file_size or 0 for file in planned if file.will_download))
-        paths = [_fetch(api, reference.repository, name, revision, progress) for name in names]
+        size = sum(file.file_size or 0 for file in planned if file.will_download)
+        with bar(size, f"fetching {reference.file_name}") as progress:
+            paths = [_fetch(api, reference.repository, name, revision, progress) for name in names]
     asked_for = paths[names.index(reference.file)] if reference.file in names else paths[0]
     files = {name.rpartition("/")[2]: name for name in names}
     return FetchedModel(asked_for, files, reference.repository, revision)
@@ -80,8 +78,8 @@ def _file_names(reference: Reference) -> list[str]:
     return [reference.folder + shard.sibling(number) for number in range(1, shard.count + 1)]
 
 
-def _fetch(api: HfApi, repository: str, name: str, revision: str, progress: Callable[[int], None] | None) -> Path:
-    bar: Any = _bar(progress or (lambda _: None))
+def _fetch(api: HfApi, repository: str, name: str, revision: str, progress: Callable[[int], None]) -> Path:
+    bar: Any = _bar(progress)
     return Path(api.hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DamagedObjectError", "ObjectStore", "XetFile", "digest_of"]
 
 _SHARD_HEADER_SIZE: Final = 48
-_RECORD: Final = struct.Struct("<32sI4xI8s")  # all are of one size; of an entry, the middle number is its size
+_RECORD: Final = struct.Struct("<36xI8x")  # all are of one size; of an entry, the number is its size
 _FILE: Final = struct.Struct("<32sII8x")
 _HAS_VERIFICATION: Final = 0x80000000
 _HAS_METADATA: Final = 0x40000000
@@ -132,7 +132,7 @@ def _files_of_shard(data: bytes) -> Iterator[tuple[str, XetFile]]:
         if file_hash == _LAST:
             return
         at += _FILE.size
-        size = sum(_RECORD.unpack_from(data, at + index * _RECORD.size)[2] for index in range(count))
+        size = sum(_RECORD.unpack_from(data, at + index * _RECORD.size)[0] for index in range(count))
         at += count * _RECORD.size * (2 if flags & _HAS_VERIFICATION else 1)
         if flags & _HAS_METADATA:
             yield _hexadecimal(data[at : at + 32]), XetFile(_hexadecimal(file_hash), size)
