@@ -98,7 +98,7 @@ def connected(
 def _quiet(endpoint: str, on_note: NoteCallback | None) -> Iterator[None]:
     """Keep the library from printing while the block runs."""
     from huggingface_hub import constants  # noqa: PLC0415  # an extra, and slow
-    from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415  # the same
+    from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415  # the same
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
     logger = logging.getLogger(_LOGGER)

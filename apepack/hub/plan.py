@@ -67,7 +67,11 @@ def read_repository(connection: Connection, revision: str | None) -> RepositoryS
     Raises:
         HubError: a request failed.
     """
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError  # noqa: PLC0415  # slow, an extra
+    from huggingface_hub.errors import (  # noqa: PLC0415  # an extra, and slow
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
     from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415  # the same
 
     api, name = connection.api, connection.repository
@@ -78,7 +82,8 @@ def read_repository(connection: Connection, revision: str | None) -> RepositoryS
         info = api.model_info(name)
         has_revision = False
     except RepositoryNotFoundError as error:
-        if error.response.status_code != 404:
+        # Without a token, the Hub does not say whether there is a private one.
+        if isinstance(error, GatedRepoError) or (error.response.status_code != 404 and api.token):
             raise
         return RepositoryState(exists=False, has_revision=revision is None, commit=None, files={})
     tree = api.list_repo_tree(name, revision=info.sha, recursive=True) if info.sha else ()

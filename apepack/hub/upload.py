@@ -8,10 +8,12 @@ only; weights are ranges of llamafiles here, and streamed. The operations are le
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from apepack.errors import HubError
 from apepack.hub.plan import Change
 
 if TYPE_CHECKING:
@@ -99,17 +101,30 @@ def send_chunks(
     """
     import hf_xet  # noqa: PLC0415  # part of an extra
 
-    session = hf_xet.XetSession()
     address = f"{connection.endpoint}/api/models/{connection.repository}/xet-write-token/"
     address += quote(revision, safe="") if revision else "None?create_pr=1"
+    headers = {"authorization": f"Bearer {connection.require_token()}"}
+    _check_access(connection, address, headers)
+    session = hf_xet.XetSession()
     new_size = 0
     for file in files:
-        with session.new_upload_commit(
-            token_refresh_url=address,
-            token_refresh_headers={"authorization": f"Bearer {connection.require_token()}"},
-        ) as commit:
+        with session.new_upload_commit(token_refresh_url=address, token_refresh_headers=headers) as commit:
             stream = commit.start_upload_stream(name=file.name, sha256=file.sha256)
             for chunk in file.chunks(progress):
                 stream.write(chunk)
             new_size += stream.finish().dedup_metrics.new_bytes
     return new_size
+
+
+def _check_access(connection: Connection, address: str, headers: dict[str, str]) -> None:
+    """Ask for the right to send chunks, because hf_xet says nothing of the Hub's reasons.
+
+    Raises:
+        HubError: there is no such service.
+    """
+    from huggingface_hub.utils import hf_raise_for_status, http_backoff  # noqa: PLC0415  # an extra, and slow
+
+    answer = http_backoff("GET", address, headers=headers)
+    if answer.status_code == HTTPStatus.NOT_FOUND and "X-Error-Code" not in answer.headers:
+        raise HubError(f"{connection.endpoint} takes no chunks: set HF_HUB_DISABLE_XET=1", HTTPStatus.NOT_FOUND)
+    hf_raise_for_status(answer)
