@@ -11,10 +11,12 @@ from zipalign import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
     from apepack.packing.payload import PackInputs
+    from apepack.provenance.manifest import Source
 
 __all__ = ["command", "main"]
 
@@ -53,7 +55,7 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
 
     With MODEL.gguf: append the weights to a runtime. Each ARG becomes a default argument of the result. The runtime is
     linked from the builds of llamafile-build, or is the llamafile installed with this command, or --runtime. For a
-    split model, name the first file.
+    split model, name the first file. hf://ORGANISATION/NAME[@REVISION]/FILE.gguf is a model on the Hugging Face Hub.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
@@ -105,10 +107,11 @@ def _is_model(name: str) -> bool:
     """Return whether the file NAME is a model, by its extension or its content."""
     from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
+    from apepack.hub.reference import is_reference  # noqa: PLC0415  # the same
     from apepack.packing.model import is_gguf_file  # noqa: PLC0415  # the same
     from runtime.gguf.file_names import is_gguf_name  # noqa: PLC0415  # the same
 
-    return is_gguf_name(name) or is_gguf_file(Path(name))
+    return is_gguf_name(name) or is_reference(name) or is_gguf_file(Path(name))
 
 
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
@@ -154,20 +157,46 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Give default arguments with --args or after --, not both.")
-    model = Path(inputs[0])
+    model, source = _fetched(inputs[0], options)
     shards = shard_paths(model) or ()  # naming them all is allowed, because all are packed
     others = [name for name in inputs[1:] if Path(name) not in shards]
     if others:
         raise click.UsageError(
             f"Only one MODEL is possible: add {others[0]} with --mmproj if it is a projector, otherwise with --add."
         )
+    projector, projector_source = _fetched(options["projector"], options) if options["projector"] else (None, None)
     return PackInputs(
         model,
         arguments or (),
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
-        Path(options["projector"]) if options["projector"] else None,
+        projector,
+        source,
+        projector_source,
     )
+
+
+def _fetched(name: str, options: dict[str, Any]) -> tuple[Path, Source | None]:
+    """Return the path of the model NAME, after fetching it if it is on the Hub, and where it is from then."""
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
+
+    from apepack.hub.reference import is_reference, parse_reference  # noqa: PLC0415  # the same
+
+    if not is_reference(name):
+        return Path(name), None
+    from apepack.hub.download import fetch_model  # noqa: PLC0415  # the same
+
+    quiet = options["quiet"] or options["as_json"]
+    fetched = fetch_model(
+        parse_reference(name),
+        bar=lambda size, label: console.progress(size, label, quiet=quiet),
+        on_note=None if options["as_json"] else _print_note,
+    )
+    return fetched.path, fetched.source
+
+
+def _print_note(sentence: str) -> None:
+    click.echo(f"apepack: note: {sentence}", err=True)
 
 
 def _print_finding(finding: Finding) -> None:

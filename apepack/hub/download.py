@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from apepack.hub.connection import connected, no_bar
+from apepack.provenance.manifest import Source
 from runtime.gguf.file_names import parse_shard_name
 
 if TYPE_CHECKING:
@@ -26,15 +27,11 @@ class FetchedModel:
 
     Attributes:
         path: the file that was asked for; other files of a split model are beside it.
-        files: the path in the repository of each file, by its name.
-        repository: where it is from.
-        revision: the commit.
+        source: its repository, the commit, and its name there.
     """
 
     path: Path
-    files: dict[str, str]
-    repository: str
-    revision: str
+    source: Source
 
 
 def fetch_model(
@@ -67,8 +64,7 @@ def fetch_model(
         with bar(size, f"fetching {reference.file_name}") as progress:
             paths = [_fetch(api, reference.repository, name, revision, progress) for name in names]
     asked_for = paths[names.index(reference.file)] if reference.file in names else paths[0]
-    files = {name.rpartition("/")[2]: name for name in names}
-    return FetchedModel(asked_for, files, reference.repository, revision)
+    return FetchedModel(asked_for, Source(reference.repository, revision, reference.file))
 
 
 def _file_names(reference: Reference) -> list[str]:
