@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,6 @@ from tests.builders.hub import hub_for, model_file, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tools.local_hub.server import HubServer
 
@@ -29,12 +30,16 @@ def xet_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServ
         yield server
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def packed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A llamafile with a model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return packed(folder, model_file(folder / "Tiny.Q8_0.gguf"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, packed_tiny: Path) -> Path:
+    """A copy of that, alone in its folder."""
     folder = tmp_path / "files"
     folder.mkdir()
-    model = model_file(tmp_path / "Tiny.Q8_0.gguf")
-    llamafile = packed(folder, model)
-    model.unlink()
-    return llamafile
+    return Path(shutil.copy(packed_tiny, folder))
