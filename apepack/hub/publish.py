@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from apepack.errors import HubError
+from apepack.errors import HubError, InputError
 from apepack.hub.card import CARD_NAME, load_card, renew_card
 from apepack.hub.connection import connected, no_bar
 from apepack.hub.content import PublishedFile, collect_files
 from apepack.hub.llamafile import read_llamafile
 from apepack.hub.plan import Change, PlannedFile, plan_files, read_card, read_repository
 from apepack.hub.upload import chunked_files, is_chunked, operations_for, send_chunks
+from apepack.provenance.verification import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from huggingface_hub import CommitInfo
 
@@ -114,7 +115,7 @@ def publish(  # noqa: PLR0913  # one keyword for each choice
         on_note: called with a sentence when a request failed and is tried again.
 
     Raises:
-        InputError: a file is no llamafile.
+        InputError: a file is not what its manifest says, or no llamafile.
         ManifestError: a manifest is damaged.
         CardError: the model card cannot be renewed.
         MissingPackageError: huggingface_hub is not installed.
@@ -127,7 +128,9 @@ def publish(  # noqa: PLR0913  # one keyword for each choice
     with connected(repository, token=token, on_note=on_note) as connection:
         if not dry_run:
             connection.require_token()  # before the files are read
-        with bar(sum(path.stat().st_size for path in paths), "reading") as progress:
+        with bar(2 * sum(path.stat().st_size for path in paths), "verifying") as progress:
+            for path in paths:
+                _verify(path, progress, on_note)
             llamafiles = [read_llamafile(path, progress=progress) for path in paths]
         state = read_repository(connection, policy.revision)
         files = [*collect_files(llamafiles, gguf=policy.gguf), _card(connection, llamafiles, state, policy)]
@@ -146,6 +149,17 @@ def publish(  # noqa: PLR0913  # one keyword for each choice
             url = f"{connection.endpoint}/{repository}/commit/{state.commit}"
             return replace(publication, url=url, commit=state.commit)
         return _commit(connection, publication, state, policy, bar)
+
+
+def _verify(path: Path, progress: Callable[[int], None], on_note: NoteCallback | None) -> None:
+    """Check that the file is what its manifest says."""
+    report = verify(path, allow_no_manifest=True, progress=progress)
+    if not report.ok:
+        first = next(finding for finding in report.findings if finding.is_fault)
+        reason = f"{first.subject}: {first.message}; `apepack verify` shows everything"
+        raise InputError(path, f"it is not sound, and nothing was published: {reason}")
+    if on_note and report.manifest is None:
+        on_note(f"{path} has no manifest: only its archive was checked")
 
 
 def _card(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 from apepack.packing.pack import PackInputs, pack
+from apepack.provenance.description import renew_manifest
 from tests.builders.ape import small_ape
 from tests.builders.gguf import U32, Gguf, Info, number, text, texts
 from tools.local_hub.protocol import Hub
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.builders.gguf import Pair
 
-__all__ = ["NAME", "READER", "TOKEN", "contents", "hub_for", "model_file", "packed"]
+__all__ = ["NAME", "READER", "TOKEN", "change", "contents", "hub_for", "model_file", "packed"]
 
 NAME: Final = "me/tiny"
 TOKEN: Final = "hf_writer"  # noqa: S105  # of a hub for tests
@@ -96,3 +97,9 @@ def contents(server: HubServer, revision: str = "main", name: str = NAME) -> Map
         path: hashlib.sha256(server.hub.objects.whole(file.sha256).read_bytes()).hexdigest()
         for path, file in commit.files.items()
     }
+
+
+def change(llamafile: Path) -> None:
+    """Add a file to a llamafile, and its digest to the manifest."""
+    add_files(llamafile, [Member("NOTICE", b"mine")])
+    renew_manifest(llamafile)

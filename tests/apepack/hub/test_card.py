@@ -16,7 +16,7 @@ from apepack.hub.llamafile import read_llamafile
 from apepack.hub.metadata import ModelMetadata
 from apepack.provenance.manifest import Source
 from tests.builders.gguf import U32, number, text, texts
-from tests.builders.hub import model_file, packed
+from tests.builders.hub import change, model_file, packed
 from zipalign import Member, add_files
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_what_the_author_wrote_stays(tiny: Path) -> None:
     llamafile = read_llamafile(tiny)
     before, behind = "---\nlicense: mit # mine\n---\n# Title\n\nBefore.\n\n", "\n\nBehind.\n"
     card = renew_card(before, [llamafile], CARD) + behind
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     renewed = renew_card(card, [read_llamafile(tiny)], CARD)
     assert "license: mit # mine\n" in renewed
     assert "# Title\n\nBefore.\n\n<!-- apepack: begin of tiny.llamafile -->" in renewed

@@ -15,8 +15,7 @@ from apepack.provenance.manifest import Source
 from tests.apepack.test_cli_link import apepack, json_of
 from tests.builders.ape import small_ape
 from tests.builders.gguf import TinyModel
-from tests.builders.hub import NAME, packed
-from zipalign import Member, add_files
+from tests.builders.hub import NAME, change, packed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +68,7 @@ def test_a_model_is_fetched_once(request: pytest.FixtureRequest, tiny: Path, kin
 
 def test_a_revision(hub: HubServer, tiny: Path) -> None:
     old = publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     new = publish([tiny], NAME, PublishPolicy(revision="next"))
     for revision, published in ((old.commit, old), ("main", old), ("next", new)):
         fetched = fetch_model(parse_reference(f"hf://{NAME}@{revision}/Tiny.Q8_0.gguf"))

@@ -13,10 +13,9 @@ from apepack.errors import HubError, MissingPackageError
 from apepack.hub.download import fetch_model
 from apepack.hub.publish import publish
 from apepack.hub.reference import parse_reference
-from tests.builders.hub import NAME, READER, contents
+from tests.builders.hub import NAME, READER, change, contents
 from tools.local_hub.protocol import Answer
 from tools.local_hub.server import Fault
-from zipalign import Member, add_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +137,7 @@ def test_failures_of_chunks(xet_hub: HubServer, tiny: Path, fault: Fault, senten
 def test_another_commit_in_between(hub: HubServer, tiny: Path) -> None:
     """A commit that was made after the repository was read is not overwritten."""
     publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     repository = hub.hub.repository(NAME)
     notes: list[str] = []
 
@@ -169,7 +168,7 @@ def test_a_token_without_the_right(hub: HubServer, tiny: Path, token: str, sente
     with pytest.raises(HubError, match=sentence):
         publish([tiny], NAME, token=token)
     publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     with pytest.raises(HubError, match=sentence):
         publish([tiny], NAME, token=token)
 

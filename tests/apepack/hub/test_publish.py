@@ -12,8 +12,9 @@ import pytest
 from apepack.errors import CardError, HubError, InputError
 from apepack.hub.plan import Change
 from apepack.hub.publish import PublishPolicy, publish
+from tests.builders.ape import small_ape
 from tests.builders.gguf import text
-from tests.builders.hub import NAME, READER, TOKEN, contents, model_file, packed
+from tests.builders.hub import NAME, READER, TOKEN, change, contents, model_file, packed
 from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_needs_no_token(
 
 def test_only_what_changed_is_in_the_commit(hub: HubServer, tiny: Path, tmp_path: Path) -> None:
     publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     planned = publish([tiny], NAME, dry_run=True)
     assert [item.change for item in planned.files] == [Change.UNCHANGED, Change.CHANGED, Change.CHANGED]
     publish([tiny], NAME)
@@ -144,7 +145,7 @@ def test_words_of_ones_own(hub: HubServer, tiny: Path) -> None:
 
 def test_a_branch_is_created(hub: HubServer, tiny: Path) -> None:
     publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     publish([tiny], NAME, PublishPolicy(revision="next/one"))
     assert contents(hub, "next/one")["tiny.llamafile"] == sha256(tiny)
     assert contents(hub)["tiny.llamafile"] != sha256(tiny)
@@ -154,7 +155,7 @@ def test_a_branch_is_created(hub: HubServer, tiny: Path) -> None:
 def test_a_pull_request(request: pytest.FixtureRequest, tiny: Path, kind: str) -> None:
     hub: HubServer = request.getfixturevalue(kind)
     publish([tiny], NAME)
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     published = publish([tiny], NAME, PublishPolicy(create_pr=True))
     assert published.url == f"{hub.address}/{NAME}/discussions/1"
     assert contents(hub, "refs/pr/1")["tiny.llamafile"] == sha256(tiny)
@@ -165,7 +166,7 @@ def test_the_authors_card_stays(hub: HubServer, tiny: Path, tmp_path: Path) -> N
     card = tmp_path / "card.md"
     card.write_text("---\nlicense: mit\n---\n# My model\n\nMade with love.\n")
     publish([tiny], NAME, PublishPolicy(card=card))
-    add_files(tiny, [Member("NOTICE", b"mine")])
+    change(tiny)
     publish([tiny], NAME)
     stored = hub.hub.repository(NAME).commits()[0].files["README.md"]
     text = hub.hub.objects.path(stored.sha256).read_text()
@@ -203,3 +204,26 @@ def test_the_token_is_the_one_that_was_given(hub: HubServer, tiny: Path, monkeyp
     monkeypatch.setenv("HF_TOKEN", READER)
     publish([tiny], NAME, token=TOKEN)
     assert "tiny.llamafile" in contents(hub)
+
+
+def test_a_file_that_is_not_what_its_manifest_says(hub: HubServer, tiny: Path) -> None:
+    add_files(tiny, [Member("NOTICE", b"mine")])
+    with pytest.raises(InputError, match=r"not sound, and nothing was published: member NOTICE: .*`apepack verify`"):
+        publish([tiny], NAME)
+    data = bytearray(tiny.read_bytes())
+    data[-30] ^= 1
+    tiny.write_bytes(data)
+    with pytest.raises(InputError, match="it is not sound, and nothing was published"):
+        publish([tiny], NAME)
+    assert not hub.hub.repository(NAME).exists
+
+
+def test_a_file_without_a_manifest(hub: HubServer, tmp_path: Path) -> None:
+    """Those of other makers have none: their archive is checked, and a note says that."""
+    path = tmp_path / "other.llamafile"
+    path.write_bytes(small_ape("linux-amd64"))
+    add_files(path, [Member("Tiny.Q8_0.gguf", model_file(tmp_path / "Tiny.Q8_0.gguf"))], alignment=65536)
+    notes: list[str] = []
+    publish([path], NAME, on_note=notes.append)
+    assert notes == [f"{path} has no manifest: only its archive was checked"]
+    assert contents(hub)["other.llamafile"] == sha256(path)
