@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ApepackError",
     "CardError",
+    "EncryptedKeyError",
     "HubError",
     "InputError",
+    "KeyFileError",
     "LayoutError",
     "ManifestError",
     "MissingPackageError",
@@ -19,6 +21,8 @@ __all__ = [
     "NoRuntimeError",
     "NotAnApeError",
     "OutputError",
+    "SbomError",
+    "SignatureError",
     "VerificationError",
 ]
 
@@ -59,6 +63,32 @@ class ManifestError(ApepackError, ValueError):
     def __init__(self, reason: str, field: str | None = None) -> None:
         self.field = field
         super().__init__(f"manifest.json is damaged: {reason}")
+
+
+class SbomError(ApepackError):
+    """There is no bill of materials of a file."""
+
+
+class SignatureError(ApepackError):
+    """A signature is damaged, of something else, or not made by the expected key."""
+
+
+class KeyFileError(ApepackError):
+    """A file does not contain a key that can be used.
+
+    Attributes:
+        path: the file.
+        reason: the problem, without the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class EncryptedKeyError(KeyFileError):
+    """A private key is encrypted, and its passphrase is not known."""
 
 
 class InputError(ApepackError):
