@@ -11,6 +11,7 @@ from apepack.hub.metadata import ModelMetadata, read_metadata
 from apepack.provenance.description import describe, read_manifest
 from apepack.provenance.digests import Hasher, range_sha256
 from apepack.provenance.manifest import SIGNATURE_NAME
+from apepack.provenance.signature import signature_path
 from zipalign import read_archive
 from zipalign.input_file import map_file, open_input
 
@@ -103,7 +104,7 @@ def read_llamafile(path: Path, *, progress: Callable[[int], None] | None = None)
     data = map_file(path)
     contents = [data[entry.data_offset : entry.data_end] for _, entry in pairs]
     companion = path.with_suffix(".exe")
-    signature = path.with_name(f"{path.name}.sig")
+    signature = signature_path(path)
     return Llamafile(
         path,
         archive.file_size,

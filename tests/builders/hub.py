@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 from apepack.packing.pack import PackInputs, pack
 from apepack.provenance.description import renew_manifest
+from apepack.provenance.keys import sign_statement
+from apepack.provenance.signing import sign
 from tests.builders.ape import small_ape
 from tests.builders.gguf import U32, Gguf, Info, number, text, texts
 from tools.local_hub.protocol import Hub
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.builders.gguf import Pair
 
-__all__ = ["NAME", "READER", "TOKEN", "change", "contents", "hub_for", "model_file", "packed"]
+__all__ = ["NAME", "READER", "TOKEN", "change", "contents", "hub_for", "model_file", "packed", "signed"]
 
 NAME: Final = "me/tiny"
 TOKEN: Final = "hf_writer"  # noqa: S105  # of a hub for tests
@@ -103,3 +106,12 @@ def change(llamafile: Path) -> None:
     """Add a file to a llamafile, and its digest to the manifest."""
     add_files(llamafile, [Member("NOTICE", b"mine")])
     renew_manifest(llamafile)
+
+
+def signed(llamafile: Path) -> Path:
+    """Sign a llamafile with a new key, and return the signature beside it."""
+    from securesystemslib.signer import CryptoSigner
+
+    made = sign(llamafile, partial(sign_statement, signer=CryptoSigner.generate_ed25519()))
+    assert made.path is not None
+    return made.path

@@ -14,7 +14,7 @@ from apepack.hub.plan import Change
 from apepack.hub.publish import PublishPolicy, publish
 from tests.builders.ape import small_ape
 from tests.builders.gguf import text
-from tests.builders.hub import NAME, READER, TOKEN, change, contents, model_file, packed
+from tests.builders.hub import NAME, READER, TOKEN, change, contents, model_file, packed, signed
 from zipalign import Member, add_files, read_archive
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ def member_sha256(path: Path, name: str) -> str:
 
 def test_everything_of_a_llamafile_in_one_commit(hub: HubServer, tiny: Path) -> None:
     tiny.with_suffix(".exe").write_bytes(b"MZ" + bytes(100))
-    tiny.with_name("tiny.llamafile.sig").write_text("{}")
+    signature = signed(tiny)
     published = publish([tiny], NAME)
     repository = hub.hub.repository(NAME)
     assert [commit.summary for commit in repository.commits()] == ["Tiny Q8_0: llamafile", "initial commit"]
     stored = contents(hub)
     assert list(stored) == ["README.md", "Tiny.Q8_0.gguf", "tiny.exe", "tiny.llamafile", "tiny.llamafile.sig"]
     assert stored["tiny.llamafile"] == sha256(tiny)
+    assert stored["tiny.llamafile.sig"] == sha256(signature)
     assert stored["tiny.exe"] == sha256(tiny.with_suffix(".exe"))
     assert stored["Tiny.Q8_0.gguf"] == member_sha256(tiny, "Tiny.Q8_0.gguf")
     assert published.commit == repository.commits()[0].id
@@ -214,6 +215,16 @@ def test_a_file_that_is_not_what_its_manifest_says(hub: HubServer, tiny: Path) -
     data[-30] ^= 1
     tiny.write_bytes(data)
     with pytest.raises(InputError, match="it is not sound, and nothing was published"):
+        publish([tiny], NAME)
+    assert not hub.hub.repository(NAME).exists
+
+
+def test_a_signature_of_another_file(hub: HubServer, tiny: Path) -> None:
+    signed(tiny)
+    change(tiny)
+    with pytest.raises(
+        InputError, match=r"nothing was published: signature .*tiny\.llamafile\.sig: it is of"
+    ):
         publish([tiny], NAME)
     assert not hub.hub.repository(NAME).exists
 
