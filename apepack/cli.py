@@ -28,7 +28,7 @@ def main() -> NoReturn:
     console.main(command, (ApepackError, RuntimePackageError, ZipalignError))
 
 
-@click.command("apepack", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("apepack", cls=Group, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
