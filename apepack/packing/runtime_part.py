@@ -6,7 +6,6 @@ import os
 import shutil
 import zlib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import InputError, NotAnApeError
@@ -15,7 +14,6 @@ from apepack.format.inspect import read_platforms
 from apepack.format.link import LinkedApe, current_umask, link, plan_link
 from apepack.format.prologue import Magic
 from apepack.packing.portable_part import has_own_options, portable_member_names, portable_members
-from runtime.builder.build import builds_in_cache
 from runtime.builder.gpu_part import gpu_member_names, gpu_members
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
@@ -27,21 +25,20 @@ from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from runtime.installed import RuntimeSource
     from zipalign import Entry, Member
 
 __all__ = [
     "RuntimePart",
-    "cached_programs",
     "copy_runtime",
-    "installed_runtime",
     "link_runtime",
     "plan_runtime",
+    "programs_for",
     "read_runtime",
 ]
 
-# A symbolic link to the installed llamafile, created by `make install`.
-_INSTALLED_RUNTIME: Final = Path(__file__).parents[2] / "installed" / "llamafile"
 _DEFLATE_LEVEL: Final = 6
 
 
@@ -66,19 +63,9 @@ class RuntimePart:
     has_own_options: bool = field(default=True, compare=False)  # also of a copy without the portable runtime
 
 
-def cached_programs(magic: Magic) -> list[Path]:
-    """Return the runtime builds in the cache that an APE with MAGIC can contain.
-
-    Raises:
-        BuildError: the tools that built them are not installed.
-    """
-    builds = builds_in_cache()
-    return [item.path for item in builds if magic is Magic.MZ or item.platform.launch is not Launch.PE]
-
-
-def installed_runtime() -> Path | None:
-    """Return the llamafile that `make install` installed with this package, or None."""
-    return _INSTALLED_RUNTIME.resolve() if _INSTALLED_RUNTIME.is_file() else None
+def programs_for(source: RuntimeSource, magic: Magic) -> list[Path]:
+    """Return the programs of SOURCE that an APE with MAGIC can contain."""
+    return [item.path for item in source.programs if magic is Magic.MZ or item.platform.launch is not Launch.PE]
 
 
 def plan_runtime(
