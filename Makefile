@@ -185,6 +185,7 @@ constraints:
 	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra build --extra fast --group install \
 	    --output-file constraints.txt
 	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt
+	@$(LOCK) $(UV) --group release --output-file constraints-release.txt
 
 # Existing results of `make` are installed unchanged: under sudo, root's cache is empty, and make would compile again.
 BUILT := .venv/ready build/loaders build/llamafile

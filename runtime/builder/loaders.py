@@ -20,7 +20,7 @@ from runtime.platforms import Launch
 if TYPE_CHECKING:
     from runtime.platforms import Platform
 
-__all__ = ["LOADER_SIZE_MAX", "loader_bytes"]
+__all__ = ["LOADER_SIZE_MAX", "compiled_loader", "loader_bytes"]
 
 LOADER_SIZE_MAX: Final = 16384
 
@@ -49,8 +49,15 @@ def loader_bytes(platform: Platform) -> bytes:
     if platform.launch != Launch.MAPPED:
         raise ToolchainError(f"there is no loader for {platform.name}: its programs are not mapped")
     installed = installed_loader(platform)
-    if installed is not None:
-        return installed
+    return compiled_loader(platform) if installed is None else installed
+
+
+def compiled_loader(platform: Platform) -> bytes:
+    """Return the loader for a Linux platform, compiled into the cache.
+
+    Raises:
+        ToolchainError, CompileError, CacheError: as for loader_bytes().
+    """
     toolchain = find_toolchain()
     sources = sorted(path for path in _SOURCES.iterdir() if path.suffix in {".c", ".h", ".S"})
     units = [path for path in sources if path.suffix == ".c"]
