@@ -126,7 +126,8 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     if options["no_windows"] and runtime:
         raise click.UsageError(f"--no-windows applies to linking only: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
-    with console.progress(payload_size(payload_inputs), f"packing {output}", quiet=silent) as progress:
+    work = 2 * payload_size(payload_inputs)  # each byte is copied, and read back for its digest
+    with console.progress(work, f"packing {output}", quiet=silent) as progress:
         packed = pack(
             payload_inputs,
             output,

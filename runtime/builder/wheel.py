@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime import VERSION
+from runtime.builder.build_record import FILE_NAME as RECORD_NAME
+from runtime.builder.build_record import read_build_record
 from runtime.builder.compilation import run_tool
 from runtime.builder.gpu_part import FOLDER_NAME as GPU_NAME
 from runtime.builder.gpu_part import gpu_members
@@ -109,6 +111,9 @@ def _files_of(builds: Sequence[Build]) -> dict[str, Path]:
     members = page_members(builds[0].path) + [member for build in builds for member in gpu_members(build.path)]
     files = {member.name: member.source for member in members if isinstance(member.source, Path)}
     files |= {build.platform.name: build.path for build in builds}
+    record = read_build_record(builds[0].path)
+    if record and all(read_build_record(build.path) == record for build in builds):
+        files[RECORD_NAME] = builds[0].path.with_name(RECORD_NAME)
     return {f"{PROGRAMS}/{name}": path for name, path in {**files, NOTICES_NAME: builds[0].notices}.items()}
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from email.parser import Parser
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import pytest
 from runtime import VERSION
 from runtime.builder import wheel
 from runtime.builder.build import Build
+from runtime.builder.build_record import FILE_NAME, current_build_record
 from runtime.builder.loaders import compiled_loader
 from runtime.builder.wheel import write_wheel
 from runtime.errors import CompileError, ToolMissingError
@@ -114,6 +116,16 @@ def test_only_its_inputs_count(written: Path, tmp_path: Path, monkeypatch: pytes
     finally:
         os.umask(before)
     assert again.read_bytes() == written.read_bytes()
+
+
+@pytest.mark.parametrize(("revision", "count"), [("1", 1), ("2", 0)])
+def test_builds_of_the_same_sources_keep_their_record(revision: str, count: int, tmp_path: Path) -> None:
+    record = current_build_record()
+    builds = builds_in(tmp_path / "builds")
+    for build, name in zip(builds, ("1", revision), strict=True):
+        build.path.with_name(FILE_NAME).write_bytes(replace(record, revision=name).pack())
+    with zipfile.ZipFile(write_wheel(builds, tmp_path)) as archive:
+        assert archive.namelist().count(f"llamafile_runtime/programs/{FILE_NAME}") == count
 
 
 def test_an_older_one_is_replaced(written: Path, tmp_path: Path) -> None:
