@@ -7,7 +7,7 @@ package may be read-only.
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,11 +108,11 @@ class _Package:
 
 def _package() -> _Package | None:
     """Return the package llamafile_runtime, complete and of this version, or None."""
-    try:
-        folder = importlib.resources.files(PACKAGE)
-    except ModuleNotFoundError:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:  # a folder without modules is what remains after it was removed
         return None
-    if not isinstance(folder, Path):
+    folder = Path(spec.origin).parent
+    if not folder.is_dir():
         raise RuntimeDamagedError(f"{folder} is not a folder: its files must be unpacked")
     try:
         manifest = PackageManifest.unpack((folder / MANIFEST_NAME).read_bytes())

@@ -68,6 +68,7 @@ def write_wheel(builds: Sequence[Build], folder: Path) -> Path:
     """
     if importlib.util.find_spec("hatchling") is None:
         raise ToolMissingError("hatchling is not installed; run: pip install 'llamafile-toolchain[build]'")
+    folder = folder.resolve()  # hatchling runs in another one
     folder.mkdir(parents=True, exist_ok=True)
     by_platform = {build.platform: build for build in builds}
     ordered = [by_platform[platform] for platform in PLATFORMS if platform in by_platform]

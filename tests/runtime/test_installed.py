@@ -78,7 +78,10 @@ def test_programs_have_their_platforms(package: Path) -> None:
     assert all(item.path.with_name("NOTICES").is_file() for item in package_programs())
 
 
-def test_nothing_is_found(installation: Path, cache: Path) -> None:
+def test_nothing_is_found(installation: Path, cache: Path, site: Path) -> None:
+    """An empty folder of the package's name is none."""
+    (site / "llamafile_runtime").mkdir()
+    importlib.invalidate_caches()
     assert (find_runtime(), installed_llamafile()) == (None, None)
 
 

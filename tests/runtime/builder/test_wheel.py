@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import replace
 from email.parser import Parser
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +24,6 @@ from runtime.errors import CompileError, ToolMissingError
 from runtime.package import PackageManifest
 from runtime.platforms import platform_named
 from tests.builders.elf import AARCH64, X86_64, exit_program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = f"llamafile_runtime-{VERSION}-py3-none-any.whl"
 
@@ -128,9 +125,13 @@ def test_builds_of_the_same_sources_keep_their_record(revision: str, count: int,
         assert archive.namelist().count(f"llamafile_runtime/programs/{FILE_NAME}") == count
 
 
-def test_an_older_one_is_replaced(written: Path, tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"older")
-    assert write_wheel(builds_in(tmp_path / "builds"), tmp_path).read_bytes() == written.read_bytes()
+def test_an_older_one_is_replaced(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / NAME).write_bytes(b"older")
+    again = write_wheel(builds_in(tmp_path / "builds"), Path("dist"))
+    assert again == tmp_path / "dist" / NAME
+    assert again.read_bytes() == written.read_bytes()
 
 
 def test_without_hatchling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
