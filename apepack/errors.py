@@ -9,13 +9,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApepackError",
+    "EncryptedKeyError",
     "InputError",
+    "KeyFileError",
     "LayoutError",
     "ManifestError",
+    "MissingPackageError",
     "NoProgramError",
     "NoRuntimeError",
     "NotAnApeError",
     "OutputError",
+    "SbomError",
+    "SignatureError",
     "VerificationError",
 ]
 
@@ -56,6 +61,32 @@ class ManifestError(ApepackError, ValueError):
     def __init__(self, reason: str, field: str | None = None) -> None:
         self.field = field
         super().__init__(f"manifest.json is damaged: {reason}")
+
+
+class SbomError(ApepackError):
+    """There is no bill of materials of a file."""
+
+
+class SignatureError(ApepackError):
+    """A signature is damaged, of something else, or not made by the expected key."""
+
+
+class KeyFileError(ApepackError):
+    """A file does not contain a key that can be used.
+
+    Attributes:
+        path: the file.
+        reason: the problem, without the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class EncryptedKeyError(KeyFileError):
+    """A private key is encrypted, and its passphrase is not known."""
 
 
 class InputError(ApepackError):
@@ -104,4 +135,19 @@ class VerificationError(ApepackError):
         super().__init__(
             f"{path} was not made: read back, {reason}; look after the disk and its file system, and report this if"
             " they are sound"
+        )
+
+
+class MissingPackageError(ApepackError):
+    """A Python package that only some commands need is not installed.
+
+    Attributes:
+        package: the package.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        super().__init__(
+            f"this needs the Python package {package}, and it is not installed:"
+            f" pip install 'llamafile-toolchain[{extra}]'"
         )
