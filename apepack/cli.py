@@ -54,8 +54,9 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     """Make one file of a model and the programs that run it.
 
     With MODEL.gguf: append the weights to a runtime. Each ARG becomes a default argument of the result. The runtime is
-    linked from the builds of llamafile-build, or is the llamafile installed with this command, or --runtime. For a
-    split model, name the first file. hf://ORGANISATION/NAME[@REVISION]/FILE.gguf is a model on the Hugging Face Hub.
+    --runtime, or the llamafile installed with this command, or linked from the programs of the Python package
+    llamafile-runtime or of llamafile-build. For a split model, name the first file. A model on the Hugging Face Hub is
+    hf://ORGANISATION/NAME[@REVISION]/FILE.gguf.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
@@ -121,11 +122,11 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     from apepack.packing.pack import PackPolicy, pack  # noqa: PLC0415  # the same
     from apepack.packing.payload import payload_size  # noqa: PLC0415  # the same
     from apepack.packing.report import pack_json, pack_map  # noqa: PLC0415  # the same
-    from apepack.packing.runtime_part import installed_runtime  # noqa: PLC0415  # the same
+    from runtime.installed import installed_llamafile  # noqa: PLC0415  # the same
 
     payload_inputs = _pack_inputs(inputs, arguments, options)
     output = Path(options["output"] or f"{model_stem(payload_inputs.model)}.llamafile")
-    runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
+    runtime = Path(options["runtime"]) if options["runtime"] else installed_llamafile()
     if options["no_windows"] and runtime:
         raise click.UsageError(f"--no-windows applies to linking only: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]

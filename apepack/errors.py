@@ -119,7 +119,10 @@ class NoRuntimeError(ApepackError):
     """No runtime is built or installed."""
 
     def __init__(self) -> None:
-        super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
+        super().__init__(
+            "there is no runtime: install one with pip install llamafile-runtime, compile one with llamafile-build (pip"
+            " install 'llamafile-toolchain[build]'), or name a llamafile with --runtime FILE"
+        )
 
 
 class VerificationError(ApepackError):

@@ -27,7 +27,10 @@ __all__ = [
     "OptionError",
     "PagesError",
     "PromptError",
+    "RuntimeDamagedError",
     "RuntimePackageError",
+    "RuntimeVersionError",
+    "ToolMissingError",
     "ToolchainError",
     "UnknownPlatformError",
 ]
@@ -44,6 +47,33 @@ class UnknownPlatformError(RuntimePackageError):
         self.name = name
         self.known = known
         super().__init__(f"there is no platform {name!r} (choose from {', '.join(known)})")
+
+
+class RuntimeDamagedError(RuntimePackageError):
+    """The package llamafile_runtime is incomplete, or has files of another version."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"llamafile-runtime is damaged: {problem}; install it again: pip install --force-reinstall"
+            " llamafile-runtime"
+        )
+
+
+class RuntimeVersionError(RuntimePackageError):
+    """The package llamafile_runtime belongs to another version of the toolchain.
+
+    Attributes:
+        found: the version of the package.
+        expected: that of the toolchain.
+    """
+
+    def __init__(self, found: str, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"llamafile-runtime has version {found} (expected {expected}, that of llamafile-toolchain); run: pip"
+            f" install llamafile-runtime=={expected}"
+        )
 
 
 class BuildError(RuntimePackageError):
@@ -88,6 +118,10 @@ class AnchorError(BuildError):
 
 class ToolchainError(BuildError):
     """A build tool is missing, or has another version than the pinned one."""
+
+
+class ToolMissingError(ToolchainError):
+    """A build tool is not installed."""
 
 
 class CompileError(BuildError):

@@ -20,11 +20,10 @@ from apepack.packing.payload import PackInputs, Payload, lint_payload, load_payl
 from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_path, lint_size, plan_members
 from apepack.packing.publish import publishing
 from apepack.packing.runtime_part import (
-    cached_programs,
     copy_runtime,
-    installed_runtime,
     link_runtime,
     plan_runtime,
+    programs_for,
     read_runtime,
     with_manifest,
 )
@@ -32,6 +31,7 @@ from apepack.packing.verify import verify
 from apepack.provenance.description import read_manifest, renew_manifest
 from apepack.provenance.manifest import MEMBER_NAME as MANIFEST_NAME
 from runtime.gguf.file_names import is_gguf_name
+from runtime.installed import RuntimeSource, find_runtime, installed_llamafile
 from zipalign import ZipalignError, ZipFormatError, add_files
 from zipalign.layout import DEFAULT_ALIGNMENT
 from zipalign.transaction import check_space
@@ -126,7 +126,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     Args:
         inputs: the model and the files packed with it.
         output: the file to create.
-        runtime: a llamafile to use as the runtime; without it, the builds in the cache are linked.
+        runtime: a llamafile to use as the runtime; without it, the runtime is the one that is found.
         magic: the first bytes of a linked runtime.
         portable: whether to include the portable runtime.
         gpu: whether to include the part for GPUs.
@@ -136,7 +136,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         on_finding: called with each finding immediately.
 
     Raises:
-        NoRuntimeError: no runtime is given and none is built.
+        NoRuntimeError: no runtime is given, and none is installed or built for MAGIC.
         InputError: an input file is invalid.
         LintError: the llamafile would not work.
         OutputError: OUTPUT is one of the inputs, or cannot be created.
@@ -144,14 +144,15 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         RuntimePackageError, ZipalignError: from the called packages.
     """
     output = output.resolve()  # replace the target of a symbolic link
+    source = find_runtime(runtime) or RuntimeSource()
+    runtime, programs = source.llamafile, programs_for(source, magic)
     input_paths = [*inputs.files, *([runtime] if runtime else [])]
     _check_output(output, input_paths)
     payload = load_payload(inputs)
-    programs = [] if runtime else cached_programs(magic)
     if not programs and runtime is None:
         raise NoRuntimeError
     given_part = read_runtime(runtime, portable=portable, gpu=gpu) if runtime else None
-    own_engine = given_part is None or runtime == installed_runtime()
+    own_engine = given_part is None or runtime == installed_llamafile()
     findings = _enforce(lint_payload(payload, given_part, own_engine=own_engine), policy, on_finding)
     holes = hole_size(check_inputs(output, payload.members))
 

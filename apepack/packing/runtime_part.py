@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import zlib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import InputError, LayoutError, ManifestError
@@ -30,7 +29,6 @@ from apepack.provenance.manifest import (
     Origin,
 )
 from apepack.provenance.origin import origin_of_builds
-from runtime.builder.build import builds_in_cache
 from runtime.builder.gpu_part import gpu_member_names, gpu_members
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.builder.webui.build import page_members
@@ -40,22 +38,21 @@ from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, p
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from runtime.installed import RuntimeSource
     from zipalign import Entry, Member
 
 __all__ = [
     "RuntimePart",
-    "cached_programs",
     "copy_runtime",
-    "installed_runtime",
     "link_runtime",
     "plan_runtime",
+    "programs_for",
     "read_runtime",
     "with_manifest",
 ]
 
-# A symbolic link to the installed llamafile, created by `make install`.
-_INSTALLED_RUNTIME: Final = Path(__file__).parents[2] / "installed" / "llamafile"
 _DEFLATE_LEVEL: Final = 6
 
 
@@ -82,19 +79,9 @@ class RuntimePart:
     has_own_options: bool = field(default=True, compare=False)  # also of a copy without the portable runtime
 
 
-def cached_programs(magic: Magic) -> list[Path]:
-    """Return the runtime builds in the cache that an APE with MAGIC can contain.
-
-    Raises:
-        BuildError: the tools that built them are not installed.
-    """
-    builds = builds_in_cache()
-    return [item.path for item in builds if magic is Magic.MZ or item.platform.launch is not Launch.PE]
-
-
-def installed_runtime() -> Path | None:
-    """Return the llamafile that `make install` installed with this package, or None."""
-    return _INSTALLED_RUNTIME.resolve() if _INSTALLED_RUNTIME.is_file() else None
+def programs_for(source: RuntimeSource, magic: Magic) -> list[Path]:
+    """Return the programs of SOURCE that an APE with MAGIC can contain."""
+    return [item.path for item in source.programs if magic is Magic.MZ or item.platform.launch is not Launch.PE]
 
 
 def plan_runtime(

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import apepack.packing.pack
-import apepack.packing.runtime_part
 from apepack.errors import InputError, NoRuntimeError, OutputError, VerificationError
 from apepack.format.first_member import FirstMember
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError
 from apepack.packing.pack import PackInputs, PackPolicy, pack
-from apepack.packing.runtime_part import cached_programs
-from runtime.builder.build import Build
+from apepack.packing.runtime_part import programs_for
 from runtime.errors import ArgumentsError
+from runtime.installed import NativeProgram, RuntimeSource
 from runtime.platforms import PLATFORMS
 from tests.builders.ape import names_in
 from tests.builders.home import new_name
@@ -208,11 +207,10 @@ def test_builds_are_linked(model: Path, stub_build: Path, tmp_path: Path) -> Non
     assert subprocess.run(["sh", output], check=False, env=environment).returncode == 5
 
 
-def test_which_builds_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    builds = [Build(platform, "key", Path(platform.name)) for platform in PLATFORMS]
-    monkeypatch.setattr(apepack.packing.runtime_part, "builds_in_cache", lambda: builds)
-    assert [path.name for path in cached_programs(Magic.MZ)] == [platform.name for platform in PLATFORMS]
-    without = [path.name for path in cached_programs(Magic.NO_WINDOWS)]
+def test_which_programs_are_taken() -> None:
+    source = RuntimeSource(programs=tuple(NativeProgram(platform, Path(platform.name)) for platform in PLATFORMS))
+    assert [path.name for path in programs_for(source, Magic.MZ)] == [platform.name for platform in PLATFORMS]
+    without = [path.name for path in programs_for(source, Magic.NO_WINDOWS)]
     assert without == [platform.name for platform in PLATFORMS if platform.system != "Windows"]
 
 
