@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, click.Command] = {
     "apepack": apepack.cli.command,
     "assimilate": assimilate.cli.command,
     "llamafile-build": runtime.cli.command,
+    **{f"apepack-{name}": import_module(f"apepack.commands.{name}").command for name in ("card", "publish")},
 }
 
 

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     **dict.fromkeys(["sh", "install", "tee", "echo", "sha256sum", "uname"], "any Linux"),
     **dict.fromkeys(["chmod", "cp", "ln", "printf", "curl", "make", "python3"], "any Unix"),
     "gh": "GitHub's command line",
+    "openssl": "OpenSSL",
     "pip": "Python",
     "pipx": "pipx",
     "ssh": "OpenSSH",

@@ -222,9 +222,7 @@ def test_a_file_that_is_not_what_its_manifest_says(hub: HubServer, tiny: Path) -
 def test_a_signature_of_another_file(hub: HubServer, tiny: Path) -> None:
     signed(tiny)
     change(tiny)
-    with pytest.raises(
-        InputError, match=r"nothing was published: signature .*tiny\.llamafile\.sig: it is of"
-    ):
+    with pytest.raises(InputError, match=r"nothing was published: signature .*tiny\.llamafile\.sig: it is of"):
         publish([tiny], NAME)
     assert not hub.hub.repository(NAME).exists
 
