@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["explained"]
 
-_AGAIN: Final = "run the command again, which sends only what is missing"
+_AGAIN: Final = "run the command again, which transfers only what is missing"
 _SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_STATUS: Final = re.compile(r"\b(4\d\d|5\d\d)\b")
+_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")  # of Rust
 
 
 @contextmanager
@@ -42,16 +43,23 @@ def explained(repository: str, endpoint: str) -> Iterator[None]:
         cause = _cause(error)
         if isinstance(cause, HfHubHTTPError):
             raise _refused(cause, repository, endpoint) from error
+        if _error_number(cause) in _SPACE and getattr(cause, "filename", None) is None:
+            reason = f"{os.strerror(errno.ENOSPC)}: make room for the file in {_cache_folder()}"
+            raise HubError(f"{reason}, and {_AGAIN}") from error
         if isinstance(cause, OSError) and cause.errno is not None:
-            if cause.errno in _SPACE and cause.filename is None:
-                raise HubError(
-                    f"{cause.strerror}: make room for the file in {_cache_folder()}, and {_AGAIN}"
-                ) from error
             raise cause from error
         sentence = _without_answer(cause, endpoint)
         if sentence is None:
             raise
         raise HubError(sentence) from error
+
+
+def _error_number(error: BaseException) -> int | None:
+    """Return the number of the system's error, if ERROR is one or, from hf_xet, has one in its text."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else None
 
 
 def _cache_folder() -> str:
@@ -111,7 +119,6 @@ def _without_answer(error: BaseException, endpoint: str) -> str | None:
     from huggingface_hub import errors  # noqa: PLC0415  # an extra, and slow
 
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    status = _STATUS.search(reason)
     sentences: list[tuple[tuple[type[BaseException], ...], str]] = [
         ((errors.OfflineModeIsEnabled,), "HF_HUB_OFFLINE is set: unset it to reach the Hub"),
         (
@@ -126,6 +133,6 @@ def _without_answer(error: BaseException, endpoint: str) -> str | None:
         ((errors.OIDCError,), f"no token for this trusted publisher: {reason}"),
         ((ValueError,), f"the Hub cannot take this: {reason}"),
         # hf_xet has no better class.
-        ((RuntimeError,), f"sending to {endpoint} failed ({status[1] if status else reason}): {_AGAIN}"),
+        ((RuntimeError,), f"the transfer with {endpoint} failed ({reason}): {_AGAIN}"),
     ]
     return next((sentence for classes, sentence in sentences if isinstance(error, classes)), None)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
+import random
+import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,15 +17,15 @@ from apepack.errors import HubError, MissingPackageError
 from apepack.hub.download import fetch_model
 from apepack.hub.publish import publish
 from apepack.hub.reference import parse_reference
-from tests.builders.hub import NAME, READER, change, contents
+from tests.builders.ape import in_private_mounts
+from tests.builders.hub import NAME, READER, change, contents, model_file, packed
 from tools.local_hub.protocol import Answer
 from tools.local_hub.server import Fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tools.local_hub.server import HubServer
 
+ROOT: Final = Path(__file__).parents[3]
 FILES: Final = ["README.md", "Tiny.Q8_0.gguf", "tiny.llamafile"]
 INFORMATION: Final = rf"GET /api/models/{NAME}$"
 CREATE: Final = "POST /api/repos/create"
@@ -56,7 +60,7 @@ ROWS: Final = {
     "409": Row(refusal(409, "busy"), (COMMIT,), "another commit to me/tiny is being made: run the command again", 409),
     "412": Row(refusal(412, "stale"), (COMMIT,), "me/tiny has changed since this command began, and nothing was", 412),
     "429": Row(refusal(429, "slow down"), STAGES, "takes no more requests for now: run the command again", 429),
-    "429 with a time": Row(refusal(429, Retry_After="77"), STAGES, "which sends only what is missing in 77 s", 429),
+    "429 with a time": Row(refusal(429, Retry_After="77"), STAGES, "which transfers only what is missing in 77 s", 429),
     "500": Row(refusal(500, "oops"), STAGES, r"fails \(500\): run the command again", 500),
     "503": Row(refusal(503), (UPLOAD, COMMIT), r"fails \(503\): run the command again", 503),
     "400": Row(refusal(400, "no such thing"), (INFORMATION, COMMIT), r"refuses this \(400\): no such thing$", 400),
@@ -245,14 +249,42 @@ def test_a_download_goes_on_after_a_cut(hub: HubServer, tiny: Path) -> None:
     assert path.read_bytes()[:4] == b"GGUF"
 
 
-def test_a_full_disk(hub: HubServer, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("http_get", OSError(errno.ENOSPC, "No space left on device")),
+        ("http_get", OSError(errno.EDQUOT, "Disk quota exceeded")),
+        ("http_get", RuntimeError("Task error: IO Error: No space left on device (os error 28)")),  # as hf_xet says it
+    ],
+    ids=["ENOSPC", "EDQUOT", "chunks"],
+)
+def test_a_full_disk(hub: HubServer, tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
     publish([tiny], NAME)
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("huggingface_hub.file_download.http_get", fail)
+        patch.setattr(f"huggingface_hub.file_download.{name}", fail)
         with pytest.raises(HubError, match=r"^No space left on device: make room for the file in \S+/hub, and run"):
             fetch_model(parse_reference(f"hf://{NAME}/Tiny.Q8_0.gguf"))
     assert fetch_model(parse_reference(f"hf://{NAME}/Tiny.Q8_0.gguf")).path.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hub", "xet_hub"])
+def test_a_disk_that_is_full(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    """By the command, on a file system that is too small for the model."""
+    request.getfixturevalue(kind)
+    model = model_file(tmp_path / "Large.gguf", data=random.Random(5).randbytes(6_000_000))
+    publish([packed(tmp_path, model)], NAME)
+    work = tmp_path / "work"
+    work.mkdir()
+    disable = "1" if kind == "hub" else "0"
+    done = in_private_mounts(
+        f'mount -t tmpfs -o size=2M tmpfs "$1" && cd "$1" && exec "$2" -m apepack -q hf://{NAME}/Large.gguf',
+        work, sys.executable, HF_HOME=str(work / "home"), HF_HUB_DISABLE_XET=disable, PYTHONPATH=str(ROOT),
+        HF_ENDPOINT=os.environ["HF_ENDPOINT"],
+    )  # fmt: skip  # as many to a line as fit
+    assert done.returncode == 1
+    assert re.fullmatch(r"apepack: No space left on device: make room for the file in \S+, and run .*\n", done.stderr)
