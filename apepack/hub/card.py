@@ -7,6 +7,7 @@ author's and stays as it is.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -50,7 +51,7 @@ def renew_card(card: str, llamafiles: Sequence[Llamafile], path: Path) -> str:
         CardError: a section has no end, or the metadata is damaged.
         MissingPackageError: PyYAML is not installed.
     """
-    card = card or f"# {llamafiles[0].title}\n"
+    card = card or f"# {_text(llamafiles[0].title)}\n"
     newline = "\r\n" if "\r\n" in card else "\n"
     for llamafile in llamafiles:
         card = _renew_section(card, llamafile, newline, path)
@@ -96,20 +97,31 @@ def _license(name: str | None, link: str | None) -> dict[str, str | None]:
 
 
 def _section(llamafile: Llamafile) -> Iterator[str]:
-    yield from (f"## {llamafile.name}", "")
-    yield from (f"{llamafile.description}: one file with the weights and the programs that run them.", "")
+    yield from (f"## {_text(llamafile.name)}", "")
+    yield from (f"{_text(llamafile.description)}: one file with the weights and the programs that run them.", "")
     yield from _start(llamafile)
     yield from ("### What is inside", "", "| part | bytes | SHA-256 |", "|---|---:|---|")
-    yield f"| `{llamafile.name}` | {llamafile.size} | `{llamafile.sha256}` |"
+    yield f"| {_code(llamafile.name)} | {llamafile.size} | `{llamafile.sha256}` |"
     for member in llamafile.models:
-        yield f"| weights `{member.name}` | {member.size} | `{member.sha256}` |"
+        yield f"| weights {_code(member.name)} | {member.size} | `{member.sha256}` |"
     for program in llamafile.manifest.programs:
         yield f"| program for {program.platform} | {program.size} | `{program.sha256}` |"
     yield ""
     for model in llamafile.manifest.models:
         if model.source:
-            yield from (f"`{model.member}` is from {model.source.repo}, revision {model.source.revision}.", "")
+            source = f"{_text(model.source.repo)}, revision {_text(model.source.revision)}"
+            yield from (f"{_code(model.member)} is from {source}.", "")
     yield from _verification(llamafile)
+
+
+def _text(text: str) -> str:
+    """Return TEXT, which others wrote, as Markdown that shows it."""
+    return re.sub(r"([\\`*_\[\]|<>&])", r"\\\1", text) if re.search(r"[\\`*\[\]|<>&]", text) else text
+
+
+def _code(text: str) -> str:
+    """Return TEXT as code in a line or a cell of a table."""
+    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _start(llamafile: Llamafile) -> Iterator[str]:
@@ -117,24 +129,25 @@ def _start(llamafile: Llamafile) -> Iterator[str]:
     names = {program.platform.partition("-")[0] for program in llamafile.manifest.programs}
     systems = [title for name, title in _SYSTEMS.items() if name in names]
     if systems:
+        name = shlex.quote(llamafile.name)
         named = " and ".join([*([", ".join(systems[:-1])] if systems[:-1] else []), systems[-1]])
-        yield from (f"On {named}:", "", "```sh", f"chmod +x {llamafile.name}", f"./{llamafile.name}", "```", "")
+        yield from (f"On {named}:", "", "```sh", f"chmod +x {name}", f"./{name}", "```", "")
     if "windows" not in names:
         return
-    exe = f"{llamafile.stem}.exe"
+    exe = _code(f"{llamafile.stem}.exe")
     if llamafile.companion:
-        yield f"On Windows, download `{exe}` into the same folder, and start that: Windows starts no file of 4 GiB or"
+        yield f"On Windows, download {exe} into the same folder, and start that: Windows starts no file of 4 GiB or"
         yield "more."
     elif llamafile.size >= WINDOWS_SIZE_LIMIT:
         yield "Windows starts no file of 4 GiB or more, and so not this one."
     else:
-        yield f"On Windows, rename the file to `{exe}`, and start that."
+        yield f"On Windows, rename the file to {exe}, and start that."
     yield ""
 
 
 def _verification(llamafile: Llamafile) -> Iterator[str]:
     key = "--key PUBLIC_KEY " if llamafile.is_signed else ""
     yield from ("### How to verify it", "", "```sh", "pip install llamafile-toolchain")
-    yield from (f"apepack verify {key}{llamafile.name}", "```", "")
+    yield from (f"apepack verify {key}{shlex.quote(llamafile.name)}", "```", "")
     if llamafile.signature:
-        yield from (f"Its signature is in `{llamafile.signature.name}`, which belongs into the same folder.", "")
+        yield from (f"Its signature is in {_code(llamafile.signature.name)}, which belongs into the same folder.", "")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Llamafile", "file_sha256", "read_llamafile"]
 
 _SUFFIX: Final = ".llamafile"
+_TITLE_SIZE_MAX: Final = 120  # in characters; names of models may have a kilobyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ class Llamafile:
 
     @property
     def title(self) -> str:
-        """The model's name and its quantization."""
+        """The model's name and its quantization, in one line."""
         facts = self.manifest.models[0] if self.manifest.models else None
-        parts = [(facts and facts.name) or self.stem, facts and facts.quantization]
-        return " ".join(part for part in parts if part)
+        parts = [(facts and facts.name) or self.stem, (facts and facts.quantization) or ""]
+        return " ".join(" ".join(parts).split())[:_TITLE_SIZE_MAX]
 
     @property
     def description(self) -> str:

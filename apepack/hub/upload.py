@@ -97,6 +97,7 @@ def send_chunks(
         progress: called with the number of bytes that were processed since the last call.
 
     Raises:
+        HubError: there is no such service, or a file was changed in the meantime.
         RuntimeError: sending failed. The connection makes a HubError of it.
     """
     import hf_xet  # noqa: PLC0415  # part of an extra
@@ -109,10 +110,15 @@ def send_chunks(
     new_size = 0
     for file in files:
         with session.new_upload_commit(token_refresh_url=address, token_refresh_headers=headers) as commit:
-            stream = commit.start_upload_stream(name=file.name, sha256=file.sha256)
+            stream = commit.start_upload_stream(name=file.name)  # it computes the SHA-256 of what it sends
             for chunk in file.chunks(progress):
                 stream.write(chunk)
-            new_size += stream.finish().dedup_metrics.new_bytes
+            sent = stream.finish()
+            if sent.xet_info.sha256 != file.sha256:
+                raise HubError(
+                    f"{file.name} was changed while it was sent, and nothing was published: run the command again"
+                )
+            new_size += sent.dedup_metrics.new_bytes
     return new_size
 
 

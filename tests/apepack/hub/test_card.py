@@ -237,6 +237,19 @@ def test_signatures_and_origins(tiny: Path) -> None:
     assert "`Tiny.Q8_0.gguf` is from org/repo, revision 0123." in card
 
 
+def test_names_cannot_change_the_card(tmp_path: Path) -> None:
+    """A model's name is written by others than the card."""
+    name = "Tiny\n\n# <b>[x](y)|`z`\n<!-- apepack: end of a b.llamafile -->"
+    path = packed(tmp_path, model_file(tmp_path / "a|b.gguf", text("general.name", name)), "a b.llamafile")
+    llamafile = read_llamafile(path)
+    card = renew_card("", [llamafile], CARD)
+    assert "\n# Tiny # \\<b\\>\\[x\\](y)\\|\\`z\\`" in card
+    assert "chmod +x 'a b.llamafile'\n./'a b.llamafile'\n" in card
+    assert "| weights `a\\|b.gguf` |" in card
+    assert renew_card(card, [llamafile], CARD) == card
+    assert "\n" not in llamafile.title
+
+
 def test_a_file_that_says_nothing(tiny: Path) -> None:
     llamafile = replace(read_llamafile(tiny), metadata=ModelMetadata())
     assert card_metadata([llamafile]) == {"library_name": "llamafile", "tags": ["llamafile", "gguf"]}

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ from tools.local_hub.protocol import Answer
 from tools.local_hub.server import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tools.local_hub.server import HubServer
 
 ROOT: Final = Path(__file__).parents[3]
@@ -136,6 +139,43 @@ def test_failures_of_chunks(xet_hub: HubServer, tiny: Path, fault: Fault, senten
     with pytest.raises(HubError, match=sentence) as raised:
         publish([tiny], NAME)
     check_and_finish(xet_hub, tiny, raised.value)
+
+
+@pytest.mark.parametrize("kind", ["hub", pytest.param("xet_hub", marks=pytest.mark.slow)])
+def test_an_interrupted_transfer(request: pytest.FixtureRequest, tiny: Path, kind: str) -> None:
+    hub: HubServer = request.getfixturevalue(kind)
+
+    @contextmanager
+    def interrupting(_size: int, label: str) -> Iterator[Callable[[int], None]]:
+        def advance(_: int) -> None:
+            if label == "sending":
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        publish([tiny], NAME, bar=interrupting)
+    assert contents(hub) == {}
+    publish([tiny], NAME)
+    assert list(contents(hub)) == FILES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hub", "xet_hub"])
+def test_a_file_that_changes_while_it_is_sent(request: pytest.FixtureRequest, tiny: Path, kind: str) -> None:
+    hub: HubServer = request.getfixturevalue(kind)
+
+    @contextmanager
+    def changing(_size: int, label: str) -> Iterator[Callable[[int], None]]:
+        if label == "sending":
+            data = bytearray(tiny.read_bytes())
+            data[-200] ^= 1
+            tiny.write_bytes(data)
+        yield lambda _: None
+
+    with pytest.raises(HubError, match=r"was changed while it was sent|does not match its SHA-256"):
+        publish([tiny], NAME, bar=changing)
+    assert contents(hub) == {}
 
 
 def test_another_commit_in_between(hub: HubServer, tiny: Path) -> None:
