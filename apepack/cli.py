@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
     from apepack.packing.payload import PackInputs
+    from apepack.provenance.manifest import Source
 
 __all__ = ["command", "main"]
 
@@ -33,6 +34,7 @@ def main() -> NoReturn:
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
+@click.option("--source", metavar="REPO@REVISION", help="With MODEL: where it came from, for the manifest.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
 @click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
 @click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
@@ -82,6 +84,7 @@ _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
     "--add": "extra",
+    "--source": "source",
     "--runtime": "runtime",
     "--no-companion": "no_companion",
     "--strict": "strict",
@@ -167,7 +170,17 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
         Path(options["projector"]) if options["projector"] else None,
+        _source(options["source"]) if options["source"] else None,
     )
+
+
+def _source(text: str) -> Source:
+    from apepack.provenance.manifest import Source  # noqa: PLC0415  # not needed for --help
+
+    repo, _, revision = text.rpartition("@")
+    if not repo or not revision or any(character.isspace() for character in text):
+        raise click.UsageError(f"--source is {text!r} (expected REPO@REVISION, such as org/name@0123abc).")
+    return Source(repo, revision)
 
 
 def _print_finding(finding: Finding) -> None:
