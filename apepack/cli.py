@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from apepack.commands.group import ARGUMENTS, Group
+from apepack.commands.group import ARGUMENTS, Group, Inputs, complete_first_word
 from zipalign import console
 
 if TYPE_CHECKING:
@@ -48,7 +48,14 @@ def main() -> NoReturn:
 @click.option("-v", "--verbose", is_flag=True, help="Print a map of OUT on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
-@click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
+@click.argument(
+    "inputs",
+    metavar="MODEL.gguf [-- ARG...] | BUILD...",
+    nargs=-1,
+    cls=Inputs,
+    type=click.Path(),
+    shell_complete=complete_first_word,
+)
 @click.pass_context
 def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Make one file of a model and the programs that run it.
