@@ -35,8 +35,8 @@ class Inputs(click.Argument):
     """The inputs of apepack itself, which are no part of the usage of a sub-command."""
 
     def get_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Return the name for the inputs, unless a sub-command takes their place."""
-        return [] if ctx.args else super().get_usage_pieces(ctx)
+        """Return the name for the inputs, unless CTX is that of a sub-command, which takes their place."""
+        return [] if ctx.parent else super().get_usage_pieces(ctx)
 
 
 class Group(click.Group):
