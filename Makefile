@@ -188,8 +188,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints"
 constraints:
 	@$(call needs,command -v uv,make constraints needs uv (Python package uv))
-	@$(LOCK) $(UV) pyproject.toml --extra build --extra fast --extra hub --extra sbom --extra sign \
-	    --group dev --output-file constraints-dev.txt
+	@$(LOCK) $(UV) pyproject.toml --extra build --extra fast --group dev --output-file constraints-dev.txt
 	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra build --extra fast --group install \
 	    --output-file constraints.txt
 	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt

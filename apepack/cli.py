@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from apepack.commands.group import ARGUMENTS, Group
+from apepack.commands.group import ARGUMENTS, Group, Inputs, complete_first_word
 from zipalign import console
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def main() -> NoReturn:
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
+@click.option("--source", metavar="REPO@REVISION", help="With MODEL: where it came from, for the manifest.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
 @click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
 @click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
@@ -48,7 +49,14 @@ def main() -> NoReturn:
 @click.option("-v", "--verbose", is_flag=True, help="Print a map of OUT on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
-@click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
+@click.argument(
+    "inputs",
+    metavar="MODEL.gguf [-- ARG...] | BUILD...",
+    nargs=-1,
+    cls=Inputs,
+    type=click.Path(),
+    shell_complete=complete_first_word,
+)
 @click.pass_context
 def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Make one file of a model and the programs that run it.
@@ -85,6 +93,7 @@ _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
     "--add": "extra",
+    "--source": "source",
     "--runtime": "runtime",
     "--no-companion": "no_companion",
     "--strict": "strict",
@@ -172,7 +181,7 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
         projector,
-        source,
+        _source(options["source"]) if options["source"] else source,
         projector_source,
     )
 
@@ -198,6 +207,15 @@ def _fetched(name: str, options: dict[str, Any]) -> tuple[Path, Source | None]:
 
 def _print_note(sentence: str) -> None:
     click.echo(f"apepack: note: {sentence}", err=True)
+
+
+def _source(text: str) -> Source:
+    from apepack.provenance.manifest import Source  # noqa: PLC0415  # not needed for --help
+
+    repo, _, revision = text.rpartition("@")
+    if not repo or not revision or any(character.isspace() for character in text):
+        raise click.UsageError(f"--source is {text!r} (expected REPO@REVISION, such as org/name@0123abc).")
+    return Source(repo, revision)
 
 
 def _print_finding(finding: Finding) -> None:
