@@ -22,7 +22,7 @@ INSTALL_DATA = $(INSTALL) -m 644
 COMPANIONS := server quantize perplexity imatrix tokenize bench
 COMMANDS := apepack assimilate zipalign
 PROGRAMS := llamafile $(COMPANIONS:%=llamafile-%) $(COMMANDS)
-MAN1 := $(PROGRAMS:%=man/man1/%.1)
+MAN1 := $(PROGRAMS:%=man/man1/%.1) $(wildcard man/man1/apepack-*.1)
 MAN5 := $(wildcard man/man5/*.5)
 # The Python modules of the commands: our packages, and the packages of .venv that these import.
 toolchaindir = $(libdir)/llamafile-toolchain
@@ -52,8 +52,8 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo demo-model test quick check check-python check-native docs format constraints bench install uninstall pdf clean help \
-    FORCE
+.PHONY: all demo demo-model test quick check check-python check-native check-workflows docs format constraints bench install \
+    uninstall release pdf clean help FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -65,6 +65,7 @@ help:
 	@echo "  make demo         packs a real model into one file and runs it"
 	@echo "  make docs         builds the documentation as a site in build/site"
 	@echo "  make pdf          builds the manuals for printing in build/man"
+	@echo "  make release      builds the files of a release in dist, for all platforms; an hour and a half"
 	@echo
 	@echo "Install:"
 	@echo "  make install      installs the built files under PREFIX (/usr/local), below DESTDIR; needs no network"
@@ -72,12 +73,12 @@ help:
 	@echo
 	@echo "Develop:"
 	@echo "  make quick        checks Python and runs the tests that need nothing compiled; less than a minute"
-	@echo "  make check        checks style and types, and C++ with clang-tidy"
+	@echo "  make check        checks style and types, C++ with clang-tidy, and the workflows of GitHub"
 	@echo "  make test         runs make check and all tests"
 	@echo "  make format       rewrites the sources in house style"
 	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; an hour and a half"
 	@echo "  make constraints  resolves the dependencies in pyproject.toml again; needs uv"
-	@echo "  make clean        removes build and .venv; the cache in ~/.cache/llamafile-toolchain stays"
+	@echo "  make clean        removes build, dist and .venv; the cache in ~/.cache/llamafile-toolchain stays"
 	@echo
 	@echo "Variables:"
 	@echo "  PLATFORMS='A B'   platforms to build for; llamafile-build --list prints them, and all means all of them"
@@ -146,7 +147,7 @@ test quick: export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
 quick: check-python
 	@$(BIN)/pytest --quiet $(PARALLEL) -m "not (needs_runtime or needs_compiler or slow)"
 
-check: check-python check-native
+check: check-python check-native check-workflows
 
 check-python: .venv/developed
 	@$(BIN)/ruff check --quiet
@@ -157,6 +158,12 @@ check-python: .venv/developed
 
 check-native: .venv/developed
 	@$(BIN)/python -m tools.native_check
+
+check-workflows: .venv/developed
+	@$(BIN)/actionlint
+	@mkdir -p build
+	@$(BIN)/zizmor --quiet --offline --strict-collection .github action.yml >build/workflows.txt || \
+	    { cat build/workflows.txt; exit 1; }
 
 # The site generator has its own environment, so that `make` does not install it.
 build/docs-venv/ready: constraints-docs.txt
@@ -185,6 +192,7 @@ constraints:
 	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra build --extra fast --group install \
 	    --output-file constraints.txt
 	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt
+	@$(LOCK) $(UV) --group release --output-file constraints-release.txt
 
 # Existing results of `make` are installed unchanged: under sudo, root's cache is empty, and make would compile again.
 BUILT := .venv/ready build/loaders build/llamafile
@@ -223,6 +231,32 @@ uninstall:
 	@for name in $(notdir $(MAN5)); do rm -f "$(DESTDIR)$(mandir)/man5/$$name"; done
 	@rm -rf "$(DESTDIR)$(toolchaindir)"
 
+# What .github/workflows/release.yml makes of a tag. Its checks have an environment of their own.
+RELEASE := build/release
+CHECKS := build/release-venv/bin
+build/release-venv/ready: constraints-release.txt
+	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
+	@$(PYTHON) -m venv --without-pip build/release-venv
+	@$(PYTHON) -m pip --disable-pip-version-check --python build/release-venv/bin/python install --quiet \
+	    --require-hashes --no-deps -r constraints-release.txt
+	@touch $@
+
+release: PLATFORMS = all
+release: .venv/ready build/release-venv/ready
+	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	@$(BIN)/python -m hatchling build --directory $(RELEASE) >/dev/null
+	@$(BIN)/llamafile-build $(GPU) --wheel $(RELEASE) $(PLATFORMS) >/dev/null
+	@programs=$$($(BIN)/llamafile-build $(GPU) $(PLATFORMS)) && \
+	    $(BIN)/apepack --quiet -o $(RELEASE)/llamafile $$programs
+	@$(BIN)/apepack sbom $(RELEASE)/llamafile -o $(RELEASE)/llamafile.cdx.json
+	@$(CHECKS)/twine --no-color check --strict $(RELEASE)/*.whl $(RELEASE)/*.tar.gz
+	@$(CHECKS)/check-wheel-contents $(RELEASE)/llamafile_toolchain-*.whl
+	@$(CHECKS)/check-wheel-contents --no-config --toplevel llamafile_runtime --ignore W002 \
+	    $(RELEASE)/llamafile_runtime-*.whl
+	@cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+	@rm -rf dist && mv $(RELEASE) dist
+	@cat dist/SHA256SUMS
+
 pdf: $(PDFS)
 build/man/%.pdf: %
 	@$(call needs,command -v mandoc,make pdf needs mandoc (Debian package mandoc))
@@ -235,4 +269,4 @@ bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 
 clean:
-	@rm -rf build .venv
+	@rm -rf build dist .venv

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from apepack.commands.group import ARGUMENTS, Group
+from apepack.commands.group import ARGUMENTS, Group, Inputs, complete_first_word
 from zipalign import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
     from apepack.packing.payload import PackInputs
+    from apepack.provenance.manifest import Source
 
 __all__ = ["command", "main"]
 
@@ -28,11 +30,12 @@ def main() -> NoReturn:
     console.main(command, (ApepackError, RuntimePackageError, ZipalignError))
 
 
-@click.command("apepack", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("apepack", cls=Group, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
+@click.option("--source", metavar="REPO@REVISION", help="With MODEL: where it came from, for the manifest.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
 @click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
 @click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
@@ -46,14 +49,22 @@ def main() -> NoReturn:
 @click.option("-v", "--verbose", is_flag=True, help="Print a map of OUT on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
-@click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
+@click.argument(
+    "inputs",
+    metavar="MODEL.gguf [-- ARG...] | BUILD...",
+    nargs=-1,
+    cls=Inputs,
+    type=click.Path(),
+    shell_complete=complete_first_word,
+)
 @click.pass_context
 def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Make one file of a model and the programs that run it.
 
     With MODEL.gguf: append the weights to a runtime. Each ARG becomes a default argument of the result. The runtime is
-    linked from the builds of llamafile-build, or is the llamafile installed with this command, or --runtime. For a
-    split model, name the first file.
+    --runtime, or the llamafile installed with this command, or linked from the programs of the Python package
+    llamafile-runtime or of llamafile-build. For a split model, name the first file. A model on the Hugging Face Hub is
+    hf://ORGANISATION/NAME[@REVISION]/FILE.gguf.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
     platform is read from the program itself.
@@ -82,6 +93,7 @@ _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
     "--add": "extra",
+    "--source": "source",
     "--runtime": "runtime",
     "--no-companion": "no_companion",
     "--strict": "strict",
@@ -105,10 +117,11 @@ def _is_model(name: str) -> bool:
     """Return whether the file NAME is a model, by its extension or its content."""
     from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
+    from apepack.hub.reference import is_reference  # noqa: PLC0415  # the same
     from apepack.packing.model import is_gguf_file  # noqa: PLC0415  # the same
     from runtime.gguf.file_names import is_gguf_name  # noqa: PLC0415  # the same
 
-    return is_gguf_name(name) or is_gguf_file(Path(name))
+    return is_gguf_name(name) or is_reference(name) or is_gguf_file(Path(name))
 
 
 def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[str, Any]) -> None:
@@ -118,15 +131,16 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     from apepack.packing.pack import PackPolicy, pack  # noqa: PLC0415  # the same
     from apepack.packing.payload import payload_size  # noqa: PLC0415  # the same
     from apepack.packing.report import pack_json, pack_map  # noqa: PLC0415  # the same
-    from apepack.packing.runtime_part import installed_runtime  # noqa: PLC0415  # the same
+    from runtime.installed import installed_llamafile  # noqa: PLC0415  # the same
 
     payload_inputs = _pack_inputs(inputs, arguments, options)
     output = Path(options["output"] or f"{model_stem(payload_inputs.model)}.llamafile")
-    runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
+    runtime = Path(options["runtime"]) if options["runtime"] else installed_llamafile()
     if options["no_windows"] and runtime:
         raise click.UsageError(f"--no-windows applies to linking only: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
-    with console.progress(payload_size(payload_inputs), f"packing {output}", quiet=silent) as progress:
+    work = 2 * payload_size(payload_inputs)  # each byte is copied, and read back for its digest
+    with console.progress(work, f"packing {output}", quiet=silent) as progress:
         packed = pack(
             payload_inputs,
             output,
@@ -153,20 +167,55 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Give default arguments with --args or after --, not both.")
-    model = Path(inputs[0])
+    model, source = _fetched(inputs[0], options)
     shards = shard_paths(model) or ()  # naming them all is allowed, because all are packed
     others = [name for name in inputs[1:] if Path(name) not in shards]
     if others:
         raise click.UsageError(
             f"Only one MODEL is possible: add {others[0]} with --mmproj if it is a projector, otherwise with --add."
         )
+    projector, projector_source = _fetched(options["projector"], options) if options["projector"] else (None, None)
     return PackInputs(
         model,
         arguments or (),
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
-        Path(options["projector"]) if options["projector"] else None,
+        projector,
+        _source(options["source"]) if options["source"] else source,
+        projector_source,
     )
+
+
+def _fetched(name: str, options: dict[str, Any]) -> tuple[Path, Source | None]:
+    """Return the path of the model NAME, after fetching it if it is on the Hub, and where it is from then."""
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
+
+    from apepack.hub.reference import is_reference, parse_reference  # noqa: PLC0415  # the same
+
+    if not is_reference(name):
+        return Path(name), None
+    from apepack.hub.download import fetch_model  # noqa: PLC0415  # the same
+
+    quiet = options["quiet"] or options["as_json"]
+    fetched = fetch_model(
+        parse_reference(name),
+        bar=lambda size, label: console.progress(size, label, quiet=quiet),
+        on_note=None if options["as_json"] else _print_note,
+    )
+    return fetched.path, fetched.source
+
+
+def _print_note(sentence: str) -> None:
+    click.echo(f"apepack: note: {sentence}", err=True)
+
+
+def _source(text: str) -> Source:
+    from apepack.provenance.manifest import Source  # noqa: PLC0415  # not needed for --help
+
+    repo, _, revision = text.rpartition("@")
+    if not repo or not revision or any(character.isspace() for character in text):
+        raise click.UsageError(f"--source is {text!r} (expected REPO@REVISION, such as org/name@0123abc).")
+    return Source(repo, revision)
 
 
 def _print_finding(finding: Finding) -> None:

@@ -9,12 +9,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApepackError",
+    "CardError",
+    "EncryptedKeyError",
+    "HubError",
     "InputError",
+    "KeyFileError",
     "LayoutError",
+    "ManifestError",
+    "MissingPackageError",
     "NoProgramError",
     "NoRuntimeError",
     "NotAnApeError",
     "OutputError",
+    "SbomError",
+    "SignatureError",
     "VerificationError",
 ]
 
@@ -45,6 +53,44 @@ class LayoutError(ApepackError):
     """A part is damaged, or does not fit into its place in the format."""
 
 
+class ManifestError(ApepackError, ValueError):
+    """The manifest of a llamafile is damaged.
+
+    Attributes:
+        field: the field concerned, if there is a single one.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(f"manifest.json is damaged: {reason}")
+
+
+class SbomError(ApepackError):
+    """There is no bill of materials of a file."""
+
+
+class SignatureError(ApepackError):
+    """A signature is damaged, of something else, or not made by the expected key."""
+
+
+class KeyFileError(ApepackError):
+    """A file does not contain a key that can be used.
+
+    Attributes:
+        path: the file.
+        reason: the problem, without the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class EncryptedKeyError(KeyFileError):
+    """A private key is encrypted, and its passphrase is not known."""
+
+
 class InputError(ApepackError):
     """An input file cannot be linked or packed.
 
@@ -73,7 +119,10 @@ class NoRuntimeError(ApepackError):
     """No runtime is built or installed."""
 
     def __init__(self) -> None:
-        super().__init__("no runtime is built yet: run llamafile-build, or name a llamafile with --runtime")
+        super().__init__(
+            "there is no runtime: install one with pip install llamafile-runtime, compile one with llamafile-build (pip"
+            " install 'llamafile-toolchain[build]'), or name a llamafile with --runtime FILE"
+        )
 
 
 class VerificationError(ApepackError):
@@ -89,3 +138,42 @@ class VerificationError(ApepackError):
             f"{path} was not made: read back, {reason}; look after the disk and its file system, and report this if"
             " they are sound"
         )
+
+
+class MissingPackageError(ApepackError):
+    """A Python package that only some commands need is not installed.
+
+    Attributes:
+        package: the package.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        super().__init__(
+            f"this needs the Python package {package}, and it is not installed:"
+            f" pip install 'llamafile-toolchain[{extra}]'"
+        )
+
+
+class HubError(ApepackError):
+    """The Hugging Face Hub cannot be reached, or does not do what it is asked for.
+
+    Attributes:
+        status: the HTTP status of its answer, or None without one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class CardError(ApepackError):
+    """A model card cannot be renewed without loss.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")

@@ -14,6 +14,8 @@ from runtime.platforms import PLATFORMS, Platform, platform_named
 from zipalign import console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime.builder.build import Build
 
 __all__ = ["command", "main"]
@@ -42,6 +44,7 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 @click.option("--no-pages", is_flag=True, help="Build without the server's web page, and without Node.")
 @click.option("--no-gpu", is_flag=True, help="Build without the part for GPUs, and without the shader compiler.")
 @click.option("--cached-gpu", is_flag=True, help="Include the part for GPUs only if it is in the cache.")
+@click.option("--wheel", metavar="DIR", type=click.Path(), help="Write the wheel llamafile-runtime with them into DIR.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
 @click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
@@ -53,10 +56,11 @@ def command(  # noqa: PLR0913  # one keyword for each option
     no_pages: bool,
     no_gpu: bool,
     cached_gpu: bool,
+    wheel: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile the runtime for each PLATFORM and print its path.
+    """Compile the runtime for each PLATFORM and print its path, or that of the wheel that contains all of them.
 
     PLATFORM is a name in the table of --list, `host` (the default), or `all`. All checkouts on a machine share a cache
     of builds: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
@@ -73,12 +77,13 @@ def command(  # noqa: PLR0913  # one keyword for each option
     for platform in selected:
         with_gpu = not no_gpu and (not cached_gpu or is_gpu_part_in_cache(platform))
         builds.append(_build(platform, with_pages=not no_pages, with_gpu=with_gpu, quiet=quiet))
+    written = _write_wheel(builds, wheel) if wheel else None
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in builds]
-        console.print_json("llamafile-build", {"builds": facts})
+        console.print_json("llamafile-build", {"builds": facts, "wheel": str(written) if written else None})
         return
-    for item in builds:
-        click.echo(item.path)
+    for path in [written] if written else [item.path for item in builds]:
+        click.echo(path)
 
 
 def _build(platform: Platform, *, with_pages: bool, with_gpu: bool, quiet: bool) -> Build:
@@ -89,6 +94,14 @@ def _build(platform: Platform, *, with_pages: bool, with_gpu: bool, quiet: bool)
         console.steps("building the part for GPUs", quiet=quiet) as gpu_progress,
     ):
         return build(platform, progress, pages_progress, gpu_progress, with_pages=with_pages, with_gpu=with_gpu)
+
+
+def _write_wheel(builds: list[Build], folder: str) -> Path:
+    from pathlib import Path  # noqa: PLC0415  # not needed for --help
+
+    from runtime.builder.wheel import write_wheel  # noqa: PLC0415  # the same
+
+    return write_wheel(builds, Path(folder))
 
 
 def _print_demo_model() -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "ArgumentsError",
     "ArtifactError",
     "BuildError",
+    "BuildRecordError",
     "CacheError",
     "CompileError",
     "ContainerError",
@@ -26,7 +27,10 @@ __all__ = [
     "OptionError",
     "PagesError",
     "PromptError",
+    "RuntimeDamagedError",
     "RuntimePackageError",
+    "RuntimeVersionError",
+    "ToolMissingError",
     "ToolchainError",
     "UnknownPlatformError",
 ]
@@ -45,8 +49,43 @@ class UnknownPlatformError(RuntimePackageError):
         super().__init__(f"there is no platform {name!r} (choose from {', '.join(known)})")
 
 
+class RuntimeDamagedError(RuntimePackageError):
+    """The package llamafile_runtime is incomplete, or has files of another version."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"llamafile-runtime is damaged: {problem}; install it again: pip install --force-reinstall"
+            " llamafile-runtime"
+        )
+
+
+class RuntimeVersionError(RuntimePackageError):
+    """The package llamafile_runtime belongs to another version of the toolchain.
+
+    Attributes:
+        found: the version of the package.
+        expected: that of the toolchain.
+    """
+
+    def __init__(self, found: str, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"llamafile-runtime has version {found} (expected {expected}, that of llamafile-toolchain); run: pip"
+            f" install llamafile-runtime=={expected}"
+        )
+
+
 class BuildError(RuntimePackageError):
     """A runtime, a loader or the web page cannot be built."""
+
+
+class BuildRecordError(BuildError):
+    """The record beside a program, build.json, is damaged."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is damaged ({reason}): build the runtime again")
 
 
 class CacheError(BuildError):
@@ -79,6 +118,10 @@ class AnchorError(BuildError):
 
 class ToolchainError(BuildError):
     """A build tool is missing, or has another version than the pinned one."""
+
+
+class ToolMissingError(ToolchainError):
+    """A build tool is not installed."""
 
 
 class CompileError(BuildError):

@@ -47,6 +47,7 @@ PACKAGES = {
     "mman": "mandoc",
     "nsenter": "util-linux",
     "objdump": "binutils",
+    "openssl": "openssl",
     "posh": "posh",
     "qemu-aarch64-static": "qemu-user-static",
     "qemu-riscv64-static": "qemu-user-static",

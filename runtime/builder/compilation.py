@@ -12,6 +12,7 @@ from runtime.errors import CompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 __all__ = ["Progress", "jobs", "run_tool"]
 
@@ -32,8 +33,10 @@ def run_tool(
     environment: dict[str, str],
     what: str,
     progress: Progress | None = None,
+    *,
+    folder: Path | None = None,
 ) -> None:
-    """Run COMMAND; PROGRESS is called for each step of ninja.
+    """Run COMMAND, in FOLDER if it is given; PROGRESS is called for each step of ninja.
 
     An exception of PROGRESS ends the command and is passed on.
 
@@ -42,8 +45,9 @@ def run_tool(
     """
     output: deque[str] = deque(maxlen=40)
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip  # one line each would be seven
         try:
             for line in process.stdout or ():
                 output.append(line)

@@ -14,18 +14,17 @@ from runtime.builder.compilation import run_tool
 from runtime.builder.toolchain import compiler_flags, find_toolchain
 from runtime.errors import ToolchainError
 from runtime.image.embedding import LOADER_START
+from runtime.installed import installed_loader
 from runtime.platforms import Launch
 
 if TYPE_CHECKING:
     from runtime.platforms import Platform
 
-__all__ = ["LOADER_SIZE_MAX", "loader_bytes"]
+__all__ = ["LOADER_SIZE_MAX", "compiled_loader", "loader_bytes"]
 
 LOADER_SIZE_MAX: Final = 16384
 
 _SOURCES: Final = Path(__file__).parents[1] / "loader"
-# `make install` fills it: an installation has no compiler.
-_INSTALLED: Final = Path(__file__).parents[2] / "installed" / "loaders"
 _NAME: Final = "ape"
 _FLAGS: Final = (
     "-std=c11", "-Oz", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wstrict-prototypes",
@@ -42,15 +41,23 @@ def loader_bytes(platform: Platform) -> bytes:
     """Return the loader for a Linux platform: the installed one, or one compiled into the cache.
 
     Raises:
+        RuntimeVersionError, RuntimeDamagedError: the installed ones cannot be used.
         ToolchainError: zig is missing or has another version, or the platform has no loader.
         CompileError: the compilation fails.
         CacheError: the cache cannot be written.
     """
     if platform.launch != Launch.MAPPED:
         raise ToolchainError(f"there is no loader for {platform.name}: its programs are not mapped")
-    installed = _INSTALLED / platform.name
-    if installed.is_file():
-        return installed.read_bytes()
+    installed = installed_loader(platform)
+    return compiled_loader(platform) if installed is None else installed
+
+
+def compiled_loader(platform: Platform) -> bytes:
+    """Return the loader for a Linux platform, compiled into the cache.
+
+    Raises:
+        ToolchainError, CompileError, CacheError: as for loader_bytes().
+    """
     toolchain = find_toolchain()
     sources = sorted(path for path in _SOURCES.iterdir() if path.suffix in {".c", ".h", ".S"})
     units = [path for path in sources if path.suffix == ".c"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.builder.cache import cache_root, cached, digest_of
-from runtime.errors import ToolchainError
+from runtime.errors import ToolchainError, ToolMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,13 +75,14 @@ def find_toolchain() -> Toolchain:
     """Return the tools of this Python environment.
 
     Raises:
-        ToolchainError: a tool is missing, or has another version.
+        ToolMissingError: a tool is not installed.
+        ToolchainError: a tool has another version.
     """
     for name, expected in TOOLS.items():
         try:
             got = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            raise ToolchainError(
+            raise ToolMissingError(
                 f"{name} {expected} is not installed; run: pip install 'llamafile-toolchain[build]'"
             ) from None
         if got != expected:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Gguf", "Info", "Pair", "TinyModel", "TinyProjector", "array", "number", "text", "texts"]
+__all__ = ["Gguf", "Info", "Pair", "TinyModel", "TinyProjector", "array", "boolean", "number", "text", "texts"]
 
-U16, U32, TEXT, ARRAY, F32 = 2, 4, 8, 9, 0  # F32 is a type of tensors
+U16, U32, BOOLEAN, TEXT, ARRAY, F32 = 2, 4, 7, 8, 9, 0  # F32 is a type of tensors
 
 _CONTROL = ("<unk>", "<s>", "</s>")
 _LETTERS = "▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?"
@@ -198,6 +198,11 @@ def text(key: str, value: str) -> Pair:
 def number(key: str, value: int, type_: int = U32) -> Pair:
     """Return a pair whose value is a number."""
     return Pair(key.encode(), type_, struct.pack({U16: "<H", U32: "<I"}[type_], value))
+
+
+def boolean(key: str, *, value: bool) -> Pair:
+    """Return a pair whose value is a truth value."""
+    return Pair(key.encode(), BOOLEAN, bytes([value]))
 
 
 def array(key: str, type_: int, count: int, elements: bytes = b"") -> Pair:

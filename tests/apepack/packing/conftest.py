@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import apepack.packing.pack
+from runtime.installed import NativeProgram, RuntimeSource
+from runtime.platforms import platform_named
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import TinyModel
 
@@ -26,5 +28,6 @@ def stub_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "build" / "NOTICES").write_text("licence " * 100)
     path = tmp_path / "build" / "llamafile"
     path.write_bytes(exit_program(X86_64, status=5))
-    monkeypatch.setattr(apepack.packing.pack, "cached_programs", lambda magic: [path])
+    source = RuntimeSource(programs=(NativeProgram(platform_named("linux-amd64"), path),))
+    monkeypatch.setattr(apepack.packing.pack, "find_runtime", lambda given: RuntimeSource(given) if given else source)
     return path

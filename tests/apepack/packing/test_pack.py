@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import apepack.packing.pack
-import apepack.packing.runtime_part
 from apepack.errors import InputError, NoRuntimeError, OutputError, VerificationError
 from apepack.format.first_member import FirstMember
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError
 from apepack.packing.pack import PackInputs, PackPolicy, pack
-from apepack.packing.runtime_part import cached_programs
-from runtime.builder.build import Build
+from apepack.packing.runtime_part import programs_for
 from runtime.errors import ArgumentsError
+from runtime.installed import NativeProgram, RuntimeSource
 from runtime.platforms import PLATFORMS
 from tests.builders.ape import names_in
 from tests.builders.home import new_name
@@ -45,9 +44,9 @@ def test_a_model_and_its_arguments(model: Path, front: Path, tmp_path: Path) -> 
     output = tmp_path / "out.llamafile"
     packed = pack(PackInputs(model, ["--temp", "0"], extra=[notice]), output, runtime=front)
     archive = read_archive(output)
-    assert [entry.name for entry in archive.entries] == ["tiny.gguf", "NOTICE", ".args"]
+    assert [entry.name for entry in archive.entries] == ["tiny.gguf", "NOTICE", ".args", "manifest.json"]
     assert [member.name for member in packed.members] == ["tiny.gguf", "NOTICE", ".args"]
-    assert [member.data_offset for member in packed.members] == [entry.data_offset for entry in archive.entries]
+    assert [member.data_offset for member in packed.members] == [entry.data_offset for entry in archive.entries][:3]
     assert (packed.model.architecture, packed.size) == ("llama", output.stat().st_size)
     assert content(output, ".args") == b"-m\ntiny.gguf\n--temp\n0\n...\n"
     assert content(output, "tiny.gguf") == model.read_bytes()
@@ -177,6 +176,7 @@ def test_a_runtime_with_an_archive(model: Path, front: Path, tmp_path: Path) -> 
         "old.gguf",
         "tiny.gguf",
         ".args",
+        "manifest.json",
     ]
     assert packed.size == (tmp_path / "out").stat().st_size
     assert content(tmp_path / "out", ".args") == b"-m\ntiny.gguf\n...\n"
@@ -207,11 +207,10 @@ def test_builds_are_linked(model: Path, stub_build: Path, tmp_path: Path) -> Non
     assert subprocess.run(["sh", output], check=False, env=environment).returncode == 5
 
 
-def test_which_builds_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    builds = [Build(platform, "key", Path(platform.name)) for platform in PLATFORMS]
-    monkeypatch.setattr(apepack.packing.runtime_part, "builds_in_cache", lambda: builds)
-    assert [path.name for path in cached_programs(Magic.MZ)] == [platform.name for platform in PLATFORMS]
-    without = [path.name for path in cached_programs(Magic.NO_WINDOWS)]
+def test_which_programs_are_taken() -> None:
+    source = RuntimeSource(programs=tuple(NativeProgram(platform, Path(platform.name)) for platform in PLATFORMS))
+    assert [path.name for path in programs_for(source, Magic.MZ)] == [platform.name for platform in PLATFORMS]
+    without = [path.name for path in programs_for(source, Magic.NO_WINDOWS)]
     assert without == [platform.name for platform in PLATFORMS if platform.system != "Windows"]
 
 

@@ -15,6 +15,8 @@ from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError, Severity
 from apepack.packing.pack import PackInputs, PackPolicy, pack
 from apepack.packing.publish import publishing
+from runtime.installed import NativeProgram, RuntimeSource
+from runtime.platforms import platform_named
 from tests.builders.ape import names_in
 from tests.builders.elf import X86_64, exit_program
 from tests.builders.gguf import Gguf, Info
@@ -37,7 +39,9 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     (folder / "llamafile").write_bytes(exit_program(X86_64, status=5))
     (folder / "llamafile.exe").write_bytes(pe_program())
     paths = [folder / "llamafile", folder / "llamafile.exe"]
-    monkeypatch.setattr(apepack.packing.pack, "cached_programs", lambda magic: paths[: 2 if magic is Magic.MZ else 1])
+    platforms = map(platform_named, ("linux-amd64", "windows-amd64"))
+    source = RuntimeSource(programs=tuple(map(NativeProgram, platforms, paths)))
+    monkeypatch.setattr(apepack.packing.pack, "find_runtime", lambda given: RuntimeSource(given) if given else source)
     return paths
 
 

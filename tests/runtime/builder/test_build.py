@@ -38,10 +38,11 @@ def test_the_version_is_the_projects() -> None:
 
 
 def test_the_tools_are_the_ones_the_extra_names() -> None:
-    """And the compressor, whose version is that of the decompressor's source."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    """And the compressor, whose version is that of the decompressor's source, and the writer of our own wheels."""
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*(f"{name}=={version}" for name, version in TOOLS.items()), f"zstandard=={ZSTANDARD_SDIST.version}"]
-    assert sorted(project["optional-dependencies"]["build"]) == sorted(wanted)
+    wanted += configuration["build-system"]["requires"]
+    assert sorted(configuration["project"]["optional-dependencies"]["build"]) == sorted(wanted)
 
 
 def test_another_version_of_a_tool_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
