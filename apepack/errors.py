@@ -11,6 +11,7 @@ __all__ = [
     "ApepackError",
     "InputError",
     "LayoutError",
+    "ManifestError",
     "NoProgramError",
     "NoRuntimeError",
     "NotAnApeError",
@@ -43,6 +44,18 @@ class NoProgramError(ApepackError, LookupError):
 
 class LayoutError(ApepackError):
     """A part is damaged, or does not fit into its place in the format."""
+
+
+class ManifestError(ApepackError, ValueError):
+    """The manifest of a llamafile is damaged.
+
+    Attributes:
+        field: the field concerned, if there is a single one.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(f"manifest.json is damaged: {reason}")
 
 
 class InputError(ApepackError):

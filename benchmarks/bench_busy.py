@@ -1,4 +1,4 @@
-"""Measure generation beside other work, a busy process per core, and write benchmarks/busy.{md,json,svg}.
+"""Measure generation beside other work, a busy process per core, and write benchmarks/busy.{md,json}.
 
 Threads wait for each other hundreds of times per token. While a thread waits actively, it takes time from the thread
 that it waits for: with two busy processes, two threads were once up to thirty times slower than one.
@@ -12,11 +12,9 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import Limit, verdicts
-from benchmarks.native import peers_python
 from benchmarks.program import Program
 from benchmarks.record import Record, workplace
 from runtime.builder.artifacts import demo_model
@@ -83,11 +81,10 @@ def main() -> None:
     """Measure, and write the results."""
     with workplace() as folder:
         program = Program.pack(folder / "smollm2.llamafile", [demo_model()], ["-m", demo_model().name])
-        record = Record("busy", TITLE, ABOUT, "", ROUNDS, program.versions(), digits=2)
+        record = Record("busy", TITLE, ABOUT, "", ROUNDS, program.versions(), digits=2, has_plot=False)
         with busy_cores():
             measure(record, program)
         record.write(folder, list(THREADS), (), f"{verdicts(limits(record))}\n")
-    subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *THREADS], check=True)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Record:
     rounds: int
     versions: Mapping[str, str]
     digits: int = 1
+    has_plot: bool = True
     cells: list[Cell] = field(default_factory=list)
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
@@ -83,6 +84,7 @@ class Record:
             "rounds": self.rounds,
             "load": [round(self.load_before, 2), round(os.getloadavg()[0], 2)],
         }
+        plot = f"\n![the same numbers as a plot]({self.name}.svg)\n" if self.has_plot else ""
         cells = [{**cell.labels, "samples": cell.samples} for cell in self.cells]
         text = json.dumps({"title": self.title, "unit": self.unit, **facts, "cells": cells}, indent=1)
         (_HERE / f"{self.name}.json").write_text(text + "\n")
@@ -92,9 +94,7 @@ class Record:
 
 Measured at commit {facts["commit"]} on {facts["date"]}; {self.rounds} rounds, in each of them all contestants; medians,
 with the minimum and maximum of all rounds. The same numbers are in [{self.name}.json]({self.name}.json).
-
-![the same numbers as a plot]({self.name}.svg)
-
+{plot}
 Machine: {facts["machine"]}.
 Versions: {", ".join(f"{name} {version}" for name, version in self.versions.items())}.
 

@@ -64,6 +64,13 @@ def tensor_types(source: Path) -> dict[int, tuple[str, int, int]]:
     return {numbers[name]: (name, _evaluate(block, constants), sizes[layout]) for name, block, layout in sorted(traits)}
 
 
+def file_types(source: Path) -> dict[int, str]:
+    """Return the name of each quantization of a whole file, by its number."""
+    enumeration = match_source(r"enum llama_ftype \{(.*?)\n    \};", read_source(source / "include/llama.h"))[1]
+    found = re.findall(r"^ +LLAMA_FTYPE_(?:ALL|MOSTLY)_(\w+) += (\d+)", enumeration, re.MULTILINE)
+    return {int(number): name for name, number in found}
+
+
 def _evaluate(expression: str, constants: Mapping[str, int], sizes: Mapping[str, int] | None = None) -> int:
     """Return the value of an expression of C: integers, constants, sizeof, and the operators + - * /."""
     text = re.sub(r"sizeof\((\w+)\)", lambda found: str((sizes or {})[found[1]]), expression)
@@ -99,6 +106,11 @@ def _render_tensor_types(source: Path) -> str:
         for number, (name, elements, size) in sorted(tensor_types(source).items())
     )
     return "\n".join(["TENSOR_TYPES: Final = {", *rows, "}"])
+
+
+def _render_file_types(source: Path) -> str:
+    rows = (f'    {number}: "{name}",' for number, name in sorted(file_types(source).items()))
+    return "\n".join(["FILE_TYPES: Final = {", *rows, "}"])
 
 
 def _render_domains(domains: Mapping[str, str]) -> str:
@@ -140,6 +152,7 @@ def _render_token_texts(source: Path) -> str:
 TABLES: Final[dict[str, tuple[str, Callable[[Path], str]]]] = {
     "architectures": ("runtime/gguf/architectures.py", _render_architectures),
     "tensor types": ("runtime/gguf/tensor_types.py", _render_tensor_types),
+    "file types": ("runtime/gguf/file_types.py", _render_file_types),
     "options": ("runtime/options.py", _render_options),
     "checked options": ("runtime/shim/options/domain_table.cpp", _render_checked_options),
     "token texts": ("runtime/portable/vocabulary.py", _render_token_texts),

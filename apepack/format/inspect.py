@@ -15,7 +15,7 @@ from runtime.image.pe import LFANEW_OFFSET, CoffHeader, PeMachine
 if TYPE_CHECKING:
     from apepack.format.prologue import Prologue
 
-__all__ = ["check_programs", "read_platforms"]
+__all__ = ["check_programs", "has_windows_headers", "read_platforms"]
 
 _WINDOWS: Final = "windows-amd64"
 _PE_SIGNATURE: Final = b"PE\0\0" + PeMachine.AMD64.to_bytes(2, "little")
@@ -29,11 +29,12 @@ def read_platforms(data: bytes | memoryview) -> tuple[str, ...]:
     """
     prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
     linux = filter(None, (linux_platform_name(statement.header.machine) for statement in prologue.statements))
-    windows = [_WINDOWS] if _has_windows_headers(data, prologue) else []
+    windows = [_WINDOWS] if has_windows_headers(data, prologue) else []
     return tuple(dict.fromkeys([*linux, *windows, *(image.platform for image in prologue.unpacked)]))
 
 
-def _has_windows_headers(data: bytes | memoryview, prologue: Prologue) -> bool:
+def has_windows_headers(data: bytes | memoryview, prologue: Prologue) -> bool:
+    """Return whether the APE DATA with PROLOGUE is a program for Windows."""
     lfanew = int.from_bytes(data[LFANEW_OFFSET:HEAD_SIZE], "little")
     coff = bytes(data[lfanew : lfanew + CoffHeader.SIZE])
     return prologue.magic is Magic.MZ and len(coff) == CoffHeader.SIZE and coff.startswith(_PE_SIGNATURE)
@@ -54,7 +55,7 @@ def check_programs(data: memoryview) -> None:
             if len(table) != header.phdrs_size:
                 raise LayoutError(f"the program headers at {header.phoff:#x} are cut off")
             read_segments(table, header.phoff, len(data))
-        if _has_windows_headers(data, prologue):
+        if has_windows_headers(data, prologue):
             read_image(data)
     except RuntimePackageError as error:
         raise LayoutError(f"a program in it is damaged: {error}") from error

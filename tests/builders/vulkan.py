@@ -22,6 +22,7 @@ __all__ = [
     "PROMPT",
     "WEAKER",
     "failing_loader",
+    "failing_windows_loader",
     "old_linker",
     "require_software_device",
 ]
@@ -54,6 +55,12 @@ def failing_loader(failure: str) -> Path:
     """Return a folder for LD_LIBRARY_PATH with a loader that fails as FAILURES say."""
     flags = ["-shared", "-fPIC", "-ldl", f"-DFAILURE={FAILURES[failure]}", f'-DREAL_LOADER="{_real_loader()}"']
     return _compiled("vulkan_loader.c", _LOADER, "x86_64-linux-gnu.2.28", flags).parent
+
+
+def failing_windows_loader(failure: str) -> Path:
+    """Return a vulkan-1.dll that fails as FAILURES say."""
+    flags = ["-shared", f"-DFAILURE={FAILURES[failure]}"]
+    return _compiled("vulkan_loader_windows.c", "vulkan-1.dll", "x86_64-windows-gnu", flags)
 
 
 def _real_loader() -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
@@ -13,15 +11,14 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from runtime.platforms import host_platform
-from tests.builders.hosts import windows_command
 from tests.builders.vulkan import GPU, MODEL, PROMPT, WEAKER
-from tests.conftest import tool
+from tests.conftest import skip_without, tool
 from tools.gpu_check.checks import cosine
 from tools.gpu_check.llamafile import Llamafile
+from tools.lost_inputs import debian_package
 from zipalign import read_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
@@ -113,55 +110,47 @@ def test_what_is_there_is_listed(product: Llamafile) -> None:
     ]
 
 
-@pytest.fixture
-def display() -> Iterator[str]:
-    """A screen for Wine, whose Vulkan needs one."""
-    reader, writer = os.pipe()
-    with subprocess.Popen(
-        [tool("Xvfb"), "-displayfd", str(writer)], pass_fds=[writer], stderr=subprocess.DEVNULL
-    ) as server:
-        os.close(writer)
-        with os.fdopen(reader) as number:
-            yield f":{number.readline().strip()}"
-        server.terminate()
-
-
-def test_windows_uses_the_same_shaders(
-    runtime: Path, model: Path, tmp_path: Path, shader_cache: Path, display: str
+@pytest.mark.parametrize(
+    ("platform", "linker"), [("linux-amd64", "ld-linux-x86-64.so.2"), ("linux-arm64", "ld-linux-aarch64.so.1")]
+)
+def test_the_program_needs_an_old_glibc_and_nothing_else(
+    runtime: Path, tmp_path: Path, shader_cache: Path, platform: str, linker: str
 ) -> None:
-    """By Wine's vulkan-1.dll, which passes everything on to the loader of Linux."""
-    program = tmp_path / "x.exe"
-    program.symlink_to(runtime)
-    shutil.copyfile(model, tmp_path / "model.gguf")
-
-    def run_there(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command, environment = windows_command(program, *arguments)
-        variables = {"DISPLAY": display, "XDG_CACHE_HOME": str(shader_cache)}
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment | variables, cwd=tmp_path, timeout=300
-        )
-
-    assert "computes with Vulkan0: llvmpipe" in run_there("--gpu", "vulkan", "--version").stdout
-    generation = ["-m", "model.gguf", "--unsecure", "-n", "8", "--temp", "0", "-p", PROMPT]
-    result = run_there(*generation, *GPU)
-    # Wine's client itself reports `sendmsg: Socket operation on non-socket` in some runs, while the program ends well.
-    said = [line for line in result.stderr.splitlines() if not line.startswith("wine client error:")]
-    assert (result.returncode, said) == (0, [])
-    assert result.stdout.startswith(PROMPT)
+    second = second_program(runtime, platform, tmp_path)
+    output = subprocess.run([tool("readelf"), "-dV", second], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"NEEDED.*\[(\S+)\]", output))
+    assert needed <= {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", linker}
+    versions = [tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_(\d+\.\d+)", output)]
+    assert max(versions) <= (2, 28)
 
 
-def test_the_program_needs_an_old_glibc_and_nothing_else(runtime: Path, tmp_path: Path, shader_cache: Path) -> None:
+def second_program(runtime: Path, platform: str, folder: Path) -> Path:
+    """Write the second program of PLATFORM to FOLDER."""
     import zstandard
 
-    archive = read_archive(runtime)
-    entry = next(entry for entry in archive.entries if entry.name == "gpu/linux-amd64.zst")
+    entry = read_archive(runtime).entry(f"gpu/{platform}.zst")
+    if entry is None:
+        skip_without(
+            debian_package("qemu-user-static"), f"needs the runtime for {platform}, which is made for qemu-user"
+        )
     with runtime.open("rb") as file:
         file.seek(entry.data_offset)
         content = zstandard.ZstdDecompressor().decompress(file.read(entry.compressed_size))
-    second = tmp_path / "second"
+    second = folder / "second"
     second.write_bytes(content)
-    output = subprocess.run([tool("readelf"), "-dV", second], capture_output=True, text=True, check=True).stdout
-    needed = set(re.findall(r"NEEDED.*\[(\S+)\]", output))
-    assert needed <= {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-x86-64.so.2"}
-    versions = [tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_(\d+\.\d+)", output)]
-    assert max(versions) <= (2, 28)
+    return second
+
+
+def test_arm64_without_a_linker_says_so(arm64: Path, runtime: Path, tmp_path: Path, shader_cache: Path) -> None:
+    """qemu-user shows it the files of this machine, which has none for arm64."""
+    native = tmp_path / "native"
+    subprocess.run([tool("assimilate"), "-q", "-t", "linux-arm64", "-o", str(native), str(runtime)], check=True)
+    result = subprocess.run(
+        [tool("qemu-aarch64-static"), native, "--gpu", "vulkan", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
+    assert result.returncode == 1
+    assert "this system has no /lib/ld-linux-aarch64.so.1, the linker of glibc, which drivers need" in result.stderr
