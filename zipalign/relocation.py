@@ -47,6 +47,7 @@ class RelocatedMembers:
     offset: int
     members: bytes
     directory: bytes
+    header_offsets: tuple[int, ...]  # of the members' local headers
 
     @property
     def directory_offset(self) -> int:
@@ -85,7 +86,7 @@ def relocation(
         members += data
         headers.append(central_header(fields, planned.header_offset))
     directory = pack_directory(headers, plan.directory_offset, comment)
-    return RelocatedMembers(offset, bytes(members), directory)
+    return RelocatedMembers(offset, bytes(members), directory, tuple(planned.header_offset for planned in plan.members))
 
 
 def append_members(path: Path, output_file: OutputFile, archive: Archive | None, relocated: RelocatedMembers) -> None:

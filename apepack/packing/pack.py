@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     FindingCallback = Callable[[Finding], None]
 
-__all__ = ["PackInputs", "PackPolicy", "PackResult", "link_runtime", "pack"]
+__all__ = ["PackInputs", "PackPolicy", "PackResult", "is_companion", "link_runtime", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +185,14 @@ def _check_output(output: Path, input_paths: Sequence[Path]) -> None:
 
 def _check_companion(companion: Path, input_paths: Sequence[Path]) -> None:
     """Refuse to replace a file that is not a companion, because the user did not name it."""
-    if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not _is_companion(companion)):
+    if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not is_companion(companion)):
         raise OutputError(
             companion, "this would be replaced by the program for Windows: move it, or use --no-companion"
         )
 
 
-def _is_companion(path: Path) -> bool:
+def is_companion(path: Path) -> bool:
+    """Return whether the file PATH is a llamafile without weights."""
     try:
         members = read_runtime(path).members
     except (ApepackError, ZipalignError):

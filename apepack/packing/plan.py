@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, note, warning
 from runtime.platforms import Launch, platform_named
+from zipalign.alignment import align_up
 from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, plan_append
 
 if TYPE_CHECKING:
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
     from apepack.packing.runtime_part import RuntimePart
     from zipalign import Member
 
-__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members"]
+__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members", "reserve_for"]
 
 WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts only smaller programs
 
 _SUFFIX: Final = ".llamafile"
+_RESERVED_PART: Final = 4  # of the runtime: a quarter (docs/decisions/file-format.md)
+
+
+def reserve_for(runtime_size: int) -> int:
+    """Return the number of bytes left free between a runtime of RUNTIME_SIZE bytes and weights, for a larger one."""
+    return align_up(runtime_size // _RESERVED_PART, DEFAULT_ALIGNMENT)
 
 
 @dataclass(frozen=True, slots=True)
