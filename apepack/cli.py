@@ -28,7 +28,7 @@ def main() -> NoReturn:
     console.main(command, (ApepackError, RuntimePackageError, ZipalignError))
 
 
-@click.command("apepack", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("apepack", cls=Group, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
@@ -126,7 +126,8 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
     if options["no_windows"] and runtime:
         raise click.UsageError(f"--no-windows applies to linking only: {runtime} begins as it does.")
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
-    with console.progress(payload_size(payload_inputs), f"packing {output}", quiet=silent) as progress:
+    work = 2 * payload_size(payload_inputs)  # each byte is copied, and read back for its digest
+    with console.progress(work, f"packing {output}", quiet=silent) as progress:
         packed = pack(
             payload_inputs,
             output,

@@ -15,6 +15,7 @@ __all__ = [
     "ArgumentsError",
     "ArtifactError",
     "BuildError",
+    "BuildRecordError",
     "CacheError",
     "CompileError",
     "ContainerError",
@@ -47,6 +48,14 @@ class UnknownPlatformError(RuntimePackageError):
 
 class BuildError(RuntimePackageError):
     """A runtime, a loader or the web page cannot be built."""
+
+
+class BuildRecordError(BuildError):
+    """The record beside a program, build.json, is damaged."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is damaged ({reason}): build the runtime again")
 
 
 class CacheError(BuildError):

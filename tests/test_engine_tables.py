@@ -10,6 +10,7 @@ import pytest
 
 from runtime.builder.engine import engine_source
 from runtime.gguf.architectures import ARCHITECTURES
+from runtime.gguf.file_types import FILE_TYPES
 from runtime.gguf.tensor_types import TENSOR_TYPES
 from runtime.options import domain_of
 from tools.engine_tables import TABLES, differing_files, regenerate
@@ -31,6 +32,7 @@ def test_the_tables_have_content() -> None:
     assert len(ARCHITECTURES) > 100
     assert {"llama", "qwen3", "gemma3"} <= ARCHITECTURES
     assert TENSOR_TYPES[12] == ("Q4_K", 256, 144)
+    assert (FILE_TYPES[0], FILE_TYPES[15]) == ("F32", "Q4_K_M")
     assert [domain_of(name) for name in ("--mlock", "--alias", "--prio")] == ["switch", "text", "integer -1 3"]
 
 

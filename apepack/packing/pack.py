@@ -6,7 +6,14 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apepack.errors import ApepackError, NoRuntimeError, OutputError
+from apepack.errors import (
+    ApepackError,
+    InputError,
+    LayoutError,
+    NoRuntimeError,
+    OutputError,
+    VerificationError,
+)
 from apepack.format.prologue import Magic
 from apepack.packing.lint import enforce
 from apepack.packing.payload import PackInputs, Payload, lint_payload, load_payload
@@ -19,10 +26,13 @@ from apepack.packing.runtime_part import (
     link_runtime,
     plan_runtime,
     read_runtime,
+    with_manifest,
 )
 from apepack.packing.verify import verify
+from apepack.provenance.description import read_manifest, renew_manifest
+from apepack.provenance.manifest import MEMBER_NAME as MANIFEST_NAME
 from runtime.gguf.file_names import is_gguf_name
-from zipalign import ZipalignError, add_files
+from zipalign import ZipalignError, ZipFormatError, add_files
 from zipalign.layout import DEFAULT_ALIGNMENT
 from zipalign.transaction import check_space
 from zipalign.update import check_inputs, hole_size
@@ -92,6 +102,11 @@ class PackResult:
         """The size of the file in bytes."""
         return self.plan.size
 
+    @property
+    def companion_size(self) -> int:
+        """The size of a companion in bytes: that of the runtime with a manifest."""
+        return with_manifest(self.runtime).size
+
 
 def pack(  # noqa: PLR0913  # one keyword for each choice
     inputs: PackInputs,
@@ -117,7 +132,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
         gpu: whether to include the part for GPUs.
         policy: handling of warnings and of large results.
         dry_run: make all checks, write nothing.
-        progress: called with the number of bytes after each packed chunk.
+        progress: called with the number of bytes after each chunk, once for copying and once for its digest.
         on_finding: called with each finding immediately.
 
     Raises:
@@ -141,7 +156,7 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     holes = hole_size(check_inputs(output, payload.members))
 
     def plan_for(part: RuntimePart) -> PackResult:
-        plan = plan_members(part, payload.members)
+        plan = plan_members(part, payload.members, payload.model_facts())
         companion = companion_path(output, part, plan, policy.windows_limit) if policy.companion else None
         if companion:
             _check_companion(companion, input_paths)
@@ -160,6 +175,8 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
             part = link_runtime(programs, target, magic=magic, portable=portable, gpu=gpu)
         packed = plan_for(part)
         _append_payload(packed, publication, progress)
+        _append_manifest(packed, publication, runtime, progress)
+        verify(publication.working_path(output), output, packed.runtime, packed.plan)
     return packed
 
 
@@ -203,6 +220,28 @@ def is_companion(path: Path) -> bool:
 def _append_payload(packed: PackResult, publication: Publication, progress: Callable[[int], None] | None) -> None:
     work = publication.working_path(packed.path)
     if packed.companion:
-        shutil.copy(work, publication.working_path(packed.companion))
+        companion = publication.working_path(packed.companion)
+        shutil.copy(work, companion)
+        if MANIFEST_NAME not in packed.runtime.members:
+            renew_manifest(companion)
     add_files(work, packed.payload.members, alignment=DEFAULT_ALIGNMENT, progress=progress)
-    verify(work, packed.path, packed.runtime, packed.plan)
+
+
+def _append_manifest(
+    packed: PackResult, publication: Publication, runtime: Path | None, progress: Callable[[int], None] | None
+) -> None:
+    """Write the manifest, for which all data is read back once.
+
+    Raises:
+        VerificationError: the data read back is damaged.
+        InputError: the manifest of the file RUNTIME does not describe its programs.
+    """
+    work = publication.working_path(packed.path)
+    old = read_manifest(runtime) if runtime else None
+    known = [old] if old else []
+    try:
+        manifest = renew_manifest(work, sources=packed.payload.sources, known=known, progress=progress)
+    except (InputError, LayoutError, ZipFormatError) as error:
+        raise VerificationError(packed.path, str(error)) from error
+    if runtime and manifest.origin != packed.runtime.contents.origin:
+        raise InputError(runtime, "its manifest lists other programs than it has: check it with apepack verify")

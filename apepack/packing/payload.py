@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import error, note, warning
 from apepack.packing.lint_args import ARGS_SIZE_MAX, MODEL_OPTIONS, PROJECTOR_OPTIONS, has_option, lint_arguments
 from apepack.packing.lint_model import lint_model, lint_projector, lint_shards, read_shards
 from apepack.packing.model import is_gguf_file, read_model, shard_paths
 from apepack.packing.portable_part import MAIN_NAME
+from apepack.provenance.manifest import MEMBER_NAME as MANIFEST_NAME
+from apepack.provenance.manifest import SIGNATURE_NAME
+from apepack.provenance.models import model_facts
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
 from runtime.builder.notices import MEMBER_NAME as NOTICES_NAME
 from runtime.gguf.file_names import is_gguf_name
 from zipalign import Member
+from zipalign.input_file import map_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from apepack.packing.lint import Finding
     from apepack.packing.model import Model
     from apepack.packing.runtime_part import RuntimePart
+    from apepack.provenance.manifest import ModelFacts, Source
+
+_WRITTEN: Final = {MANIFEST_NAME: "the llamafile's manifest", SIGNATURE_NAME: "its signature"}
 
 __all__ = ["PackInputs", "Payload", "lint_payload", "load_payload", "payload_size"]
 
@@ -37,6 +44,8 @@ class PackInputs:
         args_file: a complete `.args` file, stored unchanged.
         extra: more files, stored under their base names.
         projector: the projector for images or audio.
+        source: where the model came from, for the manifest.
+        projector_source: where the projector came from.
     """
 
     model: Path
@@ -44,6 +53,8 @@ class PackInputs:
     args_file: Path | None = None
     extra: Sequence[Path] = ()
     projector: Path | None = None
+    source: Source | None = None
+    projector_source: Source | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -62,6 +73,7 @@ class Payload:
         extra: more files.
         arguments: the content of the `.args` member.
         args_file: the file with this content, if it was given.
+        sources: where models came from, by the names of their members.
     """
 
     shards: tuple[Model, ...]
@@ -69,6 +81,7 @@ class Payload:
     extra: tuple[Path, ...]
     arguments: bytes
     args_file: Path | None
+    sources: Mapping[str, Source]
 
     @property
     def model(self) -> Model:
@@ -81,6 +94,14 @@ class Payload:
         models = [*self.shards, *([self.projector] if self.projector else [])]
         files = [*(model.path for model in models), *self.extra]
         return [*(Member(path.name, path) for path in files), Member(ARGS_NAME, self.arguments)]
+
+    def model_facts(self) -> tuple[ModelFacts, ...]:
+        """Return the facts of all members that are models, as the manifest has them."""
+        return tuple(
+            model_facts(member.name, map_file(member.source), self.sources.get(member.name))
+            for member in self.members
+            if isinstance(member.source, Path) and is_gguf_name(member.name)
+        )
 
 
 def load_payload(inputs: PackInputs) -> Payload:
@@ -98,7 +119,10 @@ def load_payload(inputs: PackInputs) -> Payload:
     for path in extra:
         if path.is_file() and (is_gguf_name(path.name) or is_gguf_file(path)):
             read_model(path)
-    return Payload(shards, projector, tuple(extra), _args_content(inputs), inputs.args_file)
+    sources = {shard.path.name: inputs.source for shard in shards if inputs.source}
+    if projector and inputs.projector_source:
+        sources[projector.path.name] = inputs.projector_source
+    return Payload(shards, projector, tuple(extra), _args_content(inputs), inputs.args_file, sources)
 
 
 def payload_size(inputs: PackInputs) -> int:
@@ -156,6 +180,8 @@ def _lint_member_names(payload: Payload, runtime_members: Collection[str]) -> It
     for member in payload.members:
         if member.name == NOTICES_NAME:
             yield error("name", f"{NOTICES_NAME} is the member with the runtime's licences: rename your file")
+        if member.name in {MANIFEST_NAME, SIGNATURE_NAME}:
+            yield error("name", f"{member.name} is the member with {_WRITTEN[member.name]}: rename your file")
         if member.name == MAIN_NAME:
             yield note("name", f"python3 runs this {MAIN_NAME} then, not the model")
     weights = [name for name in runtime_members if is_gguf_name(name)]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from apepack.packing.lint import Finding, note, warning
+from apepack.provenance.description import UNKNOWN, plan_manifest
+from apepack.provenance.manifest import MEMBER_NAME, MemberDigest
 from runtime.platforms import Launch, platform_named
 from zipalign.alignment import align_up
 from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, plan_append
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from apepack.packing.runtime_part import RuntimePart
+    from apepack.provenance.manifest import Manifest, ModelFacts
     from zipalign import Member
 
 __all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members", "reserve_for"]
@@ -46,28 +49,48 @@ class PlannedMember:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The members after a runtime, and the size of the file."""
+    """The members between a runtime and the manifest, and the size of the file."""
 
     members: tuple[PlannedMember, ...]
     size: int
 
 
-def plan_members(runtime: RuntimePart, members: Sequence[Member]) -> Plan:
-    """Return the offsets at which zipalign.add_files() stores MEMBERS after RUNTIME."""
-    names = {member.name for member in members}
-    replaced_size = sum(central_header_size(name.encode()) for name in runtime.members if name in names)
-    sizes = [
-        len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size for member in members
-    ]
-    added = [
-        NewMember(member.name.encode(), size, DEFAULT_ALIGNMENT) for member, size in zip(members, sizes, strict=True)
-    ]
-    append = plan_append(runtime.size, added, kept_size=runtime.directory_size - replaced_size)
+def plan_members(runtime: RuntimePart, members: Sequence[Member], models: Sequence[ModelFacts]) -> Plan:
+    """Return the offsets at which zipalign.add_files() stores MEMBERS after RUNTIME.
+
+    MODELS are the facts about those of them that are models, for the manifest.
+    """
+    sizes = {
+        member.name: len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size
+        for member in members
+    }
+    # The manifest is replaced, too, but by an append of its own.
+    kept_size = runtime.directory_size - _headers_size(name for name in runtime.members if name in sizes)
+    added = [NewMember(name.encode(), size, DEFAULT_ALIGNMENT) for name, size in sizes.items()]
+    append = plan_append(runtime.size, added, kept_size=kept_size)
     planned = [
-        PlannedMember(member.name, size, planned.data_offset)
-        for member, size, planned in zip(members, sizes, append.members, strict=True)
+        PlannedMember(name, size, planned.data_offset)
+        for (name, size), planned in zip(sizes.items(), append.members, strict=True)
     ]
-    return Plan(tuple(planned), append.end)
+    manifest = _manifest(runtime.contents, sizes, models)
+    kept_size = append.directory_size - _headers_size(name for name in runtime.members if name == MEMBER_NAME)
+    return Plan(tuple(planned), plan_manifest(append.end, manifest, kept_size).end)
+
+
+def _headers_size(names: Iterable[str]) -> int:
+    return sum(central_header_size(name.encode()) for name in names)
+
+
+def _manifest(runtime: Manifest, sizes: Mapping[str, int], models: Sequence[ModelFacts]) -> Manifest:
+    """Return the manifest of a runtime with members of SIZES and MODELS, with unknown digests."""
+    return replace(
+        runtime,
+        members=(
+            *(member for member in runtime.members if member.name not in sizes),
+            *(MemberDigest(name, UNKNOWN, size, UNKNOWN[:8]) for name, size in sizes.items()),
+        ),
+        models=(*(model for model in runtime.models if model.member not in sizes), *models),
+    )
 
 
 def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:

@@ -90,7 +90,7 @@ def pack_map(packed: PackResult, output: Path, runtime: Path | None) -> Iterator
         yield _map_line(member.data_offset, member.size, f"{member.name}, aligned to {member.alignment}")
     yield _map_line(packed.size, None, f"end of {output}")
     if packed.companion:
-        yield f"{packed.companion}: {packed.runtime.size} bytes, to start it on Windows"
+        yield f"{packed.companion}: {packed.companion_size} bytes, to start it on Windows"
     yield f"{ARGS_NAME}:"
     for argument in parse_arguments(packed.payload.arguments):
         yield "    " + argument.replace("\n", "\\n")

@@ -1,9 +1,8 @@
 """Verification of a written llamafile before it is renamed to the output.
 
 The directory, all local headers, the offset and size of each member, all programs, and the content of small members are
-read back. Weights are not: immediately after writing they would come from the page cache, which verifies nothing of the
-disk, or take as long as the writing. Their CRC-32 was computed while they were written; `zipalign --check` compares it
-at any later time.
+read back. Weights are not: they were read back for their digests in the manifest, when their CRC-32 was compared. That
+came from the page cache, which verifies nothing of the disk; `apepack verify` does at any later time.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
+from runtime.builder.build_record import FILE_NAME as RECORD_NAME
+from runtime.builder.build_record import current_build_record
 from runtime.builder.cache import cache_root, cached, digest_of
 from runtime.builder.engine import build_engine
 from runtime.builder.gpu_part import FOLDER_NAME as GPU_NAME
@@ -84,8 +86,10 @@ def build(
             built = cached("program", program_key(program, tools), link)
             gpu_part = build_gpu_part(platform, tools, gpu_progress) if parts.has_members(platform) else None
             _gather(built, pages.result() if pages else None, gpu_part, folder)
+            (folder / RECORD_NAME).write_bytes(record)
 
-    key = parts.key_of(platform, tools)
+    record = current_build_record().pack()
+    key = parts.key_of(platform, tools, record)
     return Build(platform, key, cached("runtime", key, gather) / program_name(platform))
 
 
@@ -112,10 +116,10 @@ class _Parts:
         """Say whether the archive of the runtime for PLATFORM has members for GPUs."""
         return self.with_gpu and has_gpu_members(platform)
 
-    def key_of(self, platform: Platform, tools: Toolchain) -> str:
-        """Return the cache key of the runtime for PLATFORM."""
+    def key_of(self, platform: Platform, tools: Toolchain, record: bytes) -> str:
+        """Return the cache key of the runtime for PLATFORM, with the build record RECORD."""
         keys = [program_key(self.program_of(platform), tools), pages_key() if self.with_pages else ""]
-        return digest_of([*keys, *([gpu_part_key(platform, tools)] if self.has_members(platform) else [])])
+        return digest_of([*keys, *([gpu_part_key(platform, tools)] if self.has_members(platform) else []), record])
 
 
 def builds_in_cache() -> list[Build]:
@@ -126,11 +130,13 @@ def builds_in_cache() -> list[Build]:
     Raises:
         ToolchainError: the tools that their keys name are not installed.
     """
-    tools = find_toolchain()
+    tools, record = find_toolchain(), current_build_record().pack()
     found = []
     for platform in PLATFORMS:
         for with_gpu in (True, False) if has_gpu_part(platform) else (False,):
-            keys = [_Parts(with_pages=pages, with_gpu=with_gpu).key_of(platform, tools) for pages in (True, False)]
+            keys = [
+                _Parts(with_pages=pages, with_gpu=with_gpu).key_of(platform, tools, record) for pages in (True, False)
+            ]
             paths = [cache_root() / "runtime" / key / program_name(platform) for key in keys]
             builds = [Build(platform, key, path) for key, path in zip(keys, paths, strict=True) if path.is_file()]
             if builds:

@@ -63,7 +63,7 @@ def test_json_tells_the_layout(folder: Path) -> None:
 
     assert (facts["operation"], facts["dry_run"], facts["output"]) == ("link", False, "tool")
     assert [image["platform"] for image in facts["images"]] == facts["platforms"] == ["linux-amd64", "linux-arm64"]
-    members = ["NOTICES", *(member.name for member in portable_members())]
+    members = ["NOTICES", *(member.name for member in portable_members()), "manifest.json"]
     assert (facts["profile"], facts["members"]) == ("default", members)
     assert facts["size"] == (folder / "tool").stat().st_size
     (folder / "tool").unlink()

@@ -59,7 +59,7 @@ def test_the_part_for_gpus_can_be_left_out(folder: Path) -> None:
     (folder / "gpu" / "shaders.zst").write_bytes(b"compressed")
     for options, expected in (((), ["NOTICES", "gpu/shaders.zst"]), (("--no-gpu",), ["NOTICES"])):
         assert apepack(folder, "--no-portable", *options, "-o", "linked", "program").returncode == 0
-        assert members(folder / "linked") == expected
+        assert members(folder / "linked") == [*expected, "manifest.json"]
     assert apepack(folder, "--no-portable", "-o", "linked", "program").returncode == 0
     assert content(folder / "linked", "gpu/shaders.zst") == b"compressed"
     assert apepack(folder, "--runtime", "linked", "--no-gpu", "-o", "my.llamafile", "tiny.gguf").returncode == 0
@@ -93,7 +93,7 @@ def test_everything_at_once(folder: Path) -> None:
 
     assert (result.stderr, result.returncode) == ("", 0)
     members = [entry.name for entry in read_archive(folder / "x").entries]
-    assert members == ["NOTICES", "tiny.gguf", "mmproj.gguf", "notice.txt", "g.gbnf", ".args"]
+    assert members == ["NOTICES", "tiny.gguf", "mmproj.gguf", "notice.txt", "g.gbnf", ".args", "manifest.json"]
     lines = content(folder / "x", ".args").decode().splitlines()
     assert lines == ["-m", "tiny.gguf", "--mmproj", "mmproj.gguf", "--grammar-file", "g.gbnf", "-o", "--add", "..."]
 
@@ -108,7 +108,7 @@ def test_a_split_model_by_its_first_file_or_by_all(folder: Path) -> None:
     for given in (shards[:1], shards):
         assert apepack(folder, "--runtime", "llamafile", *given).returncode == 0
         members = [entry.name for entry in read_archive(folder / "big.llamafile").entries]
-        assert members == ["NOTICES", *shards, ".args"]
+        assert members == ["NOTICES", *shards, ".args", "manifest.json"]
 
 
 @pytest.mark.slow
@@ -138,8 +138,11 @@ def test_json_tells_the_same(folder: Path) -> None:
     assert (made["operation"], made["output"], made["size"]) == ("pack", "x", (folder / "x").stat().st_size)
     assert made["model"] == {"architecture": "llama", "tensors": 12, "shards": 1}
     assert made["runtime"]["path"] == "llamafile"
-    assert (made["runtime"]["platforms"], made["runtime"]["members"]) == (["linux-amd64"], ["NOTICES"])
-    entries = read_archive(folder / "x").entries[1:]
+    assert (made["runtime"]["platforms"], made["runtime"]["members"]) == (
+        ["linux-amd64"],
+        ["NOTICES", "manifest.json"],
+    )
+    entries = read_archive(folder / "x").entries[1:-1]
     assert [(entry.name, entry.size, entry.data_offset, entry.alignment) for entry in entries] == [
         tuple(member.values()) for member in made["members"]
     ]

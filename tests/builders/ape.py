@@ -95,8 +95,8 @@ def small_ape(*platforms: str, magic: Magic = Magic.MZ, notices: bytes = b"the l
 
 
 def names_in(path: Path) -> list[str]:
-    """The members of a llamafile, but for what comes with every runtime: the page, and what Python runs."""
-    brought = ("gpu/", "pages/", "portable/", "__main__.py")
+    """The members of a llamafile, but for what is in each: the manifest, the page, and what Python runs."""
+    brought = ("gpu/", "pages/", "portable/", "__main__.py", "manifest.json")
     return [entry.name for entry in read_archive(path).entries if not entry.name.startswith(brought)]
 
 

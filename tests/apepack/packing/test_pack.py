@@ -45,9 +45,9 @@ def test_a_model_and_its_arguments(model: Path, front: Path, tmp_path: Path) -> 
     output = tmp_path / "out.llamafile"
     packed = pack(PackInputs(model, ["--temp", "0"], extra=[notice]), output, runtime=front)
     archive = read_archive(output)
-    assert [entry.name for entry in archive.entries] == ["tiny.gguf", "NOTICE", ".args"]
+    assert [entry.name for entry in archive.entries] == ["tiny.gguf", "NOTICE", ".args", "manifest.json"]
     assert [member.name for member in packed.members] == ["tiny.gguf", "NOTICE", ".args"]
-    assert [member.data_offset for member in packed.members] == [entry.data_offset for entry in archive.entries]
+    assert [member.data_offset for member in packed.members] == [entry.data_offset for entry in archive.entries][:3]
     assert (packed.model.architecture, packed.size) == ("llama", output.stat().st_size)
     assert content(output, ".args") == b"-m\ntiny.gguf\n--temp\n0\n...\n"
     assert content(output, "tiny.gguf") == model.read_bytes()
@@ -177,6 +177,7 @@ def test_a_runtime_with_an_archive(model: Path, front: Path, tmp_path: Path) -> 
         "old.gguf",
         "tiny.gguf",
         ".args",
+        "manifest.json",
     ]
     assert packed.size == (tmp_path / "out").stat().st_size
     assert content(tmp_path / "out", ".args") == b"-m\ntiny.gguf\n...\n"

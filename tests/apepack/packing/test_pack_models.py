@@ -14,8 +14,8 @@ from apepack.packing.lint_model import lint_model
 from apepack.packing.model import read_model
 from apepack.packing.pack import PackInputs, PackPolicy, PackResult, pack
 from runtime.args import parse_arguments
+from tests.builders.ape import names_in
 from tests.builders.gguf import U16, Gguf, Info, Pair, number, text
-from zipalign import read_archive
 from zipalign.errors import EntryNameError, InputFileError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write(path: Path, *pairs: Pair, tensor: str = "t") -> Path:
 
 
 def names(packed: PackResult) -> list[str]:
-    return [entry.name for entry in read_archive(packed.path).entries]
+    return names_in(packed.path)
 
 
 @pytest.mark.parametrize(

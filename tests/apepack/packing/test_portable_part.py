@@ -92,8 +92,8 @@ def test_a_file_grows_by_less_than_100_kb(stub_build: Path, tmp_path: Path) -> N
     for name, portable in (("with", True), ("again", True), ("without", False)):
         link_runtime([stub_build], tmp_path / name, portable=portable)
     assert (tmp_path / "with").read_bytes() == (tmp_path / "again").read_bytes()
-    assert [entry.name for entry in read_archive(tmp_path / "with").entries] == ["NOTICES", *NAMES]
-    assert [entry.name for entry in read_archive(tmp_path / "without").entries] == ["NOTICES"]
+    assert [entry.name for entry in read_archive(tmp_path / "with").entries] == ["NOTICES", *NAMES, "manifest.json"]
+    assert [entry.name for entry in read_archive(tmp_path / "without").entries] == ["NOTICES", "manifest.json"]
     assert (tmp_path / "with").stat().st_size - (tmp_path / "without").stat().st_size < 100_000
 
 
@@ -133,7 +133,7 @@ def test_packed_with_a_runtime_that_has_none(model: Path, stub_build: Path, tmp_
     add_files(front, [Member("__main__.py", b"print('mine')\n")])
     size = front.stat().st_size
     packed = pack(PackInputs(model), tmp_path / "out", runtime=front, portable=portable)
-    assert (packed.runtime.size, packed.runtime.members) == (size, ("NOTICES", "__main__.py"))
+    assert (packed.runtime.size, packed.runtime.members) == (size, ("NOTICES", "manifest.json", "__main__.py"))
 
 
 def test_a_publishers_own_is_run_instead(model: Path, stub_build: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from runtime.builder import build as build_module
 from runtime.builder.build import builds_in_cache
+from runtime.builder.build_record import current_build_record
 from runtime.builder.engine import engine_source
 from runtime.builder.patches import apply_patches
 from runtime.builder.toolchain import find_toolchain
@@ -311,7 +312,7 @@ def test_a_build_with_more_parts_is_preferred(cache: Path) -> None:
     host = platform_named("host")
     for with_gpu, with_pages in ((False, False), (False, True), (True, False), (True, True)):
         parts = build_module._Parts(with_pages=with_pages, with_gpu=with_gpu)
-        folder = cache / "runtime" / parts.key_of(host, find_toolchain())
+        folder = cache / "runtime" / parts.key_of(host, find_toolchain(), current_build_record().pack())
         folder.mkdir(parents=True)
         (folder / "llamafile").touch()
         assert [item.path.parent for item in builds_in_cache()] == [folder]
