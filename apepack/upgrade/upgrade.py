@@ -1,48 +1,37 @@
-"""The upgrade of a llamafile: another runtime before the same weights; and the way back."""
+"""The upgrade of a llamafile: another runtime before the same weights."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from apepack.errors import InputError, InterruptedUpgradeError, ManifestError, NotAnApeError, UndoRecordError
-from apepack.format.prologue import SCAN_SIZE, Magic, parse_prologue
+from apepack.errors import ManifestError
 from apepack.packing.lint import enforce
 from apepack.packing.plan import WINDOWS_SIZE_LIMIT, Plan, companion_path, lint_size
 from apepack.provenance.description import read_manifest, renew_manifest
-from apepack.provenance.manifest import MEMBER_NAME as MANIFEST_NAME
-from apepack.upgrade.contents import split_contents
-from apepack.upgrade.exchange import exchange, restore_in_place
+from apepack.upgrade.exchange import exchange
 from apepack.upgrade.lint import lint_upgrade
+from apepack.upgrade.opening import magic_of, opened, read_llamafile
 from apepack.upgrade.plan import OldFile, Way, plan_upgrade
-from apepack.upgrade.rewriting import rewrite_old, rewriting, shares_blocks
-from apepack.upgrade.sidecars import check_signature, drop_signature, renewing_companion, restore_sidecars
-from apepack.upgrade.undo_file import read_undo, undo_path, write_undo
-from apepack.upgrade.undo_record import State, is_interrupted
-from zipalign.errors import ZipFormatError
-from zipalign.input_file import map_file, open_input
-from zipalign.lock import locked
-from zipalign.output_file import OutputFile
-from zipalign.transaction import check_space, read_for_append
+from apepack.upgrade.restoration import undo_interrupted
+from apepack.upgrade.rewriting import rewriting, shares_blocks
+from apepack.upgrade.sidecars import check_signature, drop_signature, renewing_companion
+from apepack.upgrade.undo_file import undo_path, write_undo
+from zipalign.transaction import check_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from apepack.packing.lint import Finding
     from apepack.provenance.manifest import Manifest
     from apepack.upgrade.new_runtime import NewRuntime, Runtimes
     from apepack.upgrade.plan import UpgradePlan
-    from apepack.upgrade.undo_file import Undo
-    from zipalign import Entry
     from zipalign.copying import Progress
+    from zipalign.output_file import OutputFile
 
-# Of ELF and Mach-O programs: what assimilate makes of a llamafile.
-_NATIVE_MAGICS: Final = (b"\x7fELF", b"\xcf\xfa\xed\xfe")
-
-__all__ = ["UpgradeOptions", "UpgradeResult", "restore", "upgrade"]
+__all__ = ["UpgradeOptions", "UpgradeResult", "upgrade"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +106,12 @@ def upgrade(
         ApepackError, RuntimePackageError: from linking the runtime.
         OSError: a file cannot be read or written.
     """
-    with _opened(path, read_only=options.dry_run or options.output is not None) as output_file:
+    with opened(path, read_only=options.dry_run or options.output is not None) as output_file:
         if not options.dry_run and options.output is None:
-            _undo_interrupted(path, output_file)
-        old = _read(path, output_file.fd)
+            undo_interrupted(path, output_file)
+        old = read_llamafile(path, output_file.fd)
         check_signature(path, old.archive.entries, drop=options.drop_signature, is_detached=options.output is None)
-        runtime = runtimes.beginning_with(_magic(path, old.data))
+        runtime = runtimes.beginning_with(magic_of(path, old.data))
         result = _planned(path, old, runtime, options)
         if on_plan:
             on_plan(result)
@@ -157,96 +146,6 @@ def _write(path: Path, output_file: OutputFile, plan: UpgradePlan, mode: int, pr
         raise
 
 
-def restore(path: Path, *, dry_run: bool = False, progress: Progress | None = None) -> bool:
-    """Undo the upgrade of PATH: byte for byte, if no member was added since; added ones stay.
-
-    Returns:
-        False if the upgrade had not begun.
-
-    Raises:
-        UndoRecordError: there is no undo record, or it is damaged, or of another file.
-        ZipalignError: another process writes PATH, or it is running.
-        OSError: a file cannot be read or written.
-    """
-    with _opened(path, read_only=dry_run) as output_file:
-        undo = read_undo(path)
-        data = map_file(path)
-        if undo is None and is_interrupted(data):
-            raise InterruptedUpgradeError(path, undo_path(path))
-        if undo is None:
-            raise UndoRecordError("does not exist: nothing is kept of what it was before", undo_path(path))
-        state = undo.record.state_of(data)
-        if state is State.UNRELATED:
-            hint = "convert it back first, with assimilate --restore" if _is_native(data) else "it has changed since"
-            raise UndoRecordError(f"is not of {path} as it is now: {hint}", undo.path)
-        if dry_run:
-            return state is not State.ORIGINAL
-        if state is not State.ORIGINAL:
-            _put_back(path, output_file, undo, progress)
-        restore_sidecars(path)
-        undo.path.unlink()
-        return state is not State.ORIGINAL
-
-
-def _put_back(path: Path, output_file: OutputFile, undo: Undo, progress: Progress | None) -> None:
-    added = _added(path, output_file, undo)
-    if undo.record.is_in_place:
-        restore_in_place(path, output_file, undo, added)
-    else:
-        rewrite_old(path, output_file, undo, added, progress)
-
-
-def _added(path: Path, output_file: OutputFile, undo: Undo) -> list[Entry]:
-    """Return the members that were added since an upgrade; the manifest is none."""
-    try:
-        archive, _ = read_for_append(output_file.fd, path)
-    except ZipFormatError:  # the exchange was interrupted
-        return []
-    record = undo.record
-    first = record.file_size if record.is_in_place else record.new_size
-    return [
-        entry
-        for entry in (archive.entries if archive else ())
-        if entry.header_offset >= first and entry.header_offset not in record.appended and entry.name != MANIFEST_NAME
-    ]
-
-
-def _undo_interrupted(path: Path, output_file: OutputFile) -> None:
-    """Undo an upgrade that was interrupted, or had not begun."""
-    data = map_file(path)
-    if not is_interrupted(data):
-        return
-    undo = read_undo(path)
-    if undo is None or undo.record.state_of(data) is not State.INTERRUPTED:
-        raise InterruptedUpgradeError(path, undo_path(path))
-    _put_back(path, output_file, undo, None)
-
-
-def _read(path: Path, fd: int) -> OldFile:
-    data = map_file(path)
-    if is_interrupted(data):
-        raise InterruptedUpgradeError(path)
-    if _is_native(data):
-        raise InputError(path, "this is a native program: convert it back first, with assimilate --restore")
-    archive, trailing = read_for_append(fd, path)
-    if trailing is not None:
-        raise InputError(path, "an append to its archive was interrupted: run zipalign --recover first")
-    if archive is None:
-        raise InputError(path, "this is no llamafile: it has no archive")
-    return OldFile(fd, data, archive, split_contents(archive.require_sound().entries, fd))
-
-
-def _is_native(data: memoryview) -> bool:
-    return bytes(data[:4]) in _NATIVE_MAGICS
-
-
-def _magic(path: Path, data: memoryview) -> Magic:
-    try:
-        return parse_prologue(bytes(data[:SCAN_SIZE])).magic
-    except NotAnApeError as error:
-        raise InputError(path, f"this is no llamafile: {error}") from error
-
-
 def _planned(path: Path, old: OldFile, runtime: NewRuntime, options: UpgradeOptions) -> UpgradeResult:
     output = options.output or path
     plan = plan_upgrade(
@@ -272,16 +171,6 @@ def _planned(path: Path, old: OldFile, runtime: NewRuntime, options: UpgradeOpti
         companion if plan.way is not Way.NONE else None,
         enforce(findings, strict=options.strict),
     )
-
-
-@contextmanager
-def _opened(path: Path, *, read_only: bool) -> Iterator[OutputFile]:
-    if read_only:
-        with open_input(path) as fd:
-            yield OutputFile(fd)
-    else:
-        with locked(path, create=False) as (fd, _):
-            yield OutputFile(fd)
 
 
 def _old_manifest(path: Path) -> list[Manifest]:
