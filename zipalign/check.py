@@ -75,12 +75,15 @@ class Report:
         return not any(finding.severity is Severity.FAULT for finding in self.findings)
 
 
-def check_archive(path: Path | str, *, alignment: int | None = None, progress: Progress | None = None) -> Report:
+def check_archive(
+    path: Path | str, *, alignment: int | None = None, data: bool = True, progress: Progress | None = None
+) -> Report:
     """Check an archive and the data of all its sound members; each faulty one is a fault.
 
     Args:
         path: the file.
         alignment: required divisor of the offsets of stored data; 1 for none. Default: that of `add_files`.
+        data: whether to read the data of members and compare its CRC-32.
         progress: called with the number of bytes read since the last call.
 
     Raises:
@@ -97,7 +100,7 @@ def check_archive(path: Path | str, *, alignment: int | None = None, progress: P
     findings = [_fault(member.fault) for member in archive.faulty_entries]
     with open_input(path) as fd:
         findings += [*_check_layout(fd, archive, alignment), *_check_names(archive)]
-        for entry in archive.entries:
+        for entry in archive.entries if data else ():
             findings += _check_data(fd, entry, progress)
     return Report(path, archive, tuple(findings))
 

@@ -44,6 +44,7 @@ __all__ = [
     "describe",
     "listed_entries",
     "plan_manifest",
+    "program_sha256",
     "read_content",
     "read_manifest",
     "read_parts",
@@ -189,7 +190,7 @@ def describe(
     parts = read_parts(path)
     with open_input(path) as fd, Hasher(progress) as hasher:
         members = _member_digests(fd, parts, known, hasher)
-        programs = [hasher.submit(partial(_program_sha256, parts, program)) for program in parts.programs]
+        programs = [hasher.submit(partial(program_sha256, parts, program)) for program in parts.programs]
         loaders = [
             hasher.submit(partial(range_sha256, fd, [(loader.span.offset, loader.span.end)]))
             for loader in parts.loaders
@@ -229,7 +230,12 @@ def _done(digest: str) -> Future[str]:
     return future
 
 
-def _program_sha256(parts: Parts, program: EmbeddedProgram, progress: Progress) -> str:
+def program_sha256(parts: Parts, program: EmbeddedProgram, progress: Progress) -> str:
+    """Return the digest of PROGRAM, as it lies in the file or decompressed.
+
+    Raises:
+        LayoutError: a compressed program is damaged.
+    """
     content = program.content(parts.data)
     progress(len(content))
     return hashlib.sha256(content).hexdigest()
