@@ -58,8 +58,8 @@ def read_llamafile(path: Path, fd: int) -> OldFile:
         raise InputError(path, "this is a native program: convert it back first, with assimilate --restore")
     magic_of(path, data)
     archive, trailing = read_for_append(fd, path)
-    if trailing is not None:
-        raise InputError(path, "an append to its archive was interrupted: run zipalign --recover first")
+    if trailing is not None:  # of an interrupted append
+        data = data[: trailing.old_size]
     if archive is None:
         raise InputError(path, "this is no llamafile: it has no archive")
     return OldFile(fd, data, archive, split_contents(archive.require_sound().entries, fd))

@@ -105,6 +105,8 @@ class UpgradePlan:
         dropped: the names of members that go and do not come again.
         saved: the ranges of the old file that the undo record keeps.
         shares_blocks: whether a copy takes no space for the weights.
+        block_data_size: the size of the block without holes.
+        filled_size: the size of holes in the old file that the runtime fills.
     """
 
     way: Way
@@ -115,7 +117,9 @@ class UpgradePlan:
     appended: RelocatedMembers
     dropped: tuple[str, ...]
     saved: tuple[Extent, ...]
-    shares_blocks: bool = False
+    shares_blocks: bool
+    block_data_size: int
+    filled_size: int
 
     @property
     def size(self) -> int:
@@ -130,10 +134,7 @@ class UpgradePlan:
     @property
     def copied_size(self) -> int:
         """The number of bytes of weights to copy."""
-        if self.way is not Way.COPY or self.shares_blocks:
-            return 0
-        block = self.old.block
-        return block.size - hole_size(self.old.fd, block.offset, block.end)
+        return self.block_data_size if self.way is Way.COPY and not self.shares_blocks else 0
 
     @property
     def written_size(self) -> int:
@@ -146,8 +147,7 @@ class UpgradePlan:
     def space_needed(self) -> int:
         """The free space that it needs, in bytes, without the undo record; an old file stays until the new one is."""
         if self.way is Way.IN_PLACE:
-            holes = hole_size(self.old.fd, 0, self.front_size)
-            return holes + self.appended.end - self.old.size
+            return self.filled_size + self.appended.end - self.old.size
         return self.written_size
 
 
@@ -199,6 +199,8 @@ def plan_upgrade(
         tuple(sorted(dropped)),
         tuple(_saved(old, block, whole=way is Way.COPY)),
         shares_blocks,
+        block.size - hole_size(old.fd, block.offset, block.end),
+        hole_size(old.fd, 0, front_size),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import OutputError
@@ -20,7 +19,7 @@ from zipalign.relocation import MemberCopy, relocation
 from zipalign.replacement import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from apepack.upgrade.plan import UpgradePlan
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from zipalign import Entry
     from zipalign.copying import Progress
 
-__all__ = ["rewrite_old", "rewriting", "shares_blocks"]
+__all__ = ["rewrite", "rewrite_old", "shares_blocks"]
 
 _BLOCK_SIZE: Final = 4096
 
@@ -42,9 +41,8 @@ def shares_blocks(path: Path, folder: Path) -> bool:
         return False
 
 
-@contextmanager
-def rewriting(output: Path, plan: UpgradePlan, mode: int, progress: Progress | None) -> Iterator[None]:
-    """Write the new file OUTPUT, which takes its name after the block.
+def rewrite(output: Path, plan: UpgradePlan, mode: int, progress: Progress | None) -> None:
+    """Write the new file OUTPUT; only when it is complete does it take that name.
 
     Raises:
         OutputError: the old file became shorter meanwhile.
@@ -58,7 +56,6 @@ def rewriting(output: Path, plan: UpgradePlan, mode: int, progress: Progress | N
         target.write(plan.appended.members, plan.appended.offset)
         target.write(plan.appended.directory, plan.appended.directory_offset)
         check_written(output, target, plan)
-        yield
 
 
 def rewrite_old(

@@ -15,7 +15,7 @@ from apepack.upgrade.lint import lint_upgrade
 from apepack.upgrade.opening import magic_of, opened, read_llamafile
 from apepack.upgrade.plan import OldFile, Way, plan_upgrade
 from apepack.upgrade.restoration import undo_interrupted
-from apepack.upgrade.rewriting import rewriting, shares_blocks
+from apepack.upgrade.rewriting import rewrite, shares_blocks
 from apepack.upgrade.sidecars import check_signature, drop_signature, renewing_companion
 from apepack.upgrade.undo_file import undo_path, write_undo
 from zipalign.transaction import check_space
@@ -106,8 +106,9 @@ def upgrade(
         ApepackError, RuntimePackageError: from linking the runtime.
         OSError: a file cannot be read or written.
     """
-    with opened(path, read_only=options.dry_run or options.output is not None) as output_file:
-        if not options.dry_run and options.output is None:
+    is_changed = not options.dry_run and options.output is None
+    with opened(path, read_only=not is_changed) as output_file:
+        if is_changed:
             undo_interrupted(path, output_file)
         old = read_llamafile(path, output_file.fd)
         check_signature(path, old.archive.entries, drop=options.drop_signature, is_detached=options.output is None)
@@ -115,22 +116,32 @@ def upgrade(
         result = _planned(path, old, runtime, options)
         if on_plan:
             on_plan(result)
-        if result.plan.way is Way.NONE or options.dry_run:
+        if options.dry_run:
             return result
-        known = [*([runtime.manifest] if runtime.manifest else []), *_old_manifest(path)]
-        mode = os.fstat(output_file.fd).st_mode & 0o777
-        with renewing_companion(result.companion, runtime.path, keep=options.backup and options.output is None):
-            if options.output is not None:
-                with rewriting(options.output, result.plan, mode, progress):
-                    pass
-            else:
-                _write(path, output_file, result.plan, mode, progress)
-    if options.output is None:
-        drop_signature(path, keep=options.backup)
-        if not options.backup:
-            undo_path(path).unlink()
-    renew_manifest(result.output, known=known)
+        before = _old_manifest(path)
+        if is_changed and output_file.size > old.size:
+            output_file.truncate(old.size)  # bytes of an interrupted append
+        if result.plan.way is not Way.NONE:
+            _carry_out(result, output_file, options, progress)
+    if result.plan.way is not Way.NONE or not before:
+        renew_manifest(result.output, known=[*([runtime.manifest] if runtime.manifest else []), *before])
     return result
+
+
+def _carry_out(
+    result: UpgradeResult, output_file: OutputFile, options: UpgradeOptions, progress: Progress | None
+) -> None:
+    path, plan = result.path, result.plan
+    mode = os.fstat(output_file.fd).st_mode & 0o777
+    is_kept = options.backup and options.output is None
+    with renewing_companion(result.companion, plan.runtime.path, keep=is_kept):
+        if options.output is not None:
+            rewrite(options.output, plan, mode, progress)
+            return
+        _write(path, output_file, plan, mode, progress)
+    drop_signature(path, keep=options.backup)
+    if not options.backup:
+        undo_path(path).unlink()
 
 
 def _write(path: Path, output_file: OutputFile, plan: UpgradePlan, mode: int, progress: Progress | None) -> None:
@@ -139,8 +150,7 @@ def _write(path: Path, output_file: OutputFile, plan: UpgradePlan, mode: int, pr
         exchange(path, output_file, plan, undo)
         return
     try:
-        with rewriting(path, plan, mode, progress):
-            pass
+        rewrite(path, plan, mode, progress)
     except BaseException:
         undo.path.unlink(missing_ok=True)
         raise
