@@ -134,7 +134,7 @@ class UndoRecord:
     @property
     def marker(self) -> bytes:
         """The marker of this exchange: the first bytes of the file while it is neither."""
-        text = _MARKER.format(checksum=zlib.crc32(self.pack())).encode()
+        text = _MARKER.format(checksum=int.from_bytes(self.pack()[-4:], "little")).encode()
         return (_MARKER_HEAD + text).ljust(MARKER_SIZE - 1, b"#") + b"\n"
 
     def state_of(self, data: memoryview) -> State:
