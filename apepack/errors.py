@@ -9,14 +9,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApepackError",
+    "EncryptedKeyError",
     "InputError",
     "InterruptedUpgradeError",
+    "KeyFileError",
     "LayoutError",
     "ManifestError",
+    "MissingPackageError",
     "NoProgramError",
     "NoRuntimeError",
     "NotAnApeError",
     "OutputError",
+    "SbomError",
+    "SignatureError",
     "SignedError",
     "UndoRecordError",
     "VerificationError",
@@ -59,6 +64,32 @@ class ManifestError(ApepackError, ValueError):
     def __init__(self, reason: str, field: str | None = None) -> None:
         self.field = field
         super().__init__(f"manifest.json is damaged: {reason}")
+
+
+class SbomError(ApepackError):
+    """There is no bill of materials of a file."""
+
+
+class SignatureError(ApepackError):
+    """A signature is damaged, of something else, or not made by the expected key."""
+
+
+class KeyFileError(ApepackError):
+    """A file does not contain a key that can be used.
+
+    Attributes:
+        path: the file.
+        reason: the problem, without the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class EncryptedKeyError(KeyFileError):
+    """A private key is encrypted, and its passphrase is not known."""
 
 
 class InputError(ApepackError):
@@ -150,4 +181,19 @@ class SignedError(ApepackError):
         super().__init__(
             f"{path} is signed ({signature}), and a change makes its signature invalid: use --drop-signature, and sign"
             " it again"
+        )
+
+
+class MissingPackageError(ApepackError):
+    """A Python package that only some commands need is not installed.
+
+    Attributes:
+        package: the package.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        super().__init__(
+            f"this needs the Python package {package}, and it is not installed:"
+            f" pip install 'llamafile-toolchain[{extra}]'"
         )

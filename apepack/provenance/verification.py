@@ -6,7 +6,7 @@ is the archive: its directory against its local headers, and the CRC-32 of each 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from apepack.errors import InputError, LayoutError, ManifestError
@@ -16,6 +16,7 @@ from apepack.provenance.finding import Finding, fault, note
 from apepack.provenance.manifest import MEMBER_NAME, ImageDigest, Manifest, MemberDigest, Origin
 from apepack.provenance.models import read_models
 from apepack.provenance.recount import recount
+from apepack.provenance.signature import check_signatures, find_signatures
 from apepack.provenance.tail import tail_fault
 from zipalign import NotAnArchiveError, ZipFormatError, check_archive
 from zipalign.check import Severity
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from apepack.provenance.digests import Progress
     from apepack.provenance.manifest import ModelFacts
     from apepack.provenance.recount import Counted
+    from apepack.provenance.signature import Check, SignatureResult
     from zipalign import Archive
 
     _Digest = ImageDigest | MemberDigest
@@ -46,13 +48,15 @@ class Report:
         path: the file.
         manifest: its manifest, if it has one that can be read.
         contents: what the file consists of, without digests; None if that cannot be read.
+        signatures: its signatures.
         findings: what does not hold, and notes.
     """
 
     path: Path
     manifest: Manifest | None = None
     contents: Manifest | None = None
-    findings: tuple[Finding, ...] = field(default=())
+    signatures: tuple[SignatureResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -60,12 +64,21 @@ class Report:
         return not any(finding.is_fault for finding in self.findings)
 
 
-def verify(path: Path, *, allow_no_manifest: bool = False, progress: Progress | None = None) -> Report:
+def verify(
+    path: Path,
+    *,
+    allow_no_manifest: bool = False,
+    check: Check | None = None,
+    signature: Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
     """Recompute everything that the manifest of the llamafile PATH states.
 
     Args:
         path: the file.
         allow_no_manifest: whether a file without a manifest may be sound; of it, the archive is checked.
+        check: the check of who signed it (check_signatures() in signature.py); without it, a signature is not needed.
+        signature: the file with a detached signature, if it is not FILE.sig.
         progress: called with the number of bytes read since the last call.
 
     Raises:
@@ -86,13 +99,15 @@ def verify(path: Path, *, allow_no_manifest: bool = False, progress: Progress | 
     archive = parts.archive
     entry = archive.entry(MEMBER_NAME) if archive else None
     if archive is None or entry is None:
-        return _without_manifest(path, parts, allow=allow_no_manifest, progress=progress)
+        return _without_manifest(path, parts, allow=allow_no_manifest and check is None, progress=progress)
     try:
         with open_input(path) as fd:
             manifest = Manifest.unpack(read_content(fd, entry))
-            return _compare(path, fd, parts, archive, manifest, progress)
+            report = _compare(path, fd, parts, archive, manifest, progress)
+        results, findings = check_signatures(find_signatures(path, archive, signature), manifest, check)
     except (ManifestError, ZipFormatError) as error:
         return Report(path, findings=(fault("manifest", str(error)),))
+    return replace(report, signatures=tuple(results), findings=(*report.findings, *findings))
 
 
 def _without_manifest(path: Path, parts: Parts, *, allow: bool, progress: Progress | None) -> Report:
@@ -126,7 +141,7 @@ def _compare(
     findings += [
         fault(f"member {name}", f"it was replaced after the manifest was written: {_RENEW}") for name in replaced
     ]
-    return Report(path, manifest, sketch(parts, manifest.origin), tuple(findings))
+    return Report(path, manifest, sketch(parts, manifest.origin), findings=tuple(findings))
 
 
 def _differences(kind: str, stated: Sequence[_Digest], found: Mapping[str, Counted]) -> Iterator[Finding]:
