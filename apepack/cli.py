@@ -35,6 +35,7 @@ def main() -> NoReturn:
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
 @click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
+@click.option("--reserve", metavar="SIZE", type=console.Size(), help="With MODEL: leave SIZE bytes free, for upgrades.")
 @click.option("--strict", is_flag=True, help="With MODEL: treat warnings as errors.")
 @click.option("--no-windows", is_flag=True, help="Begin with jartsr, not MZ: runs in every shell, never on Windows.")
 @click.option("--no-portable", is_flag=True, help="Leave out the portable runtime, which `python3 OUT` runs.")
@@ -70,7 +71,7 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
     elif _is_model(inputs[0]):
         _pack(inputs, arguments, options)
     else:
-        given = [name for name, value in _PACK_OPTIONS.items() if options[value]] + ["--"] * (arguments is not None)
+        given = [*_given(_PACK_OPTIONS, options), *(["--"] if arguments is not None else [])]
         if given:
             raise click.UsageError(f"{given[0]} requires a MODEL.gguf, and {inputs[0]} is not one.")
         _link(inputs, options)
@@ -84,6 +85,7 @@ _PACK_OPTIONS = {
     "--add": "extra",
     "--runtime": "runtime",
     "--no-companion": "no_companion",
+    "--reserve": "reserve",
     "--strict": "strict",
 }
 
@@ -94,11 +96,14 @@ def _refuse_other_options(inputs: tuple[str, ...], arguments: list[str] | None, 
     useless = {**_PACK_OPTIONS, **_FILE_OPTIONS, "--dry-run": "dry_run"}
     if alone == "--print-binfmt":
         useless |= {"--loader": "loader", "--output": "output"}
-    given = (
-        [name for name, value in useless.items() if options[value]] + list(inputs) + ["--"] * (arguments is not None)
-    )
+    given = [*_given(useless, options), *inputs, *(["--"] if arguments is not None else [])]
     if given:
         raise click.UsageError(f"{alone} cannot be combined with {given[0]}.")
+
+
+def _given(names: dict[str, str], options: dict[str, Any]) -> list[str]:
+    """Return those of NAMES that the command line has; 0 is a value."""
+    return [name for name, key in names.items() if options[key] or (options[key] == 0 and options[key] is not False)]
 
 
 def _is_model(name: str) -> bool:
@@ -135,7 +140,9 @@ def _pack(inputs: tuple[str, ...], arguments: list[str] | None, options: dict[st
             magic=_magic(options),
             portable=not options["no_portable"],
             gpu=not options["no_gpu"],
-            policy=PackPolicy(strict=options["strict"], companion=not options["no_companion"]),
+            policy=PackPolicy(
+                strict=options["strict"], companion=not options["no_companion"], reserve=options["reserve"]
+            ),
             dry_run=options["dry_run"],
             progress=progress,
             on_finding=None if options["as_json"] else _print_finding,

@@ -11,6 +11,7 @@ __all__ = [
     "ApepackError",
     "EncryptedKeyError",
     "InputError",
+    "InterruptedUpgradeError",
     "KeyFileError",
     "LayoutError",
     "ManifestError",
@@ -21,6 +22,8 @@ __all__ = [
     "OutputError",
     "SbomError",
     "SignatureError",
+    "SignedError",
+    "UndoRecordError",
     "VerificationError",
 ]
 
@@ -135,6 +138,52 @@ class VerificationError(ApepackError):
         super().__init__(
             f"{path} was not made: read back, {reason}; look after the disk and its file system, and report this if"
             " they are sound"
+        )
+
+
+class UndoRecordError(ApepackError):
+    """The record of a llamafile before its upgrade is damaged, or that of another file.
+
+    Attributes:
+        path: the record; set where it is read.
+    """
+
+    def __init__(self, reason: str, path: Path | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}" if self.path else self.reason
+
+
+class InterruptedUpgradeError(ApepackError):
+    """An upgrade was interrupted, and could not be undone.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, lost: Path | None = None) -> None:
+        self.path = path
+        todo = f"and {lost} is missing, which leads back" if lost else "repeat it, or undo it with --restore"
+        super().__init__(f"{path}: its upgrade was interrupted: {todo}")
+
+
+class SignedError(ApepackError):
+    """A llamafile is signed, and its signature would not be valid any more.
+
+    Attributes:
+        path: the file.
+        signature: what holds the signature.
+    """
+
+    def __init__(self, path: Path, signature: str) -> None:
+        self.path = path
+        self.signature = signature
+        super().__init__(
+            f"{path} is signed ({signature}), and a change makes its signature invalid: use --drop-signature, and sign"
+            " it again"
         )
 
 

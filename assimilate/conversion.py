@@ -14,9 +14,7 @@ from apepack.format.prologue import HEAD_SIZE, SCAN_SIZE, original_head
 from assimilate.copies import copy_as_ape, copy_as_native, reading
 from assimilate.errors import AlreadyError, InterruptedConversionError, adding_path
 from assimilate.in_place import (
-    append_members,
     backup_path,
-    overwrite_head,
     read_backup,
     restore_head,
     undo_on_error,
@@ -28,7 +26,9 @@ from assimilate.plan import Options, Outcome, backup_for, interrupted_target, na
 from assimilate.undo_record import State, UndoRecord
 from assimilate.view import file_view
 from zipalign.lock import locked
+from zipalign.marked_head import overwrite_head
 from zipalign.output_file import OutputFile
+from zipalign.relocation import append_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

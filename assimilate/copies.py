@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assimilate.plan import Options
-    from assimilate.relocated_members import RelocatedMembers
     from runtime.platforms import Platform
+    from zipalign.relocation import RelocatedMembers
 
 __all__ = ["copy_as_ape", "copy_as_native", "reading"]
 

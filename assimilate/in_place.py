@@ -9,30 +9,27 @@ each of them to the old and the new one.
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assimilate.errors import AssimilateError, BackupError, InterruptedConversionError
-from assimilate.undo_record import MARKER_SIZE, State, UndoRecord
+from assimilate.undo_record import State, UndoRecord
 from assimilate.view import file_view
+from zipalign.marked_head import MARKER_SIZE, overwrite_head
 from zipalign.recovery import find_trailing_data
 from zipalign.replacement import replacing
-from zipalign.transaction import Append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from assimilate.native import Patch
-    from assimilate.relocated_members import RelocatedMembers
-    from zipalign.archive import Archive
     from zipalign.output_file import OutputFile
+    from zipalign.relocation import RelocatedMembers
 
 __all__ = [
-    "append_members",
     "backup_path",
     "original_size",
-    "overwrite_head",
     "read_backup",
     "restore_head",
     "undo_on_error",
@@ -85,34 +82,6 @@ def write_backup(path: Path, backup: UndoRecord | bytes, mode: int, *, force: bo
         raise BackupError("keeps the first bytes of another file: remove it, or overwrite it with -f", path=path)
     with replacing(path, mode & 0o666) as file:
         file.write(contents)
-
-
-def append_members(path: Path, output_file: OutputFile, archive: Archive | None, relocated: RelocatedMembers) -> None:
-    """Append the relocated members as zipalign does; on any exception they are cut off again."""
-    append = Append(path, output_file, archive)
-    try:
-        append.begin(relocated.end)
-        output_file.write(relocated.members, relocated.offset)
-        append.commit(relocated.directory, relocated.directory_offset)
-    except BaseException:
-        append.rollback()
-        raise
-
-
-def overwrite_head(output_file: OutputFile, new: bytes, marker: bytes) -> None:
-    """Write NEW over the start of the file, its first sector last; if that fails, MARKER stays."""
-    try:
-        output_file.write(marker, 0)
-        output_file.sync()
-        output_file.write(memoryview(new)[MARKER_SIZE:], MARKER_SIZE)
-        output_file.sync()
-        output_file.write(new[:MARKER_SIZE], 0)
-        output_file.sync()
-    except BaseException:
-        with suppress(OSError):
-            output_file.write(marker, 0)
-            output_file.sync()
-        raise
 
 
 def original_size(path: Path, output_file: OutputFile, undo: UndoRecord) -> int | None:

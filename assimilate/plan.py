@@ -10,9 +10,10 @@ from assimilate.errors import AlreadyError, BackupError, ForeignFileError, Inter
 from assimilate.in_place import backup_path, read_backup
 from assimilate.lief_oracle import verify_with_lief
 from assimilate.native import Patch, to_native
-from assimilate.relocated_members import RelocatedMembers, relocate_members
-from assimilate.undo_record import MARKER_SIZE, State, UndoRecord, interrupted_platform
+from assimilate.relocated_members import relocate_members
+from assimilate.undo_record import State, UndoRecord, interrupted_platform
 from assimilate.view import file_view
+from zipalign.marked_head import MARKER_SIZE
 from zipalign.transaction import read_for_append
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runtime.platforms import Platform
     from zipalign.archive import Archive
     from zipalign.output_file import OutputFile
+    from zipalign.relocation import RelocatedMembers
 
 __all__ = ["Options", "Outcome", "backup_for", "interrupted_target", "native_patch", "relocation_for"]
 

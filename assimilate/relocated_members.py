@@ -1,58 +1,22 @@
 """Members that a program will overwrite, appended to the archive again.
 
-In our files that is only the first member, the licence texts. The append is that of zipalign(1): it overwrites no byte
-of the archive, and the file is a valid archive before and after it.
+In our files that is only the first member, the licence texts. The file is a valid archive before and after the append.
 """
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assimilate.errors import ForeignFileError
-from zipalign.append_marker import AppendMarker
-from zipalign.layout import (
-    DEFAULT_ALIGNMENT,
-    HeaderFields,
-    NewMember,
-    central_header,
-    local_header,
-    pack_directory,
-    plan_append,
-)
-from zipalign.member import PLAIN_MODE
+from zipalign.relocation import MemberCopy, relocation
 
 if TYPE_CHECKING:
-    from zipalign.archive import Archive, Entry
+    from zipalign.archive import Archive
+    from zipalign.relocation import RelocatedMembers
 
-__all__ = ["RelocatedMembers", "relocate_members"]
+__all__ = ["relocate_members"]
 
 _SIZE_MAX: Final = 64 << 20  # of all relocated members: the licence texts have a few KiB, and weights are not moved
-
-
-@dataclass(frozen=True, slots=True)
-class RelocatedMembers:
-    """Bytes to append: members, then directory and end records."""
-
-    offset: int
-    members: bytes
-    directory: bytes
-
-    @property
-    def directory_offset(self) -> int:
-        """The offset of the directory."""
-        return self.offset + len(self.members)
-
-    @property
-    def end(self) -> int:
-        """The size of the file afterwards."""
-        return self.directory_offset + len(self.directory)
-
-    @property
-    def checksum(self) -> int:
-        """The CRC-32 of all bytes."""
-        return zlib.crc32(self.directory, zlib.crc32(self.members))
 
 
 def relocate_members(archive: Archive, data: bytes | memoryview, size: int) -> RelocatedMembers | None:
@@ -72,30 +36,8 @@ def relocate_members(archive: Archive, data: bytes | memoryview, size: int) -> R
     if sum(entry.compressed_size for entry in displaced) > _SIZE_MAX:
         raise _overwritten(f"{displaced[0].name!r} begins at {displaced[0].header_offset:#x}", size)
     headers = [entry.record for entry in archive.entries if entry.header_offset >= size]
-    plan = plan_append(len(data), [_new_member(entry) for entry in displaced])
-    offset = AppendMarker(len(data)).end
-    members = bytearray()
-    for entry, planned in zip(displaced, plan.members, strict=True):
-        fields = _header_fields(entry)
-        members += bytes(planned.header_offset - offset - len(members)) + local_header(fields).pack()
-        members += data[entry.data_offset : entry.data_end]
-        headers.append(central_header(fields, planned.header_offset))
-    directory = pack_directory(headers, plan.directory_offset, archive.comment)
-    return RelocatedMembers(offset, bytes(members), directory)
-
-
-def _new_member(entry: Entry) -> NewMember:
-    alignment = DEFAULT_ALIGNMENT if entry.is_stored and entry.size else 1
-    return NewMember(entry.name.encode(), entry.compressed_size, alignment)
-
-
-def _header_fields(entry: Entry) -> HeaderFields:
-    record = entry.record
-    mode = entry.unix_mode or PLAIN_MODE
-    name = entry.name.encode()
-    return HeaderFields(
-        name, entry.method, record.time, record.date, entry.crc, entry.compressed_size, entry.size, mode
-    )
+    copies = [MemberCopy(entry, data[entry.data_offset : entry.data_end]) for entry in displaced]
+    return relocation(len(data), headers, copies, archive.comment)
 
 
 def _overwritten(what: str, size: int) -> ForeignFileError:

@@ -17,10 +17,9 @@ from enum import Enum, auto
 from typing import ClassVar, Final, Self
 
 from assimilate.errors import BackupError
+from zipalign.marked_head import MARKER_SIZE
 
-__all__ = ["MARKER_SIZE", "State", "UndoRecord", "interrupted_platform"]
-
-MARKER_SIZE: Final = 512  # one sector, which disks write as a whole
+__all__ = ["State", "UndoRecord", "interrupted_platform"]
 
 _HINT: Final = "remove it if it is not needed for --restore"
 _MARKER_HEAD: Final = """\

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-__all__ = ["OutputPath", "error_fields", "main", "print_json", "progress", "steps", "version_option"]
+__all__ = ["OutputPath", "Size", "error_fields", "main", "print_json", "progress", "steps", "version_option"]
 
 _DISTRIBUTION = "llamafile-toolchain"
 _PROGRESS_DELAY = 1.0  # seconds before a bar is shown
@@ -143,6 +143,21 @@ class OutputPath(click.Path):
                 ctx,
             )
         return super().convert(value, param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as digits and perhaps K, M or G: 1024, 16M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or fail."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]+)([KMG]?)", value)
+        if found is None:
+            self.fail(f"{value!r} is no size: give a number of bytes, or one with K, M or G behind it", param, ctx)
+        return int(found[1]) << 10 * "KMG".find(found[2]) + 10 if found[2] else int(found[1])
 
 
 def version_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
 
-__all__ = ["copy_file", "copy_range", "read_chunks", "write_chunks", "write_deflated"]
+__all__ = ["copy_extent", "copy_file", "copy_range", "read_chunks", "write_chunks", "write_deflated"]
 
 _CHUNK_SIZE: Final = 1 << 18  # stays in the cache of one processor from reading to writing
 _SEGMENT_SIZE: Final = 4 << 20  # the unit of work of a thread; small enough for a progress bar and Ctrl-C
@@ -38,31 +38,40 @@ _NO_KERNEL_COPY: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, err
 
 
 def copy_file(source_fd: int, target: OutputFile, size: int, progress: Progress | None) -> int:
-    """Copy the first `size` bytes of one file to the start of another, by the kernel where it can, without a CRC.
+    """Copy the first `size` bytes of one file to the start of another, as `copy_extent` does."""
+    return copy_extent(source_fd, 0, target, 0, size, progress)
 
-    Holes stay holes.
+
+def copy_extent(
+    source_fd: int, source_offset: int, target: OutputFile, offset: int, size: int, progress: Progress | None
+) -> int:
+    """Copy a range of a file to `offset` of another, by the kernel where it can, without a CRC.
+
+    Holes stay holes: the target has none of its own bytes there yet. The kernel shares blocks where the file system
+    can, if both offsets are multiples of its blocks.
 
     Returns:
         The number of bytes copied: less than `size` if the source became shorter.
     """
-    done = 0
-    for extent in extents(source_fd, 0, size):
+    shift = offset - source_offset
+    done = source_offset
+    for extent in extents(source_fd, source_offset, source_offset + size):
         if extent.is_hole:
-            target.truncate(extent.end)
+            target.truncate(max(target.size, extent.end + shift))
         while done < extent.end:
             step = extent.end - done
-            copied = step if extent.is_hole else _copy_step(source_fd, target, done, min(step, _STEP_SIZE))
+            copied = step if extent.is_hole else _copy_step(source_fd, target, done, shift, min(step, _STEP_SIZE))
             if not copied:
-                return done
+                return done - source_offset
             done += copied
             if progress is not None:
                 progress(copied)
-    return done
+    return done - source_offset
 
 
-def _copy_step(source_fd: int, target: OutputFile, offset: int, size: int) -> int:
+def _copy_step(source_fd: int, target: OutputFile, offset: int, shift: int, size: int) -> int:
     try:
-        copied = os.copy_file_range(source_fd, target.fd, size, offset, offset)
+        copied = os.copy_file_range(source_fd, target.fd, size, offset, offset + shift)
     except OSError as e:
         if e.errno not in _NO_KERNEL_COPY:
             raise
@@ -70,7 +79,7 @@ def _copy_step(source_fd: int, target: OutputFile, offset: int, size: int) -> in
         if copied:  # some virtual file systems copy nothing and return 0, as at the end of the file
             return copied
     data = os.pread(source_fd, min(size, _BUFFER_SIZE), offset)
-    target.write(data, offset)
+    target.write(data, offset + shift)
     return len(data)
 
 

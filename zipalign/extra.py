@@ -15,7 +15,16 @@ from zipalign.records import NO_U16, NO_U32
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UNICODE_PATH_ID", "ZIP64_ID", "Zip64Values", "apply_zip64", "fields", "unicode_path", "zip64_field"]
+__all__ = [
+    "UNICODE_PATH_ID",
+    "ZIP64_ID",
+    "Zip64Values",
+    "apply_zip64",
+    "extra_field",
+    "fields",
+    "unicode_path",
+    "zip64_field",
+]
 
 ZIP64_ID: Final = 0x0001
 UNICODE_PATH_ID: Final = 0x7075
@@ -50,6 +59,11 @@ def fields(extra: bytes, *, offset: int, header: str) -> Iterator[tuple[int, byt
             raise ZipFormatError(reason, offset=offset, field=f"{header}.extra")
         yield field_id, extra[at : at + size]
         at += size
+
+
+def extra_field(field_id: int, value: bytes) -> bytes:
+    """Return the bytes of an extra field."""
+    return _HEADER.pack(field_id, len(value)) + value
 
 
 def zip64_field(*values: int) -> bytes:

@@ -6,12 +6,13 @@ as a hole. All records have ZIP64 form, also in small archives, because all read
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from zipalign.alignment import align_up, is_power_of_two
 from zipalign.append_marker import AppendMarker
 from zipalign.errors import AlignmentError
-from zipalign.extra import zip64_field
+from zipalign.extra import ZIP64_ID, extra_field, fields, zip64_field
 from zipalign.records import (
     FLAG_UTF8,
     NO_U16,
@@ -27,6 +28,8 @@ from zipalign.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from zipalign.archive import Entry
 
 __all__ = [
     "DEFAULT_ALIGNMENT",
@@ -44,6 +47,7 @@ __all__ = [
     "end_records",
     "local_header",
     "local_header_size",
+    "moved_header",
     "pack_directory",
     "plan_append",
 ]
@@ -127,7 +131,7 @@ class AppendPlan(NamedTuple):
 
 
 def plan_append(
-    old_size: int, members: Iterable[NewMember], *, kept_size: int = 0, comment_size: int = 0
+    old_size: int, members: Iterable[NewMember], *, kept_size: int = 0, comment_size: int = 0, reserve: int = 0
 ) -> AppendPlan:
     """Plan an append to a file of `old_size` bytes.
 
@@ -136,9 +140,10 @@ def plan_append(
         members: the members to append, in their order.
         kept_size: the size of the headers that stay in the directory.
         comment_size: the size of the archive's comment.
+        reserve: the number of bytes to leave free before the first member.
     """
     planned = []
-    end = AppendMarker(old_size).end
+    end = AppendMarker(old_size).end + reserve
     directory_size = kept_size
     for member in members:
         header_offset = aligned_header_offset(end, member.name, member.alignment)
@@ -175,6 +180,24 @@ def central_header(fields: HeaderFields, header_offset: int) -> CentralHeader:
         disk=0,
         internal_attributes=0,
         external_attributes=fields.mode << 16,
+        header_offset=NO_U32,
+    )
+
+
+def moved_header(entry: Entry, header_offset: int) -> CentralHeader:
+    """Return the directory's header of a member whose local header and data are moved, unchanged, to `header_offset`.
+
+    It has ZIP64 form, and its other extra fields stay.
+    """
+    record = entry.record
+    found = fields(record.extra, offset=0, header=record.NAME)
+    others = b"".join(extra_field(number, value) for number, value in found if number != ZIP64_ID)
+    return replace(
+        record,
+        version_needed=max(record.version_needed, VERSION_ZIP64),
+        compressed_size=NO_U32,
+        size=NO_U32,
+        extra=zip64_field(entry.size, entry.compressed_size, header_offset) + others,
         header_offset=NO_U32,
     )
 

@@ -14,6 +14,9 @@ from typing import Final
 __all__ = ["OutputFile"]
 
 _FALLOC_FL_KEEP_SIZE: Final = 1
+_FALLOC_FL_PUNCH_HOLE: Final = 2
+_PUNCH: Final = _FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE
+_ZEROS: Final = memoryview(bytes(1 << 16))
 _FICLONERANGE: Final = 0x4020940D  # _IOW(0x94, 13, struct file_clone_range)
 _SYNC_FILE_RANGE_WRITE: Final = 2
 _BLOCK_SIZE: Final = 4096
@@ -75,6 +78,13 @@ class OutputFile:
         """Start writing a range to the disk while the rest is copied; only `sync` reports errors."""
         if self.durable:
             _system_call("sync_file_range", self.fd, offset, size, _SYNC_FILE_RANGE_WRITE)
+
+    def clear(self, offset: int, size: int) -> None:
+        """Replace `size` bytes at `offset`, inside of the file, by zeros: a hole if the file system supports it."""
+        if size <= 0 or not _system_call("fallocate", self.fd, _PUNCH, offset, size):
+            return
+        for at in range(offset, offset + size, len(_ZEROS)):
+            self.write(_ZEROS[: offset + size - at], at)
 
     def truncate(self, size: int) -> None:
         """Cut the file off at `size`."""

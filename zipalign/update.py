@@ -37,6 +37,7 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
     alignment: int | None = None,
     keep_times: bool = False,
     durable: bool = True,
+    reserve: int = 0,
     progress: Progress | None = None,
 ) -> Archive:
     """Append members to an archive, aligned; present members with the same names are replaced.
@@ -56,6 +57,7 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
             of at least that size, 64 for other data.
         keep_times: use the time of each file instead of a constant (or SOURCE_DATE_EPOCH).
         durable: wait for the disk, so that a power loss leaves the old or the new archive.
+        reserve: the number of bytes to leave free before the first of them: a hole, for what will precede the archive.
         progress: called with the number of bytes read since the last call.
 
     Raises:
@@ -64,7 +66,7 @@ def add_files(  # noqa: PLR0913 -- one keyword for each option
     """
     archive = Path(archive)
     items = check_inputs(archive, members, keep_times=keep_times)
-    add_inputs(archive, items, level=level, alignment=alignment, durable=durable, progress=progress)
+    add_inputs(archive, items, level=level, alignment=alignment, durable=durable, reserve=reserve, progress=progress)
     return survey_archive(archive)
 
 
@@ -93,13 +95,14 @@ def check_inputs(
     return [*imported, *(input_for(member, status, keep_times=keep_times) for member in members)]
 
 
-def add_inputs(
+def add_inputs(  # noqa: PLR0913 -- as for add_files()
     archive: Path,
     items: Sequence[Input],
     *,
     level: int = 0,
     alignment: int | None = None,
     durable: bool = True,
+    reserve: int = 0,
     progress: Progress | None = None,
 ) -> None:
     """Append checked members, as `add_files` does, without reading the archive again."""
@@ -107,10 +110,10 @@ def add_inputs(
     with appending(archive, durable=durable) as append:
         if not items and append.archive is not None and append.archive.zip64:
             return
-        plan = _plan(append.old_size, append.archive, items, level=level, alignment=alignment)
-        append.begin(plan.end, 0 if level else hole_size(items))
+        plan = _plan(append.old_size, append.archive, items, level=level, alignment=alignment, reserve=reserve)
+        append.begin(plan.end, reserve + (0 if level else hole_size(items)))
         kept = _kept_headers(append.archive, _names(items))
-        end = append.start
+        end = append.start + reserve
         for item in items:
             record, end = write_member(
                 append.output_file, end, item, level=level, alignment=alignment, progress=progress or _ignore
@@ -203,14 +206,20 @@ def hole_size(items: Sequence[Input]) -> int:
 
 
 def _plan(
-    old_size: int, archive: Archive | None, items: Sequence[Input], *, level: int, alignment: int | None
+    old_size: int,
+    archive: Archive | None,
+    items: Sequence[Input],
+    *,
+    level: int,
+    alignment: int | None,
+    reserve: int = 0,
 ) -> AppendPlan:
     """Plan an append of `items`, each at the largest size at which it may be stored."""
     members = [
         NewMember(item.name, stored_size_max(item, level), alignment_of(item, level, alignment)) for item in items
     ]
     kept_size = sum(header.packed_size for header in _kept_headers(archive, _names(items)))
-    return plan_append(old_size, members, kept_size=kept_size, comment_size=len(_comment(archive)))
+    return plan_append(old_size, members, kept_size=kept_size, comment_size=len(_comment(archive)), reserve=reserve)
 
 
 def _comment(archive: Archive | None) -> bytes:

@@ -10,7 +10,7 @@ import click
 __all__ = ["ARGUMENTS", "COMMANDS", "Group", "split_arguments"]
 
 # The module of each is loaded when it is used, or for help. A file of one of these names is written `./NAME`.
-COMMANDS: Final[tuple[str, ...]] = ("verify", "sbom", "sign")
+COMMANDS: Final[tuple[str, ...]] = ("args", "add", "remove", "upgrade", "verify", "sbom", "sign")
 # In the context's `meta`: the words after `--`, if there are any.
 ARGUMENTS: Final = "apepack.arguments"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Model", "Shard", "is_gguf_file", "model_stem", "read_model", "shard_paths"]
+__all__ = ["Model", "Shard", "is_gguf_file", "model_of", "model_stem", "read_model", "shard_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,15 @@ def read_model(path: Path) -> Model:
     """
     if not is_gguf_file(path):
         raise InputError(path, "this is not a GGUF file: it does not begin with 'GGUF'")
-    data = map_file(path)
+    return model_of(path, map_file(path))
+
+
+def model_of(path: Path, data: memoryview) -> Model:
+    """Return the properties of the GGUF file DATA, as read_model() does; PATH is its name.
+
+    Raises:
+        InputError: it is damaged or incomplete.
+    """
     try:
         header = GgufHeader.unpack(data)
     except GgufFormatError as error:

@@ -17,7 +17,7 @@ from apepack.errors import (
 from apepack.format.prologue import Magic
 from apepack.packing.lint import enforce
 from apepack.packing.payload import PackInputs, Payload, lint_payload, load_payload
-from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_path, lint_size, plan_members
+from apepack.packing.plan import WINDOWS_SIZE_LIMIT, companion_path, lint_size, plan_with_reserve
 from apepack.packing.publish import publishing
 from apepack.packing.runtime_part import (
     copy_runtime,
@@ -49,22 +49,24 @@ if TYPE_CHECKING:
 
     FindingCallback = Callable[[Finding], None]
 
-__all__ = ["PackInputs", "PackPolicy", "PackResult", "link_runtime", "pack"]
+__all__ = ["PackInputs", "PackPolicy", "PackResult", "is_companion", "link_runtime", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
 class PackPolicy:
-    """Handling of warnings, and of results that Windows cannot start.
+    """Handling of warnings, of results that Windows cannot start, and of space for later upgrades.
 
     Attributes:
         strict: treat warnings as errors.
         companion: create a companion program if Windows cannot start the llamafile itself.
         windows_limit: the smallest size in bytes that Windows does not start.
+        reserve: the number of bytes to leave free before the weights, for a larger runtime; None for the default.
     """
 
     strict: bool = False
     companion: bool = True
     windows_limit: int = WINDOWS_SIZE_LIMIT
+    reserve: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,14 @@ def pack(  # noqa: PLR0913  # one keyword for each choice
     holes = hole_size(check_inputs(output, payload.members))
 
     def plan_for(part: RuntimePart) -> PackResult:
-        plan = plan_members(part, payload.members, payload.model_facts())
+        plan = plan_with_reserve(
+            part, payload.members, payload.model_facts(), reserve=policy.reserve, limit=policy.windows_limit
+        )
         companion = companion_path(output, part, plan, policy.windows_limit) if policy.companion else None
         if companion:
             _check_companion(companion, input_paths)
         more = _enforce(lint_size(output, part, plan, companion, policy.windows_limit), policy, on_finding)
-        check_space(output, plan.size - part.size - holes)
+        check_space(output, plan.size - part.size - plan.reserve - holes)
         return PackResult(output, companion, payload, part, plan, findings + more)
 
     if dry_run:
@@ -203,13 +207,14 @@ def _check_output(output: Path, input_paths: Sequence[Path]) -> None:
 
 def _check_companion(companion: Path, input_paths: Sequence[Path]) -> None:
     """Refuse to replace a file that is not a companion, because the user did not name it."""
-    if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not _is_companion(companion)):
+    if companion.exists() and (any(companion.samefile(path) for path in input_paths) or not is_companion(companion)):
         raise OutputError(
             companion, "this would be replaced by the program for Windows: move it, or use --no-companion"
         )
 
 
-def _is_companion(path: Path) -> bool:
+def is_companion(path: Path) -> bool:
+    """Return whether the file PATH is a llamafile without weights."""
     try:
         members = read_runtime(path).members
     except (ApepackError, ZipalignError):
@@ -224,7 +229,13 @@ def _append_payload(packed: PackResult, publication: Publication, progress: Call
         shutil.copy(work, companion)
         if MANIFEST_NAME not in packed.runtime.members:
             renew_manifest(companion)
-    add_files(work, packed.payload.members, alignment=DEFAULT_ALIGNMENT, progress=progress)
+    add_files(
+        work,
+        packed.payload.members,
+        alignment=DEFAULT_ALIGNMENT,
+        reserve=packed.plan.reserve,
+        progress=progress,
+    )
 
 
 def _append_manifest(

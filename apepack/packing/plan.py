@@ -9,6 +9,7 @@ from apepack.packing.lint import Finding, note, warning
 from apepack.provenance.description import UNKNOWN, plan_manifest
 from apepack.provenance.manifest import MEMBER_NAME, MemberDigest
 from runtime.platforms import Launch, platform_named
+from zipalign.alignment import align_up
 from zipalign.layout import DEFAULT_ALIGNMENT, NewMember, central_header_size, plan_append
 
 if TYPE_CHECKING:
@@ -19,11 +20,26 @@ if TYPE_CHECKING:
     from apepack.provenance.manifest import Manifest, ModelFacts
     from zipalign import Member
 
-__all__ = ["WINDOWS_SIZE_LIMIT", "Plan", "PlannedMember", "companion_path", "lint_size", "plan_members"]
+__all__ = [
+    "WINDOWS_SIZE_LIMIT",
+    "Plan",
+    "PlannedMember",
+    "companion_path",
+    "lint_size",
+    "plan_members",
+    "plan_with_reserve",
+    "reserve_for",
+]
 
 WINDOWS_SIZE_LIMIT: Final = 1 << 32  # Windows starts only smaller programs
 
 _SUFFIX: Final = ".llamafile"
+_RESERVED_PART: Final = 4  # of the runtime: a quarter (docs/decisions/file-format.md)
+
+
+def reserve_for(runtime_size: int) -> int:
+    """Return the number of bytes left free between a runtime of RUNTIME_SIZE bytes and weights, for a larger one."""
+    return align_up(runtime_size // _RESERVED_PART, DEFAULT_ALIGNMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +58,23 @@ class PlannedMember:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The members between a runtime and the manifest, and the size of the file."""
+    """The members between a runtime and the manifest, the size of the file, and the space left free before them."""
 
     members: tuple[PlannedMember, ...]
     size: int
+    reserve: int = 0
 
 
-def plan_members(runtime: RuntimePart, members: Sequence[Member], models: Sequence[ModelFacts]) -> Plan:
+def plan_members(
+    runtime: RuntimePart, members: Sequence[Member], models: Sequence[ModelFacts], *, reserve: int = 0
+) -> Plan:
     """Return the offsets at which zipalign.add_files() stores MEMBERS after RUNTIME.
 
-    MODELS are the facts about those of them that are models, for the manifest.
+    Args:
+        runtime: the runtime.
+        members: the members, weights first.
+        models: the facts about those of them that are models, for the manifest.
+        reserve: the number of bytes to leave free before them.
     """
     sizes = {
         member.name: len(member.source) if isinstance(member.source, bytes) else member.source.stat().st_size
@@ -60,14 +83,14 @@ def plan_members(runtime: RuntimePart, members: Sequence[Member], models: Sequen
     # The manifest is replaced, too, but by an append of its own.
     kept_size = runtime.directory_size - _headers_size(name for name in runtime.members if name in sizes)
     added = [NewMember(name.encode(), size, DEFAULT_ALIGNMENT) for name, size in sizes.items()]
-    append = plan_append(runtime.size, added, kept_size=kept_size)
+    append = plan_append(runtime.size, added, kept_size=kept_size, reserve=reserve)
     planned = [
         PlannedMember(name, size, planned.data_offset)
         for (name, size), planned in zip(sizes.items(), append.members, strict=True)
     ]
     manifest = _manifest(runtime.contents, sizes, models)
     kept_size = append.directory_size - _headers_size(name for name in runtime.members if name == MEMBER_NAME)
-    return Plan(tuple(planned), plan_manifest(append.end, manifest, kept_size).end)
+    return Plan(tuple(planned), plan_manifest(append.end, manifest, kept_size).end, reserve)
 
 
 def _headers_size(names: Iterable[str]) -> int:
@@ -84,6 +107,27 @@ def _manifest(runtime: Manifest, sizes: Mapping[str, int], models: Sequence[Mode
         ),
         models=(*(model for model in runtime.models if model.member not in sizes), *models),
     )
+
+
+def plan_with_reserve(
+    runtime: RuntimePart,
+    members: Sequence[Member],
+    models: Sequence[ModelFacts],
+    *,
+    reserve: int | None = None,
+    limit: int = WINDOWS_SIZE_LIMIT,
+) -> Plan:
+    """Return the plan with RESERVE bytes before the members.
+
+    Without a number, that is a part of the runtime's size, unless it makes the file too large for Windows: LIMIT bytes.
+    """
+    if reserve is not None:
+        return plan_members(runtime, members, models, reserve=reserve)
+    plan = plan_members(runtime, members, models, reserve=reserve_for(runtime.size))
+    if _is_too_large(runtime, plan, limit):
+        without = plan_members(runtime, members, models)
+        return plan if _is_too_large(runtime, without, limit) else without
+    return plan
 
 
 def companion_path(output: Path, runtime: RuntimePart, plan: Plan, limit: int = WINDOWS_SIZE_LIMIT) -> Path | None:
@@ -113,5 +157,6 @@ def lint_size(output: Path, runtime: RuntimePart, plan: Plan, companion: Path | 
 
 
 def _is_too_large(runtime: RuntimePart, plan: Plan, limit: int) -> bool:
+    """Return whether Windows would start a file of this plan if it were smaller than LIMIT bytes."""
     for_windows = any(platform_named(name).launch is Launch.PE for name in runtime.platforms)
     return for_windows and plan.size >= limit

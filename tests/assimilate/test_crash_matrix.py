@@ -12,13 +12,14 @@ from assimilate.conversion import assimilate, restore
 from assimilate.errors import AssimilateError, InterruptedConversionError
 from assimilate.in_place import backup_path
 from assimilate.plan import Options
-from assimilate.undo_record import MARKER_SIZE, UndoRecord
+from assimilate.undo_record import UndoRecord
 from runtime.platforms import platform_named
 from tests.builders.ape import foreign_ape, small_ape
 from tests.builders.elf import exit_program
 from tests.builders.genuine import genuine_ape
 from tests.zipalign.crash import SECTOR, FailingFile, RecordingFile, Step, apply
 from zipalign import Member, add_files, read_archive
+from zipalign.marked_head import MARKER_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,14 @@ from assimilate.errors import ForeignFileError
 from assimilate.identify import Kind
 from assimilate.in_place import backup_path
 from assimilate.native import to_native
-from assimilate.undo_record import MARKER_SIZE, UndoRecord
+from assimilate.undo_record import UndoRecord
 from runtime.image.elf import read_elf_header
 from runtime.platforms import platform_named
 from tests.builders.elf import AARCH64, X86_64
 from tests.builders.genuine import ERAS, MAGICS, genuine_ape, genuine_elf_header, genuine_macho_header
 from tests.conftest import tool
 from zipalign import Member, add_files, read_archive
+from zipalign.marked_head import MARKER_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,12 @@ from assimilate.conversion import assimilate, restore
 from assimilate.errors import InterruptedConversionError
 from assimilate.in_place import backup_path
 from assimilate.plan import Options
-from assimilate.undo_record import MARKER_SIZE, UndoRecord
+from assimilate.undo_record import UndoRecord
 from runtime.platforms import PLATFORMS, platform_named
 from tests.builders.ape import SHELLS, small_ape, small_program
 from tests.conftest import tool
 from zipalign import Member, add_files, check_archive
+from zipalign.marked_head import MARKER_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path

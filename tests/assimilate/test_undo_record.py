@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assimilate.errors import BackupError
-from assimilate.undo_record import MARKER_SIZE, State, UndoRecord, interrupted_platform
+from assimilate.undo_record import State, UndoRecord, interrupted_platform
+from zipalign.marked_head import MARKER_SIZE
 
 DATA = b"MZqFpD='\n" + bytes(range(256)) * 9
 IMAGE = b"\x7fELF" + bytes(3000)

@@ -38,6 +38,11 @@ class RecordingFile(OutputFile):
         del source_fd, source_offset, offset, size
         return False
 
+    def clear(self, offset: int, size: int) -> None:
+        """Take the file system for one without holes."""
+        if size > 0:
+            self.write(bytes(size), offset)
+
     def truncate(self, size: int) -> None:
         self.steps.append(Step("truncate", size))
         super().truncate(size)
@@ -63,6 +68,11 @@ class FailingFile(OutputFile):
             super().write(bytes(data)[: len(data) // 2], offset)
             raise self.error
         super().write(data, offset)
+
+    def clear(self, offset: int, size: int) -> None:
+        if size > 0 and self._step():
+            raise self.error
+        super().clear(offset, size)
 
     def reserve(self, offset: int, size: int) -> None:
         if self._step():

@@ -14,6 +14,7 @@ from apepack.format.first_member import FirstMember
 from apepack.format.prologue import Magic
 from apepack.packing.lint import LintError
 from apepack.packing.pack import PackInputs, PackPolicy, pack
+from apepack.packing.plan import reserve_for
 from apepack.packing.runtime_part import programs_for
 from runtime.errors import ArgumentsError
 from runtime.installed import NativeProgram, RuntimeSource
@@ -24,6 +25,7 @@ from tests.builders.zip import Item, build
 from zipalign import Archive, Entry, Member, add_files, check_archive, read_archive
 from zipalign.append_marker import AppendMarker
 from zipalign.errors import DuplicateNameError, NoSpaceError, ZipFormatError
+from zipalign.extents import hole_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -220,7 +222,7 @@ def test_nothing_is_left_wherever_it_stops(
 ) -> None:
     """Every step of the way fails once, with an error or with Ctrl-C."""
     before = sorted(tmp_path.rglob("*"))
-    for step in ("link_runtime", "plan_members", "add_files", "verify"):
+    for step in ("link_runtime", "plan_with_reserve", "add_files", "verify"):
         for error in (OSError(5, "no"), KeyboardInterrupt()):
             with monkeypatch.context() as patch:
 
@@ -292,3 +294,24 @@ def test_too_little_space_is_found_before_the_weights_are_copied(
     with pytest.raises(NoSpaceError) as caught:
         pack(PackInputs(model), tmp_path / "out.llamafile", dry_run=True)
     assert caught.value.path == tmp_path / "out.llamafile"
+
+
+def test_space_before_the_weights(model: Path, stub_build: Path, tmp_path: Path) -> None:
+    """It is a hole, a quarter of the runtime unless a size is given, and the plan has it too."""
+    output = tmp_path / "out.llamafile"
+    for reserve in (None, 0, 3 << 20):
+        policy = PackPolicy(reserve=reserve)
+        planned = pack(PackInputs(model), output, policy=policy, dry_run=True)
+        packed = pack(PackInputs(model), output, policy=policy)
+        assert planned.plan == packed.plan
+        expected = reserve_for(packed.runtime.size) if reserve is None else reserve
+        assert packed.plan.reserve == expected
+        assert packed.runtime.size + expected < packed.members[0].data_offset
+        assert packed.members[0].data_offset < packed.runtime.size + expected + 2 * 65536
+        assert packed.members[0].data_offset % 65536 == 0
+        assert check_archive(output).ok
+        with output.open("rb") as file:
+            at = packed.runtime.size + 65536 - packed.runtime.size % 65536
+            assert reserve != 3 << 20 or hole_size(file.fileno(), at, at + expected) >= expected - 2 * 65536
+    assert reserve_for(0) == 0
+    assert reserve_for(32_581_766) == 8_192_000

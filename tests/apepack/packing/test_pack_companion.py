@@ -74,12 +74,22 @@ def test_strict_publishers_may_have_one(model: Path, builds: list[Path], output:
 
 
 def test_what_windows_starts_itself_needs_none(model: Path, builds: list[Path], output: Path) -> None:
-    packed = pack(PackInputs(model), output)
+    packed = pack(PackInputs(model), output, policy=PackPolicy(reserve=0))
     assert (packed.companion, packed.findings, made(output)) == (None, (), ["my.llamafile"])
     size = packed.size
     for limit, wanted in ((size, True), (size + 1, False)):
-        planned = pack(PackInputs(model), output, policy=PackPolicy(windows_limit=limit), dry_run=True)
+        planned = pack(PackInputs(model), output, policy=PackPolicy(windows_limit=limit, reserve=0), dry_run=True)
         assert (planned.companion is not None) is wanted
+
+
+def test_space_for_upgrades_makes_no_file_too_large(model: Path, builds: list[Path], output: Path) -> None:
+    size = pack(PackInputs(model), output, policy=PackPolicy(reserve=0)).size
+    large = pack(PackInputs(model), output)
+    assert large.size > size
+    for limit, expected in ((size + 1, size), (large.size, size), (large.size + 1, large.size)):
+        packed = pack(PackInputs(model), output, policy=PackPolicy(windows_limit=limit))
+        assert (packed.companion, packed.size) == (None, expected)
+    assert pack(PackInputs(model), output, policy=PackPolicy(windows_limit=size)).plan.reserve == large.plan.reserve
 
 
 def test_what_is_not_for_windows_needs_none(model: Path, builds: list[Path], output: Path) -> None:

@@ -1,0 +1,1 @@
+"""Changes of existing llamafiles: another runtime before the same weights, other default arguments, other files."""
