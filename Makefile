@@ -192,7 +192,8 @@ constraints:
 	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra build --extra fast --group install \
 	    --output-file constraints.txt
 	@$(LOCK) $(UV) --group docs --output-file constraints-docs.txt
-	@$(LOCK) $(UV) --group release --output-file constraints-release.txt
+	@$(LOCK) --constraint constraints-dev.txt pyproject.toml --extra sbom --group release \
+	    --output-file constraints-release.txt
 
 # Existing results of `make` are installed unchanged: under sudo, root's cache is empty, and make would compile again.
 BUILT := .venv/ready build/loaders build/llamafile
@@ -231,24 +232,25 @@ uninstall:
 	@for name in $(notdir $(MAN5)); do rm -f "$(DESTDIR)$(mandir)/man5/$$name"; done
 	@rm -rf "$(DESTDIR)$(toolchaindir)"
 
-# What .github/workflows/release.yml makes of a tag. Its checks have an environment of their own.
+# What .github/workflows/release.yml makes of a tag. Checks, and the new wheels, are in an environment of their own.
 RELEASE := build/release
 CHECKS := build/release-venv/bin
+RELEASE_PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(CHECKS)/python install --quiet --no-deps
 build/release-venv/ready: constraints-release.txt
 	@$(call needs,$(PYTHON) -c '$(IS_RECENT)',$(PYTHON_NEEDED))
 	@$(PYTHON) -m venv --without-pip build/release-venv
-	@$(PYTHON) -m pip --disable-pip-version-check --python build/release-venv/bin/python install --quiet \
-	    --require-hashes --no-deps -r constraints-release.txt
+	@$(RELEASE_PIP) --require-hashes -r constraints-release.txt
 	@touch $@
 
 release: PLATFORMS = all
 release: .venv/ready build/release-venv/ready
 	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)
-	@$(BIN)/python -m hatchling build --directory $(RELEASE) >/dev/null
+	@$(BIN)/python -m hatchling build --directory $(RELEASE) >build/release.log 2>&1 || { cat build/release.log; exit 1; }
 	@$(BIN)/llamafile-build $(GPU) --wheel $(RELEASE) $(PLATFORMS) >/dev/null
 	@programs=$$($(BIN)/llamafile-build $(GPU) $(PLATFORMS)) && \
 	    $(BIN)/apepack --quiet -o $(RELEASE)/llamafile $$programs
-	@$(BIN)/apepack sbom $(RELEASE)/llamafile -o $(RELEASE)/llamafile.cdx.json
+	@$(RELEASE_PIP) --no-index --force-reinstall $(RELEASE)/*.whl
+	@$(CHECKS)/apepack sbom $(RELEASE)/llamafile -o $(RELEASE)/llamafile.cdx.json
 	@$(CHECKS)/twine --no-color check --strict $(RELEASE)/*.whl $(RELEASE)/*.tar.gz
 	@$(CHECKS)/check-wheel-contents $(RELEASE)/llamafile_toolchain-*.whl
 	@$(CHECKS)/check-wheel-contents --no-config --toplevel llamafile_runtime --ignore W002 \

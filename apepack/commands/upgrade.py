@@ -51,10 +51,10 @@ def command(files: tuple[str, ...], **options: Any) -> int:
         results = each_file(paths, partial(_restore, options=options), as_json=options["as_json"])
         operation = "restore"
     else:
-        from apepack.packing.runtime_part import installed_runtime  # noqa: PLC0415  # not needed for --help
-        from apepack.upgrade.new_runtime import providing  # noqa: PLC0415  # the same
+        from apepack.upgrade.new_runtime import providing  # noqa: PLC0415  # not needed for --help
+        from runtime.installed import installed_llamafile  # noqa: PLC0415  # the same
 
-        runtime = Path(options["runtime"]) if options["runtime"] else installed_runtime()
+        runtime = Path(options["runtime"]) if options["runtime"] else installed_llamafile()
         with providing(runtime, portable=not options["no_portable"], gpu=not options["no_gpu"]) as runtimes:
             results = each_file(
                 paths, partial(_upgrade, runtimes=runtimes, options=options), as_json=options["as_json"]

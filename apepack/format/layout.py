@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from apepack.errors import LayoutError
 from apepack.format.prologue import PROLOGUE_SIZE
 from apepack.format.script import BLOCK_SIZE
-from apepack.format.unpacked import UNPACKED_BLOCK_SIZE
 from runtime.image.embedding import IMAGE_ALIGNMENT
+from runtime.image.stream import STREAM_BLOCK_SIZE
 from zipalign.alignment import align_up
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def plan_layout(
             f"what precedes the images ends at {first_member.end:#x} (expected {_IMAGES_OFFSET:#x} at most)"
         )
     images = _place_spans(image_sizes, _IMAGES_OFFSET, IMAGE_ALIGNMENT)
-    streams = _place_spans(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, UNPACKED_BLOCK_SIZE)
+    streams = _place_spans(stream_sizes, images[-1].end if images else _IMAGES_OFFSET, STREAM_BLOCK_SIZE)
     last = max([first_member.end, end_min, *(span.end for span in (*images, *streams))])
     return Layout(loaders, second_part, first_member, images, streams, align_up(last, BLOCK_SIZE))
 

@@ -12,7 +12,7 @@ from apepack.format.embed import embed_elf, relocated_elf_header
 from apepack.format.layout import Layout, Span, plan_layout
 from apepack.format.prologue import Magic, render_prologue
 from apepack.format.script import BLOCK_SIZE, SECOND_PART, MappedProgram, UnpackedProgram, cache_name, render_script
-from apepack.format.unpacked import UnpackedImage, compress_image
+from apepack.format.unpacked import UnpackedImage
 from apepack.format.windows import check_pe, embed_pe, relocated_pe_headers
 from runtime.builder.loaders import loader_bytes
 from runtime.errors import RuntimePackageError
@@ -21,6 +21,7 @@ from runtime.image.elf import Elf, ElfHeader, Machine
 from runtime.image.embedding import check_embeddable, check_image_offset
 from runtime.image.errors import NotEmbeddableError
 from runtime.image.pe import Pe
+from runtime.image.stream import compress_image, expand_image, is_stream
 from runtime.image.unpacking import check_unpackable
 from runtime.platforms import Launch
 from zipalign.alignment import align_up
@@ -88,7 +89,7 @@ class LinkedApe:
 
 
 def read_program(path: Path) -> Program:
-    """Read the program in the file PATH and check that it can be linked.
+    """Read the program in the file PATH, which may be compressed already, and check that it can be linked.
 
     Raises:
         InputError: the file is not a program, is damaged, or cannot become part of an APE.
@@ -96,8 +97,9 @@ def read_program(path: Path) -> Program:
     """
     if path.exists() and not path.is_file():
         raise InputError(path, "not a regular file")
-    data = path.read_bytes()
+    stored = path.read_bytes()
     try:
+        data = expand_image(stored) if is_stream(stored) else stored
         image = read_image(data)
         if isinstance(image.headers, Pe):
             check_pe(image.headers)
@@ -107,7 +109,9 @@ def read_program(path: Path) -> Program:
             check_unpackable(image, data)
     except RuntimePackageError as error:
         raise InputError(path, str(error)) from error
-    return Program(path, image, data, compress_image(data) if image.platform.launch == Launch.UNPACKED else b"")
+    if image.platform.launch != Launch.UNPACKED:
+        return Program(path, image, data)
+    return Program(path, image, data, stored if is_stream(stored) else compress_image(data))
 
 
 def link(

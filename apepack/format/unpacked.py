@@ -1,45 +1,28 @@
 """Compressed programs, for systems that run a program only as a separate file. The script unpacks them (ape(5)).
 
-Such a program is one gzip stream (RFC 1952). Its offset and its size are multiples of 4096 bytes, so that dd copies it
-quickly, and gzip reads no trailing bytes, for which some versions print a warning.
+Such a program is a stream of runtime.image.stream, at an offset that is a multiple of the same blocks.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apepack.errors import LayoutError
 from apepack.format.cksum import posix_cksum
+from runtime.image.stream import STREAM_BLOCK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
-    "UNPACKED_BLOCK_SIZE",
     "UnpackedImage",
-    "compress_image",
     "decompress_image",
     "parse_case_lines",
     "render_case_line",
 ]
-
-UNPACKED_BLOCK_SIZE: Final = 4096
-
-_GZIP_HEADER: Final = struct.Struct("<2sBBIBB")  # ID1 ID2, CM, FLG, MTIME, XFL, OS
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_DEFLATE: Final = 8
-_FEXTRA: Final = 4
-_LEVEL: Final = 6  # level 9 takes twice as long and saves half a percent
-_OS_UNKNOWN: Final = 255
-_SUBFIELD: Final = struct.Struct("<2sH")
-_SUBFIELD_ID: Final = b"AP"
-_EXTRA_SIZE_MIN: Final = 2 + _SUBFIELD.size  # XLEN, and the header of the padding subfield
-_GZIP_TRAILER: Final = struct.Struct("<II")
-_STREAM_SIZE_MIN: Final = _GZIP_HEADER.size + _GZIP_TRAILER.size
 
 # Parts of platform names: the system by the output of `uname -s`, the machine by that of `uname -m`.
 _SYSTEMS: Final = {"Darwin": "macos", "FreeBSD": "freebsd", "NetBSD": "netbsd", "OpenBSD": "openbsd"}
@@ -67,17 +50,6 @@ class UnpackedImage:
         return self.offset + self.stored_size
 
 
-def compress_image(data: bytes) -> bytes:
-    """Return the program DATA as a gzip stream of whole blocks. Equal DATA gives equal streams."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    deflated = compressor.compress(data) + compressor.flush()
-    size = _STREAM_SIZE_MIN + _EXTRA_SIZE_MIN + len(deflated)
-    padding = bytes(-size % UNPACKED_BLOCK_SIZE)
-    extra = _SUBFIELD.pack(_SUBFIELD_ID, len(padding)) + padding
-    header = _GZIP_HEADER.pack(_GZIP_MAGIC, _DEFLATE, _FEXTRA, 0, 0, _OS_UNKNOWN) + struct.pack("<H", len(extra))
-    return header + extra + deflated + _GZIP_TRAILER.pack(zlib.crc32(data), len(data) & 0xFFFFFFFF)
-
-
 def decompress_image(stored: bytes, image: UnpackedImage) -> bytes:
     """Return the program IMAGE, decompressed from STORED, its bytes in the file.
 
@@ -101,7 +73,7 @@ def decompress_image(stored: bytes, image: UnpackedImage) -> bytes:
 def render_case_line(image: UnpackedImage, patterns: Sequence[str], name: str) -> str:
     """Return the line of the script for IMAGE: PATTERNS of the output of `uname -sm`, and NAME in the cache."""
     names = "|".join(f'"{pattern}"' for pattern in patterns)
-    k, n = image.offset // UNPACKED_BLOCK_SIZE, image.stored_size // UNPACKED_BLOCK_SIZE
+    k, n = image.offset // STREAM_BLOCK_SIZE, image.stored_size // STREAM_BLOCK_SIZE
     return f"{names}) h={name} k={k} n={n} c='{image.checksum} {image.size}' z=1 ;;\n"
 
 
@@ -113,8 +85,8 @@ def parse_case_lines(window: bytes) -> Iterator[UnpackedImage]:
         if system and machine:
             yield UnpackedImage(
                 f"{system}-{machine}",
-                int(found["k"]) * UNPACKED_BLOCK_SIZE,
-                int(found["n"]) * UNPACKED_BLOCK_SIZE,
+                int(found["k"]) * STREAM_BLOCK_SIZE,
+                int(found["n"]) * STREAM_BLOCK_SIZE,
                 int(found["checksum"]),
                 int(found["size"]),
             )

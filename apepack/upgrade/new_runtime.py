@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 from apepack.errors import NoRuntimeError
 from apepack.format.prologue import Magic
-from apepack.packing.runtime_part import cached_programs, copy_runtime, installed_runtime, link_runtime, read_runtime
+from apepack.packing.runtime_part import copy_runtime, link_runtime, programs_for, read_runtime
 from apepack.provenance.description import read_manifest
 from apepack.upgrade.contents import split_contents
 from runtime.image.embedding import IMAGE_ALIGNMENT
+from runtime.installed import RuntimeSource, find_runtime, installed_llamafile
 from zipalign import read_archive
 from zipalign.copying import copy_extent
 from zipalign.input_file import map_file, open_input
@@ -96,7 +97,7 @@ class Runtimes:
 
     Args:
         folder: a temporary folder for them.
-        runtime: a llamafile to take the runtime from, or None to link the builds in the cache.
+        runtime: a llamafile to take the runtime from, or None to use the one that is found.
         portable: whether to include the portable runtime.
         gpu: whether to include the part for GPUs.
     """
@@ -120,7 +121,7 @@ class Runtimes:
         return self._prepared[magic]
 
     def _linked(self, magic: Magic) -> NewRuntime:
-        programs = cached_programs(magic)
+        programs = programs_for(find_runtime() or RuntimeSource(), magic)
         if not programs:
             raise NoRuntimeError
         path = self._folder / f"llamafile-{magic.name.lower()}"
@@ -128,7 +129,7 @@ class Runtimes:
         return NewRuntime.read(path, own_engine=True)
 
     def _copied(self, runtime: Path) -> NewRuntime:
-        own_engine = runtime == installed_runtime()
+        own_engine = runtime == installed_llamafile()
         archive = read_archive(runtime) if read_runtime(runtime).members else None
         with open_input(runtime) as fd:
             contents = split_contents(archive.entries if archive else (), fd)

@@ -14,6 +14,7 @@ from apepack.format.link import link, plan_link
 from apepack.format.prologue import PROLOGUE_SIZE, Magic, parse_prologue
 from apepack.format.unpacked import decompress_image
 from runtime.image.elf import Machine, read_elf
+from runtime.image.stream import compress_image
 from runtime.platforms import platform_named
 from tests.builders.ape import LINUX, compiled
 from tests.builders.elf import AARCH64, X86_64, exit_program, with_segment
@@ -189,6 +190,18 @@ class TestUnpacked:
         assert image == linked.images[-1].unpacked
         assert (image.platform, image.offset) == (name, linked.images[-1].span.offset)
         assert decompress_image(data[image.offset : image.stored_end], image) == program.read_bytes()
+
+    def test_a_program_may_be_compressed_before(self, programs: list[Path], tmp_path: Path) -> None:
+        program, stream = everywhere(platform_named("macos-arm64")), tmp_path / "macos-arm64"
+        stream.write_bytes(compress_image(program.read_bytes()))
+        for name, given in (("one", program), ("two", stream)):
+            link([given, *programs], tmp_path / name, loader_for=loader_of)
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+        stream.write_bytes(stream.read_bytes()[:-1])
+        with pytest.raises(InputError, match="it is cut off") as caught:
+            link([stream], tmp_path / "out", loader_for=loader_of)
+        assert caught.value.path == stream
 
     def test_everything_behind_begins_behind_the_largest_program(self, programs: list[Path], tmp_path: Path) -> None:
         program = everywhere(platform_named("netbsd-amd64"))

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from apepack.errors import LayoutError
 from apepack.format.cksum import posix_cksum
-from apepack.format.unpacked import UnpackedImage, compress_image, decompress_image, parse_case_lines, render_case_line
+from apepack.format.unpacked import UnpackedImage, decompress_image, parse_case_lines, render_case_line
+from runtime.image.errors import ImageFormatError
+from runtime.image.stream import compress_image, expand_image, is_stream
 from tests.conftest import tool
 
 PROGRAM = random.Random(3).randbytes(5000) * 3
@@ -31,6 +33,7 @@ class TestStream:
         assert len(stored) % 4096 == 0
         assert gzip.decompress(stored) == data
         assert decompress_image(stored, described(data, stored)) == data
+        assert (is_stream(stored), expand_image(stored)) == (True, data)
 
     def test_gzip_reads_it_without_a_word(self) -> None:
         result = subprocess.run([tool("gzip"), "-dc"], input=compress_image(PROGRAM), capture_output=True, check=False)
@@ -56,6 +59,24 @@ class TestStream:
 class TestDamage:
     STORED = compress_image(PROGRAM)
     IMAGE = described(PROGRAM, STORED)
+
+    @pytest.mark.parametrize(
+        ("stream", "word", "offset"),
+        [
+            (STORED[:4096], "cut off", 4096),
+            (STORED[:-1], "cut off", len(STORED) - 1),
+            (STORED + bytes(4096), "bytes follow it", len(STORED)),
+            (STORED * 2, "bytes follow it", len(STORED)),
+            (gzip.compress(PROGRAM[:5000], mtime=0), "middle of a block", None),
+            (STORED[:-3000] + bytes([STORED[-3000] ^ 1]) + STORED[-2999:], "Error -3", 0),
+            (PROGRAM, "incorrect header", 0),
+        ],
+        ids=["half", "without its last byte", "zeros", "two", "of another program", "a wrong byte", "no stream"],
+    )
+    def test_a_stream_that_is_not_whole_is_refused(self, stream: bytes, word: str, offset: int | None) -> None:
+        with pytest.raises(ImageFormatError, match=word) as caught:
+            expand_image(stream)
+        assert caught.value.offset == (len(stream) if offset is None else offset)
 
     @pytest.mark.parametrize("at", [0, 3, 11, 5000, -5, -1])
     def test_of_a_byte(self, at: int) -> None:

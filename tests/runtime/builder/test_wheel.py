@@ -21,8 +21,10 @@ from runtime.builder.build_record import FILE_NAME, current_build_record
 from runtime.builder.loaders import compiled_loader
 from runtime.builder.wheel import write_wheel
 from runtime.errors import CompileError, ToolMissingError
+from runtime.image.stream import compress_image
 from runtime.package import PackageManifest
 from runtime.platforms import platform_named
+from tests.builders.ape import small_program
 from tests.builders.elf import AARCH64, X86_64, exit_program
 
 NAME = f"llamafile_runtime-{VERSION}-py3-none-any.whl"
@@ -113,6 +115,17 @@ def test_only_its_inputs_count(written: Path, tmp_path: Path, monkeypatch: pytes
     finally:
         os.umask(before)
     assert again.read_bytes() == written.read_bytes()
+
+
+def test_programs_that_are_unpacked_are_compressed(tmp_path: Path) -> None:
+    """As apepack puts them into a llamafile."""
+    build = build_in(tmp_path / "build", "netbsd-amd64", small_program("netbsd-amd64"), "licences")
+    with zipfile.ZipFile(write_wheel([build], tmp_path)) as archive:
+        stored = archive.read("llamafile_runtime/programs/netbsd-amd64")
+        manifest = PackageManifest.unpack(archive.read("llamafile_runtime/manifest.json"))
+    assert stored == compress_image(small_program("netbsd-amd64"))
+    sizes = {file.path: file.size for file in manifest.files}
+    assert sizes["programs/netbsd-amd64"] == len(stored)
 
 
 @pytest.mark.parametrize(("revision", "count"), [("1", 1), ("2", 0)])
