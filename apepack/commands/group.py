@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 __all__ = ["ARGUMENTS", "COMMANDS", "Group", "Inputs", "complete_first_word", "split_arguments"]
 
 # The module of each is loaded when it is used, or for help. A file of one of these names is written `./NAME`.
-COMMANDS: Final[tuple[str, ...]] = ("verify", "sbom", "sign", "card", "publish")
+COMMANDS: Final[tuple[str, ...]] = ("verify", "sbom", "sign", "reproduce", "card", "publish")
 # In the context's `meta`: the words after `--`, if there are any.
 ARGUMENTS: Final = "apepack.arguments"
 

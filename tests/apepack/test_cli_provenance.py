@@ -17,7 +17,8 @@ from apepack.provenance.manifest import Source
 from tests.apepack.provenance.test_signature import write_keys
 from tests.apepack.test_cli_link import apepack, json_of
 from tests.builders.gguf import TinyModel
-from tests.builders.llamafile import small_llamafile
+from tests.builders.llamafile import PLATFORMS, small_llamafile
+from tests.conftest import run_module
 from zipalign import Member, add_files
 
 if TYPE_CHECKING:
@@ -120,6 +121,22 @@ def test_sbom(folder: Path) -> None:
     facts = json_of(apepack(folder, "sbom", "--json", "--member", "my.llamafile"))
     assert (facts["member"], facts["output"], facts["sbom"]) == (True, None, json.loads(printed.stdout))
     assert apepack(folder, "verify", "my.llamafile").returncode == 0
+
+
+@pytest.mark.slow
+def test_reproduce(folder: Path) -> None:
+    """Of a file from other sources, nothing is compiled; llamafile-build --reproduce is the same."""
+    done = apepack(folder, "reproduce", "my.llamafile")
+    assert (done.stderr, done.returncode) == ("", 1)
+    lines = done.stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == list(PLATFORMS)
+    assert all(": cannot be built here: engine source_sha256 is " in line for line in lines)
+    facts = json_of(apepack(folder, "reproduce", "--json", "my.llamafile"))
+    assert {program["verdict"] for program in facts["programs"]} == {"cannot be built here"}
+    same = run_module("runtime.cli", "--reproduce", "my.llamafile", cwd=folder)
+    assert (same.stdout, same.returncode) == (done.stdout, 1)
+    wrong = run_module("runtime.cli", "--reproduce", "my.llamafile", "host", cwd=folder)
+    assert (wrong.returncode, "only --no-gpu" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def llamafile(packed: Path, tmp_path: Path) -> Path:
+def target(packed: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     path = tmp_path / "my.llamafile"
     shutil.copy(packed, path)

@@ -123,10 +123,10 @@ def test_a_runtime_whose_manifest_is_of_other_programs_is_refused(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_renewal_reads_only_what_is_new(llamafile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = manifest_of(llamafile)
-    remove_entries(llamafile, [".args"])
-    add_files(llamafile, [Member("note.txt", b"mine")])
+def test_a_renewal_reads_only_what_is_new(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = manifest_of(target)
+    remove_entries(target, [".args"])
+    add_files(target, [Member("note.txt", b"mine")])
     read: list[str] = []
 
     def record(fd: int, entry: Entry, progress: Progress) -> str:
@@ -134,37 +134,37 @@ def test_a_renewal_reads_only_what_is_new(llamafile: Path, monkeypatch: pytest.M
         return member_sha256(fd, entry, progress)
 
     monkeypatch.setattr(description, "member_sha256", record)
-    renewed = renew_manifest(llamafile)
+    renewed = renew_manifest(target)
     assert read == ["note.txt"]
     assert [member.name for member in renewed.members] == ["NOTICES", "tiny.gguf", "note.txt"]
     assert renewed.members[:2] == old.members[:2]
     assert (renewed.models, renewed.origin) == (old.models, old.origin)
-    assert verify(llamafile).findings == ()
+    assert verify(target).findings == ()
 
 
-def test_another_model_of_the_same_name_loses_the_source(llamafile: Path) -> None:
-    content = TinyModel(seed=2).write(llamafile.with_name("tiny.gguf"))
-    add_files(llamafile, [Member("tiny.gguf", content)])
-    assert renew_manifest(llamafile).models[0].source is None
+def test_another_model_of_the_same_name_loses_the_source(target: Path) -> None:
+    content = TinyModel(seed=2).write(target.with_name("tiny.gguf"))
+    add_files(target, [Member("tiny.gguf", content)])
+    assert renew_manifest(target).models[0].source is None
 
 
-def test_a_damaged_manifest_is_replaced(llamafile: Path) -> None:
-    add_files(llamafile, [Member("manifest.json", b"{}\n")])
+def test_a_damaged_manifest_is_replaced(target: Path) -> None:
+    add_files(target, [Member("manifest.json", b"{}\n")])
     with pytest.raises(ManifestError, match="version is absent"):
-        read_manifest(llamafile)
-    renew_manifest(llamafile)
-    assert verify(llamafile).ok
+        read_manifest(target)
+    renew_manifest(target)
+    assert verify(target).ok
 
 
-def test_members_that_contradict_their_crc_get_no_manifest(llamafile: Path) -> None:
-    entry = read_archive(llamafile).entry("tiny.gguf")
+def test_members_that_contradict_their_crc_get_no_manifest(target: Path) -> None:
+    entry = read_archive(target).entry("tiny.gguf")
     assert entry is not None
-    remove_entries(llamafile, ["manifest.json"])
-    data = bytearray(llamafile.read_bytes())
+    remove_entries(target, ["manifest.json"])
+    data = bytearray(target.read_bytes())
     data[entry.data_offset + 300] ^= 1
-    llamafile.write_bytes(data)
+    target.write_bytes(data)
     with pytest.raises(ZipFormatError, match="CRC"):
-        renew_manifest(llamafile)
+        renew_manifest(target)
 
 
 @pytest.mark.parametrize("era", ERAS)

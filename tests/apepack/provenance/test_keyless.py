@@ -83,17 +83,17 @@ def pretence(monkeypatch: pytest.MonkeyPatch) -> Pretence:
 
 
 @pytest.mark.parametrize("embed", [False, True], ids=["beside", "inside"])
-def test_it_is_accepted_for_its_identity_only(pretence: Pretence, llamafile: Path, *, embed: bool) -> None:
-    signed = sign(llamafile, sign_keyless, embed=embed)
-    assert signed.path == (None if embed else signature_path(llamafile))
-    assert verify(llamafile, check=identity_check("me@example.org", ISSUER)).findings == ()
-    (fault,) = faults(verify(llamafile, check=identity_check("you@example.org", ISSUER)))
+def test_it_is_accepted_for_its_identity_only(pretence: Pretence, target: Path, *, embed: bool) -> None:
+    signed = sign(target, sign_keyless, embed=embed)
+    assert signed.path == (None if embed else signature_path(target))
+    assert verify(target, check=identity_check("me@example.org", ISSUER)).findings == ()
+    (fault,) = faults(verify(target, check=identity_check("you@example.org", ISSUER)))
     assert fault.endswith("sigstore does not accept it for you@example.org: Certificate's SANs do not match")
 
 
-def test_keys_and_identities_are_not_confused(pretence: Pretence, llamafile: Path) -> None:
-    sign_with_new_key(llamafile)
-    (fault,) = faults(verify(llamafile, check=identity_check("me@example.org", ISSUER)))
+def test_keys_and_identities_are_not_confused(pretence: Pretence, target: Path) -> None:
+    sign_with_new_key(target)
+    (fault,) = faults(verify(target, check=identity_check("me@example.org", ISSUER)))
     assert "it was made with a key" in fault
 
 

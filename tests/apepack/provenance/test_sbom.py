@@ -66,47 +66,47 @@ def test_it_is_the_same_at_any_time(packed: Path) -> None:
     assert "timestamp" not in json.loads(content)["metadata"]
 
 
-def test_as_a_member_it_is_the_same(llamafile: Path) -> None:
-    content = bill_of_materials(llamafile)
-    assert store_bill_of_materials(llamafile) == content
-    entry = read_archive(llamafile).entry("sbom.cdx.json")
+def test_as_a_member_it_is_the_same(target: Path) -> None:
+    content = bill_of_materials(target)
+    assert store_bill_of_materials(target) == content
+    entry = read_archive(target).entry("sbom.cdx.json")
     assert entry is not None
-    assert llamafile.read_bytes()[entry.data_offset : entry.data_end] == content
-    assert verify(llamafile).findings == ()
-    assert store_bill_of_materials(llamafile) == content
+    assert target.read_bytes()[entry.data_offset : entry.data_end] == content
+    assert verify(target).findings == ()
+    assert store_bill_of_materials(target) == content
 
 
-def test_another_file_has_another_serial_number(packed: Path, llamafile: Path) -> None:
-    add_files(llamafile, [Member("note.txt", b"mine")])
+def test_another_file_has_another_serial_number(packed: Path, target: Path) -> None:
+    add_files(target, [Member("note.txt", b"mine")])
     from apepack.provenance.description import renew_manifest
 
-    renew_manifest(llamafile)
-    numbers = {json.loads(bill_of_materials(path))["serialNumber"] for path in (packed, llamafile)}
+    renew_manifest(target)
+    numbers = {json.loads(bill_of_materials(path))["serialNumber"] for path in (packed, target)}
     assert len(numbers) == 2
 
 
 @pytest.mark.parametrize("embed", [False, True], ids=["beside", "inside"])
-def test_a_signed_file_is_not_changed(llamafile: Path, *, embed: bool) -> None:
-    sign_with_new_key(llamafile, embed=embed)
-    before = llamafile.read_bytes()
+def test_a_signed_file_is_not_changed(target: Path, *, embed: bool) -> None:
+    sign_with_new_key(target, embed=embed)
+    before = target.read_bytes()
     with pytest.raises(SbomError, match="is signed"):
-        store_bill_of_materials(llamafile)
-    assert llamafile.read_bytes() == before
+        store_bill_of_materials(target)
+    assert target.read_bytes() == before
 
 
-def test_without_a_manifest_there_is_none(llamafile: Path) -> None:
-    remove_entries(llamafile, ["manifest.json"])
+def test_without_a_manifest_there_is_none(target: Path) -> None:
+    remove_entries(target, ["manifest.json"])
     with pytest.raises(SbomError, match="no manifest"):
-        bill_of_materials(llamafile)
+        bill_of_materials(target)
 
 
-def test_packages_of_the_page(llamafile: Path) -> None:
+def test_packages_of_the_page(target: Path) -> None:
     line = "=" * 78
     text = f"{line}\nd3 7.9.0, @scope/name 1.2.3-rc.1\n{line}\n\nMIT\n\n{line}\nA sentence of a licence:\n{line}\n"
-    add_files(llamafile, [Member("pages/NOTICES.txt", text.encode())])
-    found = {library.name: library.version for library in read_libraries(llamafile) if library.is_npm}
+    add_files(target, [Member("pages/NOTICES.txt", text.encode())])
+    found = {library.name: library.version for library in read_libraries(target) if library.is_npm}
     assert found == {"d3": "7.9.0", "@scope/name": "1.2.3-rc.1"}
-    assert components(llamafile)["library:@scope/name@1.2.3-rc.1"]["purl"] == "pkg:npm/%40scope/name@1.2.3-rc.1"
+    assert components(target)["library:@scope/name@1.2.3-rc.1"]["purl"] == "pkg:npm/%40scope/name@1.2.3-rc.1"
 
 
 def test_a_missing_library_says_how_to_get_it(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

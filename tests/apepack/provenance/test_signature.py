@@ -60,107 +60,107 @@ def sign_with(path: Path, private: Path, *, embed: bool = False) -> Signed:
 
 @pytest.mark.parametrize("embed", [False, True], ids=["beside", "inside"])
 @pytest.mark.parametrize("kind", ["ed25519", "p256"])
-def test_a_signature_is_accepted_by_its_key_only(kind: str, llamafile: Path, *, embed: bool) -> None:
-    before = llamafile.read_bytes()
-    public = sign_with_new_key(llamafile, kind, embed=embed)
-    assert signature_path(llamafile).is_file() is not embed
-    assert llamafile.read_bytes().startswith(before)
-    report = verify(llamafile, check=key_check(load_public_key(public)))
+def test_a_signature_is_accepted_by_its_key_only(kind: str, target: Path, *, embed: bool) -> None:
+    before = target.read_bytes()
+    public = sign_with_new_key(target, kind, embed=embed)
+    assert signature_path(target).is_file() is not embed
+    assert target.read_bytes().startswith(before)
+    report = verify(target, check=key_check(load_public_key(public)))
     assert (faults(report), [signature.is_accepted for signature in report.signatures]) == ([], [True])
-    _, other = write_keys(llamafile.parent, kind)
-    (fault,) = faults(verify(llamafile, check=key_check(load_public_key(other))))
+    _, other = write_keys(target.parent, kind)
+    (fault,) = faults(verify(target, check=key_check(load_public_key(other))))
     assert "another key made it" in fault
 
 
-def test_it_is_a_dsse_envelope_of_an_in_toto_statement(llamafile: Path) -> None:
-    private, _ = write_keys(llamafile.parent)
-    signed = sign_with(llamafile, private)
-    manifest = read_manifest(llamafile)
+def test_it_is_a_dsse_envelope_of_an_in_toto_statement(target: Path) -> None:
+    private, _ = write_keys(target.parent)
+    signed = sign_with(target, private)
+    manifest = read_manifest(target)
     assert manifest is not None
-    content = json.loads(signature_path(llamafile).read_bytes())
+    content = json.loads(signature_path(target).read_bytes())
     assert (content["payloadType"], len(content["signatures"])) == (PAYLOAD_TYPE, 1)
     statement = json.loads(base64.b64decode(content["payload"]))
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["subject"] == [{"name": "manifest.json", "digest": {"sha256": manifest.sha256}}]
-    assert signed == Signed(signature_path(llamafile), manifest.sha256, (content["signatures"][0]["keyid"],))
+    assert signed == Signed(signature_path(target), manifest.sha256, (content["signatures"][0]["keyid"],))
 
 
-def test_without_a_key_nothing_is_demanded(llamafile: Path) -> None:
-    sign_with_new_key(llamafile)
-    report = verify(llamafile)
+def test_without_a_key_nothing_is_demanded(target: Path) -> None:
+    sign_with_new_key(target)
+    report = verify(target)
     assert report.ok
     assert [str(finding) for finding in report.findings] == [
-        f"note: signature {signature_path(llamafile)}: it was not checked: --key names the public key of its maker"
+        f"note: signature {signature_path(target)}: it was not checked: --key names the public key of its maker"
     ]
 
 
-def test_a_key_demands_a_signature(llamafile: Path) -> None:
-    _, public = write_keys(llamafile.parent)
-    (fault,) = faults(verify(llamafile, check=key_check(load_public_key(public))))
+def test_a_key_demands_a_signature(target: Path) -> None:
+    _, public = write_keys(target.parent)
+    (fault,) = faults(verify(target, check=key_check(load_public_key(public))))
     assert fault.startswith("signature: there is none")
 
 
-def test_a_key_demands_a_manifest(llamafile: Path) -> None:
-    public = sign_with_new_key(llamafile)
-    remove_entries(llamafile, ["manifest.json"])
-    assert not verify(llamafile, allow_no_manifest=True, check=key_check(load_public_key(public))).ok
+def test_a_key_demands_a_manifest(target: Path) -> None:
+    public = sign_with_new_key(target)
+    remove_entries(target, ["manifest.json"])
+    assert not verify(target, allow_no_manifest=True, check=key_check(load_public_key(public))).ok
 
 
-def test_one_of_two_signers_is_enough(llamafile: Path) -> None:
-    public = sign_with_new_key(llamafile, "p256", embed=True)
-    sign_with_new_key(llamafile, "ed25519")
-    report = verify(llamafile, check=key_check(load_public_key(public)))
+def test_one_of_two_signers_is_enough(target: Path) -> None:
+    public = sign_with_new_key(target, "p256", embed=True)
+    sign_with_new_key(target, "ed25519")
+    report = verify(target, check=key_check(load_public_key(public)))
     assert report.ok
     assert [signature.is_accepted for signature in report.signatures] == [True, False]
     assert "another key made it" in report.findings[0].message
 
 
-def test_signing_again_replaces_the_member(llamafile: Path) -> None:
-    sign_with_new_key(llamafile, "p256", embed=True)
-    size = llamafile.stat().st_size
-    public = sign_with_new_key(llamafile, "ed25519", embed=True)
-    assert llamafile.stat().st_size < size + 64
-    report = verify(llamafile, check=key_check(load_public_key(public)))
+def test_signing_again_replaces_the_member(target: Path) -> None:
+    sign_with_new_key(target, "p256", embed=True)
+    size = target.stat().st_size
+    public = sign_with_new_key(target, "ed25519", embed=True)
+    assert target.stat().st_size < size + 64
+    report = verify(target, check=key_check(load_public_key(public)))
     assert (report.findings, len(report.signatures)) == ((), 1)
 
 
 @pytest.mark.parametrize("embed", [False, True], ids=["beside", "inside"])
-def test_a_changed_file_says_why_its_signature_does_not_match(llamafile: Path, *, embed: bool) -> None:
-    public = sign_with_new_key(llamafile, embed=embed)
+def test_a_changed_file_says_why_its_signature_does_not_match(target: Path, *, embed: bool) -> None:
+    public = sign_with_new_key(target, embed=embed)
     check = key_check(load_public_key(public))
-    add_files(llamafile, [Member("note.txt", b"mine")])
-    assert faults(verify(llamafile, check=check))[0].startswith("member note.txt: it is not in the manifest")
-    renew_manifest(llamafile)
-    (fault,) = faults(verify(llamafile, check=check))
+    add_files(target, [Member("note.txt", b"mine")])
+    assert faults(verify(target, check=check))[0].startswith("member note.txt: it is not in the manifest")
+    renew_manifest(target)
+    (fault,) = faults(verify(target, check=check))
     assert "the file was changed after it was signed" in fault
     if not embed:
         return
-    sign_with_new_key(llamafile, embed=True)
-    assert verify(llamafile).ok
+    sign_with_new_key(target, embed=True)
+    assert verify(target).ok
 
 
-def test_a_dropped_signature_leaves_the_bytes_from_before(llamafile: Path) -> None:
-    before = llamafile.read_bytes()
-    assert not drop_signature(llamafile)
-    sign_with_new_key(llamafile, embed=True)
-    assert drop_signature(llamafile)
-    assert llamafile.read_bytes() == before
+def test_a_dropped_signature_leaves_the_bytes_from_before(target: Path) -> None:
+    before = target.read_bytes()
+    assert not drop_signature(target)
+    sign_with_new_key(target, embed=True)
+    assert drop_signature(target)
+    assert target.read_bytes() == before
 
 
-def test_a_signature_before_other_members_is_dropped_too(llamafile: Path) -> None:
-    sign_with_new_key(llamafile, embed=True)
-    add_files(llamafile, [Member("note.txt", b"mine")])
-    assert drop_signature(llamafile)
-    assert read_archive(llamafile).entry("signature.json") is None
-    assert verify(llamafile).findings == ()
+def test_a_signature_before_other_members_is_dropped_too(target: Path) -> None:
+    sign_with_new_key(target, embed=True)
+    add_files(target, [Member("note.txt", b"mine")])
+    assert drop_signature(target)
+    assert read_archive(target).entry("signature.json") is None
+    assert verify(target).findings == ()
 
 
-def test_what_does_not_hold_is_not_signed(llamafile: Path) -> None:
-    add_files(llamafile, [Member("note.txt", b"mine")])
-    private, _ = write_keys(llamafile.parent)
+def test_what_does_not_hold_is_not_signed(target: Path) -> None:
+    add_files(target, [Member("note.txt", b"mine")])
+    private, _ = write_keys(target.parent)
     with pytest.raises(SignatureError, match=r"was not signed: member note\.txt"):
-        sign_with(llamafile, private)
-    assert not signature_path(llamafile).exists()
+        sign_with(target, private)
+    assert not signature_path(target).exists()
 
 
 def test_encrypted_keys(tmp_path: Path) -> None:
@@ -228,11 +228,11 @@ def test_files_that_are_no_keys(tmp_path: Path) -> None:
     ],
     ids=["text", "list", "base64", "type", "empty", "predicate", "digest", "unsigned", "forged", "bundle"],
 )
-def test_damaged_signatures(change: Any, word: str, llamafile: Path) -> None:
-    public = sign_with_new_key(llamafile)
-    beside = signature_path(llamafile)
+def test_damaged_signatures(change: Any, word: str, target: Path) -> None:
+    public = sign_with_new_key(target)
+    beside = signature_path(target)
     beside.write_bytes(change(json.loads(beside.read_bytes())))
-    (fault,) = faults(verify(llamafile, check=key_check(load_public_key(public))))
+    (fault,) = faults(verify(target, check=key_check(load_public_key(public))))
     assert word in fault
 
 

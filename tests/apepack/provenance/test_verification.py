@@ -79,28 +79,28 @@ def test_the_regions_are_the_whole_file(packed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed"])
-def test_no_byte_can_be_changed(llamafile: Path, *, is_signed: bool) -> None:
+def test_no_byte_can_be_changed(target: Path, *, is_signed: bool) -> None:
     if is_signed:
         from tests.apepack.provenance.test_signature import sign_with_new_key
 
-        sign_with_new_key(llamafile, embed=True)
-    data = llamafile.read_bytes()
+        sign_with_new_key(target, embed=True)
+    data = target.read_bytes()
     accepted = []
-    with llamafile.open("r+b", buffering=0) as file:
-        for at in chosen_bytes(llamafile):
+    with target.open("r+b", buffering=0) as file:
+        for at in chosen_bytes(target):
             os.pwrite(file.fileno(), bytes([data[at] ^ 1 << at % 8]), at)
-            accepted += [at] if verify(llamafile).ok else []
+            accepted += [at] if verify(target).ok else []
             os.pwrite(file.fileno(), data[at : at + 1], at)
-    assert verify(llamafile).ok
+    assert verify(target).ok
     assert [hex(at) for at in accepted] == []
 
 
 @pytest.mark.parametrize("size", [1, 32, 4096])
-def test_no_byte_can_be_added_or_cut_off(llamafile: Path, size: int) -> None:
-    data = llamafile.read_bytes()
+def test_no_byte_can_be_added_or_cut_off(target: Path, size: int) -> None:
+    data = target.read_bytes()
     for changed in (data + bytes(size), data[:-size]):
-        llamafile.write_bytes(changed)
-        assert not verify(llamafile).ok
+        target.write_bytes(changed)
+        assert not verify(target).ok
 
 
 def add(path: Path) -> None:
@@ -177,9 +177,9 @@ def no_manifest(path: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_does_not_hold(change: Callable[[Path], None], expected: list[str], llamafile: Path) -> None:
-    change(llamafile)
-    found = faults(verify(llamafile))
+def test_what_does_not_hold(change: Callable[[Path], None], expected: list[str], target: Path) -> None:
+    change(target)
+    found = faults(verify(target))
     assert len(found) == len(expected), found
     assert [fault for fault, start in zip(found, expected, strict=True) if not fault.startswith(start)] == []
 
@@ -199,7 +199,7 @@ def test_genuine_files(era: str, tmp_path: Path) -> None:
     assert "wrong CRC" in faults(verify(path, allow_no_manifest=True))[0]
 
 
-def test_lines(packed: Path, llamafile: Path) -> None:
+def test_lines(packed: Path, target: Path) -> None:
     lines = list(verification_lines(verify(packed)))
     assert lines[0] == f"{packed}: everything holds"
     assert any(line.startswith("  model     tiny.gguf, Tiny, llama, Q4_K_M, licence apache-2.0") for line in lines)
@@ -209,9 +209,9 @@ def test_lines(packed: Path, llamafile: Path) -> None:
     )
     assert lines[-1] == "  members   3"
     assert len(list(verification_lines(verify(packed), members=True))) == len(lines) + 2
-    damage_program(llamafile)
-    lines = list(verification_lines(verify(llamafile)))
-    assert lines[0] == f"{llamafile}: 2 faults"
+    damage_program(target)
+    lines = list(verification_lines(verify(target)))
+    assert lines[0] == f"{target}: 2 faults"
     assert lines[1].startswith("  fault: program linux-amd64: its SHA-256 is ")
 
 
