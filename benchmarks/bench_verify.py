@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
+from benchmarks.measure import Limit, Measured, load_sentence, machine, verdicts
 from tests.builders.gguf import U16, Gguf, Info, number, text
 
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 GIB: Final = 1 << 30
 SIZE: Final = 4 * GIB
 SHARDS: Final = 4
@@ -55,8 +56,15 @@ def make_weights(folder: Path, count: int) -> Path:
     return min(folder.iterdir())
 
 
-def run(row: Measured) -> None:
-    """Run a command once, and note its time and peak memory."""
+@dataclass
+class Timed(Measured):
+    """A command with the processor time of its runs, which other work of the machine hardly changes."""
+
+    processor_seconds: list[float] = field(default_factory=list)
+
+
+def run(row: Timed) -> None:
+    """Run a command once, and note its times and peak memory."""
     start = time.perf_counter()
     process = subprocess.Popen(row.command, stdout=subprocess.DEVNULL, cwd=HERE.parent)
     _, status, usage = os.wait4(process.pid, 0)
@@ -64,10 +72,11 @@ def run(row: Measured) -> None:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, row.command)
+    row.processor_seconds.append(usage.ru_utime + usage.ru_stime)
     row.peak_kib = max(row.peak_kib, usage.ru_maxrss)
 
 
-def measure(folder: Path) -> list[Measured]:
+def measure(folder: Path) -> list[Timed]:
     """Pack both files, and measure all commands."""
     rows = []
     for count, name in ((1, "one file"), (SHARDS, f"{SHARDS} files")):
@@ -76,31 +85,34 @@ def measure(folder: Path) -> list[Measured]:
         command = [*APEPACK, "-q", "--no-gpu", "--no-companion", "-o", str(output), str(weights)]
         subprocess.run(command, check=True, cwd=HERE.parent, stderr=subprocess.DEVNULL)
         shutil.rmtree(folder / str(count))
-        rows.append(Measured(f"apepack verify, weights in {name}", [*APEPACK, "verify", "-q", str(output)]))
-    rows.append(Measured("sha256sum", ["sha256sum", str(folder / "1.llamafile")]))
-    rows.append(
-        Measured("zipalign --check", [sys.executable, "-m", "zipalign", "--check", str(folder / "1.llamafile")])
-    )
+        rows.append(Timed(f"apepack verify, weights in {name}", [*APEPACK, "verify", "-q", str(output)]))
+    rows.append(Timed("sha256sum", ["sha256sum", str(folder / "1.llamafile")]))
+    rows.append(Timed("zipalign --check", [sys.executable, "-m", "zipalign", "--check", str(folder / "1.llamafile")]))
     for row in rows:  # reads the files into memory
         run(row)
         row.seconds.clear()
-    in_turns(rows, ROUNDS, run)
+        row.processor_seconds.clear()
+    for number in range(ROUNDS):
+        for row in rows[:: -1 if number % 2 else 1]:
+            run(row)
     return rows
 
 
-def speed(row: Measured, *, best: bool = False) -> float:
-    """Return GiB a second, of the median run or of the fastest."""
-    return SIZE / GIB / (min(row.seconds) if best else row.median)
+def speed(seconds: float) -> float:
+    """Return GiB a second."""
+    return SIZE / GIB / seconds
 
 
-def table(rows: list[Measured]) -> str:
+def table(rows: list[Timed]) -> str:
     """Return rows as a table in Markdown."""
-    lines = ["| command | median | GiB/s | fastest | GiB/s | peak memory |", "|---|---:|---:|---:|---:|---:|"]
-    lines += [
-        f"| `{row.name}` | {row.median:.2f} s | {speed(row):.2f} | {min(row.seconds):.2f} s |"
-        f" {speed(row, best=True):.2f} | {row.peak_kib / 1024:.0f} MiB |"
-        for row in rows
+    lines = [
+        "| command | median | GiB/s | processor time | GiB/s of it | peak memory |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
+    for row in rows:
+        used = min(row.processor_seconds)
+        times = f"{row.median:.2f} s | {speed(row.median):.2f} | {used:.2f} s | {speed(used):.2f}"
+        lines += [f"| `{row.name}` | {times} | {row.peak_kib / 1024:.0f} MiB |"]
     return "\n".join(lines) + "\n"
 
 
@@ -116,13 +128,14 @@ def main() -> None:
         shutil.rmtree(folder)
     one, several, digest, _ = rows
     limits = [
-        Limit("GiB/s of verify, weights in one file", speed(one), TARGET, at_least=True),
-        Limit(f"GiB/s of verify, weights in {SHARDS} files", speed(several), TARGET, at_least=True),
-        Limit("verify of one file / sha256sum", one.median / digest.median, 1.1),
+        Limit("GiB/s of verify, weights in one file", speed(one.median), TARGET, at_least=True),
+        Limit(f"GiB/s of verify, weights in {SHARDS} files", speed(several.median), TARGET, at_least=True),
+        Limit("processor time of verify / sha256sum", min(one.processor_seconds) / min(digest.processor_seconds), 1.1),
     ]
     head = f"""# Verifying 4 GiB
 
 Written by `benchmarks/bench_verify.py`; all commands in turns, median of {ROUNDS} runs, files in the page cache.
+Processor times are the smallest of all runs: beside other work they say more than the time on the clock.
 
 Machine: {where}.
 

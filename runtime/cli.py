@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913  # one keyword for each option
     of builds: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
     """
     if reproduce:
-        if platforms or listing or demo_model or no_pages or cached_gpu:
+        if platforms or listing or demo_model or no_pages or cached_gpu or wheel:
             raise click.UsageError("--reproduce builds the programs of FILE: only --no-gpu, -q and --json go with it.")
         return _reproduce(reproduce, {"--no-gpu": no_gpu, "--quiet": quiet, "--json": as_json})
     if listing:

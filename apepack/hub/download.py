@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from apepack.hub.connection import connected, no_bar
 from apepack.provenance.manifest import Source
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from apepack.hub.reference import Reference
 
 __all__ = ["FetchedModel", "fetch_model"]
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,39 @@ def fetch_model(
     """
     names = _file_names(reference)
     with connected(reference.repository, on_note=on_note) as connection:
-        api = connection.api
-        first = api.hf_hub_download(reference.repository, names[0], revision=reference.revision, dry_run=True)
-        revision = first.commit_hash  # all files of one commit
-        planned = [api.hf_hub_download(reference.repository, name, revision=revision, dry_run=True) for name in names]
-        size = sum(file.file_size or 0 for file in planned if file.will_download)
-        with bar(size, f"fetching {reference.file_name}") as progress:
-            paths = [_fetch(api, reference.repository, name, revision, progress) for name in names]
-    asked_for = paths[names.index(reference.file)] if reference.file in names else paths[0]
-    return FetchedModel(asked_for, Source(reference.repository, revision, reference.file))
+        paths = _cached(connection.api, reference, names) or _fetch_all(connection.api, reference, names, bar)
+    asked_for = paths[names.index(reference.file) if reference.file in names else 0]
+    return FetchedModel(asked_for, Source(reference.repository, _commit(asked_for, reference.file), reference.file))
+
+
+def _commit(path: Path, name: str) -> str:
+    """Return the commit of the file NAME, which is in the cache as PATH: that has a folder for each commit."""
+    return path.parents[name.count("/")].name
+
+
+def _cached(api: HfApi, reference: Reference, names: list[str]) -> list[Path] | None:
+    """Return the files without the network if it is not needed, for a commit, or not allowed, and they are there."""
+    from huggingface_hub import constants  # noqa: PLC0415  # an extra, and slow
+    from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415  # the same
+
+    repository, revision = reference.repository, reference.revision
+    if not constants.is_offline_mode() and not _COMMIT.fullmatch(revision or ""):
+        return None
+    try:
+        return [Path(api.hf_hub_download(repository, name, revision=revision, local_files_only=True)) for name in names]
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _fetch_all(api: HfApi, reference: Reference, names: list[str], bar: Bars) -> list[Path]:
+    """Fetch the files of one commit."""
+    repository, revision = reference.repository, reference.revision
+    planned = [api.hf_hub_download(repository, name, revision=revision, dry_run=True) for name in names]
+    size = sum(file.file_size or 0 for file in planned if file.will_download)
+    with bar(size, f"fetching {reference.file_name}") as progress:
+        first = _fetch(api, repository, names[0], revision, progress)  # the cache remembers the commit of a branch
+        commit = _commit(first, names[0])
+        return [first, *(_fetch(api, repository, name, commit, progress) for name in names[1:])]
 
 
 def _file_names(reference: Reference) -> list[str]:
@@ -74,7 +101,7 @@ def _file_names(reference: Reference) -> list[str]:
     return [reference.folder + shard.sibling(number) for number in range(1, shard.count + 1)]
 
 
-def _fetch(api: HfApi, repository: str, name: str, revision: str, progress: Callable[[int], None]) -> Path:
+def _fetch(api: HfApi, repository: str, name: str, revision: str | None, progress: Callable[[int], None]) -> Path:
     bar: Any = _bar(progress)
     return Path(api.hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
 

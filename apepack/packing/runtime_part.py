@@ -207,6 +207,9 @@ def read_runtime(path: Path, *, portable: bool = True, gpu: bool = True) -> Runt
         old = read_manifest(path)
     except LayoutError as error:
         raise InputError(path, str(error)) from error
+    except InputError as error:
+        reason = "this is not an APE: name a llamafile, such as build/llamafile, with --runtime"
+        raise InputError(path, reason) from error
     except ManifestError as error:
         raise InputError(path, f"{error}; name another llamafile with --runtime") from error
     entries = parts.archive.entries if parts.archive else ()

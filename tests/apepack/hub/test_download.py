@@ -75,6 +75,25 @@ def test_a_revision(hub: HubServer, tiny: Path) -> None:
         assert fetched.source.revision == published.commit
 
 
+def test_a_commit_in_the_cache_needs_no_network(hub: HubServer, tiny: Path) -> None:
+    commit = publish([tiny], NAME).commit
+    reference = parse_reference(f"hf://{NAME}@{commit}/Tiny.Q8_0.gguf")
+    first = fetch_model(reference)
+    seen = len(hub.requests)
+    assert fetch_model(reference) == first
+    assert len(hub.requests) == seen
+
+
+def test_offline_the_cache_is_used(hub: HubServer, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish([tiny], NAME)
+    reference = parse_reference(f"hf://{NAME}/Tiny.Q8_0.gguf")
+    first = fetch_model(reference)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert fetch_model(reference) == first
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
+        fetch_model(parse_reference(f"hf://{NAME}/other.gguf"))
+
+
 def test_progress_is_that_of_the_bytes(hub: HubServer, tiny: Path) -> None:
     from contextlib import contextmanager
 

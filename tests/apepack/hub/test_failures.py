@@ -63,7 +63,9 @@ ROWS: Final = {
     "409": Row(refusal(409, "busy"), (COMMIT,), "another commit to me/tiny is being made: run the command again", 409),
     "412": Row(refusal(412, "stale"), (COMMIT,), "me/tiny has changed since this command began, and nothing was", 412),
     "429": Row(refusal(429, "slow down"), STAGES, "takes no more requests for now: run the command again", 429),
-    "429 with a time": Row(refusal(429, Retry_After="77"), STAGES, "which transfers only what is missing in 77 s", 429),
+    "429 with a time": Row(
+        refusal(429, Retry_After="77"), (UPLOAD, COMMIT), "which transfers only what is missing in 77 s", 429
+    ),
     "500": Row(refusal(500, "oops"), STAGES, r"fails \(500\): run the command again", 500),
     "503": Row(refusal(503), (UPLOAD, COMMIT), r"fails \(503\): run the command again", 503),
     "400": Row(refusal(400, "no such thing"), (INFORMATION, COMMIT), r"refuses this \(400\): no such thing$", 400),
