@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import apepack.cli
+import apepack.commands.add
+import apepack.commands.args
+import apepack.commands.remove
+import apepack.commands.upgrade
 import assimilate.cli
 import runtime.cli
 from tests.conftest import tool
@@ -21,6 +25,10 @@ MANUALS = Path(__file__).parents[1] / "man"
 # zipalign(1) has a test of its own, tests/zipalign/test_manual.py.
 COMMANDS: dict[str, click.Command] = {
     "apepack": apepack.cli.command,
+    "apepack-add": apepack.commands.add.command,
+    "apepack-args": apepack.commands.args.command,
+    "apepack-remove": apepack.commands.remove.command,
+    "apepack-upgrade": apepack.commands.upgrade.command,
     "assimilate": assimilate.cli.command,
     "llamafile-build": runtime.cli.command,
 }

@@ -28,7 +28,8 @@ COMPANIONS: Final = {
 }
 COMMANDS: Final = {"apepack", "assimilate", "zipalign"}
 PROGRAMS: Final = {"llamafile"} | COMPANIONS | COMMANDS
-MANUALS: Final = {f"man1/{name}.1" for name in PROGRAMS} | {"man5/ape.5", "man5/args.5"}
+SUBCOMMANDS: Final = {f"man1/{path.name}" for path in (Path(__file__).parents[3] / "man" / "man1").glob("apepack-*.1")}
+MANUALS: Final = {f"man1/{name}.1" for name in PROGRAMS} | SUBCOMMANDS | {"man5/ape.5", "man5/args.5"}
 TOOLCHAIN: Final = "lib/llamafile-toolchain"
 
 # Options that fetch a model, which llamafiles are not for.
