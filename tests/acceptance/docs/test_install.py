@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from apepack.commands.group import COMMANDS as SUB_COMMAND_NAMES
 from tests.builders.ape import in_private_mounts
 from tests.conftest import tool
 from tests.pipeline.conftest import run
@@ -28,8 +29,8 @@ COMPANIONS: Final = {
 }
 COMMANDS: Final = {"apepack", "assimilate", "zipalign"}
 PROGRAMS: Final = {"llamafile"} | COMPANIONS | COMMANDS
-SUBCOMMANDS: Final = {f"man1/{path.name}" for path in (Path(__file__).parents[3] / "man" / "man1").glob("apepack-*.1")}
-MANUALS: Final = {f"man1/{name}.1" for name in PROGRAMS} | SUBCOMMANDS | {"man5/ape.5", "man5/args.5"}
+SUB_COMMANDS: Final = {f"apepack-{name}" for name in SUB_COMMAND_NAMES}
+MANUALS: Final = {f"man1/{name}.1" for name in {*PROGRAMS, *SUB_COMMANDS}} | {"man5/ape.5", "man5/args.5"}
 TOOLCHAIN: Final = "lib/llamafile-toolchain"
 
 # Options that fetch a model, which llamafiles are not for.
