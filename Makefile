@@ -22,7 +22,7 @@ INSTALL_DATA = $(INSTALL) -m 644
 COMPANIONS := server quantize perplexity imatrix tokenize bench
 COMMANDS := apepack assimilate zipalign
 PROGRAMS := llamafile $(COMPANIONS:%=llamafile-%) $(COMMANDS)
-MAN1 := $(PROGRAMS:%=man/man1/%.1)
+MAN1 := $(PROGRAMS:%=man/man1/%.1) $(wildcard man/man1/apepack-*.1)
 MAN5 := $(wildcard man/man5/*.5)
 # The Python modules of the commands: our packages, and the packages of .venv that these import.
 toolchaindir = $(libdir)/llamafile-toolchain
@@ -266,7 +266,7 @@ build/man/%.pdf: %
 	@mandoc -T pdf $< >$@
 
 # Needs gcc or clang. Half of the first run compiles the engines that the runtime is compared with.
-BENCHMARKS := zipalign start speed busy first_token server scaling portable
+BENCHMARKS := zipalign verify start speed busy first_token server scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 

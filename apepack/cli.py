@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from apepack.commands.group import ARGUMENTS, Group
+from apepack.commands.group import ARGUMENTS, Group, Inputs, complete_first_word
 from zipalign import console
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
     from apepack.packing.payload import PackInputs
+    from apepack.provenance.manifest import Source
 
 __all__ = ["command", "main"]
 
@@ -33,6 +34,7 @@ def main() -> NoReturn:
 @click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
+@click.option("--source", metavar="REPO@REVISION", help="With MODEL: where it came from, for the manifest.")
 @click.option("--runtime", metavar="FILE", type=click.Path(), help="With MODEL: use the llamafile FILE as the runtime.")
 @click.option("--no-companion", is_flag=True, help="With MODEL: create no .exe, even if OUT is too large for Windows.")
 @click.option("--reserve", metavar="SIZE", type=console.Size(), help="With MODEL: leave SIZE bytes free, for upgrades.")
@@ -47,7 +49,14 @@ def main() -> NoReturn:
 @click.option("-v", "--verbose", is_flag=True, help="Print a map of OUT on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @console.version_option
-@click.argument("inputs", metavar="MODEL.gguf [-- ARG...] | BUILD...", nargs=-1, type=click.Path())
+@click.argument(
+    "inputs",
+    metavar="MODEL.gguf [-- ARG...] | BUILD...",
+    nargs=-1,
+    cls=Inputs,
+    type=click.Path(),
+    shell_complete=complete_first_word,
+)
 @click.pass_context
 def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
     """Make one file of a model and the programs that run it.
@@ -83,6 +92,7 @@ _PACK_OPTIONS = {
     "--mmproj": "projector",
     "--args": "args_file",
     "--add": "extra",
+    "--source": "source",
     "--runtime": "runtime",
     "--no-companion": "no_companion",
     "--reserve": "reserve",
@@ -174,7 +184,17 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
         Path(options["projector"]) if options["projector"] else None,
+        _source(options["source"]) if options["source"] else None,
     )
+
+
+def _source(text: str) -> Source:
+    from apepack.provenance.manifest import Source  # noqa: PLC0415  # not needed for --help
+
+    repo, _, revision = text.rpartition("@")
+    if not repo or not revision or any(character.isspace() for character in text):
+        raise click.UsageError(f"--source is {text!r} (expected REPO@REVISION, such as org/name@0123abc).")
+    return Source(repo, revision)
 
 
 def _print_finding(finding: Finding) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "NoRuntimeError",
     "NotAnApeError",
     "OutputError",
+    "ReproductionError",
     "SbomError",
     "SignatureError",
     "SignedError",
@@ -64,6 +65,10 @@ class ManifestError(ApepackError, ValueError):
     def __init__(self, reason: str, field: str | None = None) -> None:
         self.field = field
         super().__init__(f"manifest.json is damaged: {reason}")
+
+
+class ReproductionError(ApepackError):
+    """A file does not say what its programs were built from."""
 
 
 class SbomError(ApepackError):

@@ -45,6 +45,7 @@ class PlatformName(click.ParamType[tuple[Platform, ...]]):
 @click.option("--no-gpu", is_flag=True, help="Build without the part for GPUs, and without the shader compiler.")
 @click.option("--cached-gpu", is_flag=True, help="Include the part for GPUs only if it is in the cache.")
 @click.option("--wheel", metavar="DIR", type=click.Path(), help="Write the wheel llamafile-runtime with them into DIR.")
+@click.option("--reproduce", metavar="FILE", type=click.Path(), help="Build the programs of FILE again, and compare.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of paths.")
 @click.argument("platforms", nargs=-1, type=PlatformName(), metavar="[PLATFORM]...")
@@ -57,20 +58,25 @@ def command(  # noqa: PLR0913  # one keyword for each option
     no_gpu: bool,
     cached_gpu: bool,
     wheel: str | None,
+    reproduce: str | None,
     quiet: bool,
     as_json: bool,
-) -> None:
+) -> int | None:
     """Compile the runtime for each PLATFORM and print its path, or that of the wheel that contains all of them.
 
     PLATFORM is a name in the table of --list, `host` (the default), or `all`. All checkouts on a machine share a cache
     of builds: ${XDG_CACHE_HOME:-~/.cache}/llamafile-toolchain.
     """
+    if reproduce:
+        if platforms or listing or demo_model or no_pages or cached_gpu or wheel:
+            raise click.UsageError("--reproduce builds the programs of FILE: only --no-gpu, -q and --json go with it.")
+        return _reproduce(reproduce, {"--no-gpu": no_gpu, "--quiet": quiet, "--json": as_json})
     if listing:
         _print_table()
-        return
+        return None
     if demo_model:
         _print_demo_model()
-        return
+        return None
     selected = [platform for group in platforms or ((platform_named("host"),),) for platform in group]
     quiet = quiet or as_json
     builds = []
@@ -81,9 +87,18 @@ def command(  # noqa: PLR0913  # one keyword for each option
     if as_json:
         facts = [{"platform": item.platform.name, "path": str(item.path), "key": item.key} for item in builds]
         console.print_json("llamafile-build", {"builds": facts, "wheel": str(written) if written else None})
-        return
+        return None
     for path in [written] if written else [item.path for item in builds]:
         click.echo(path)
+    return None
+
+
+def _reproduce(file: str, options: dict[str, bool]) -> int:
+    """Run `apepack reproduce` and return its exit status: this package does not know the format of FILE."""
+    import subprocess  # noqa: PLC0415  # needed only here
+
+    given = [name for name, is_given in options.items() if is_given]
+    return subprocess.run([sys.executable, "-m", "apepack", "reproduce", *given, "--", file], check=False).returncode
 
 
 def _build(platform: Platform, *, with_pages: bool, with_gpu: bool, quiet: bool) -> Build:

@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
-__all__ = ["ARGUMENTS", "COMMANDS", "Group", "split_arguments"]
+__all__ = ["ARGUMENTS", "COMMANDS", "Group", "Inputs", "complete_first_word", "split_arguments"]
 
 # The module of each is loaded when it is used, or for help. A file of one of these names is written `./NAME`.
-COMMANDS: Final[tuple[str, ...]] = ("args", "add", "remove", "upgrade", "verify", "sbom", "sign")
+COMMANDS: Final[tuple[str, ...]] = ("args", "add", "remove", "upgrade", "verify", "sbom", "sign", "reproduce")
 # In the context's `meta`: the words after `--`, if there are any.
 ARGUMENTS: Final = "apepack.arguments"
 
@@ -22,6 +23,20 @@ def split_arguments(ctx: click.Context, args: list[str]) -> list[str]:
     at = args.index("--")
     ctx.meta[ARGUMENTS] = args[at + 1 :]
     return args[:at]
+
+
+def complete_first_word(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer files for an input of apepack itself, and before the first one also the names of sub-commands."""
+    names = [name for name in COMMANDS if not ctx.params.get("inputs") and name.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *map(CompletionItem, names)]
+
+
+class Inputs(click.Argument):
+    """The inputs of apepack itself, which are no part of the usage of a sub-command."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the name for the inputs, unless CTX is that of a sub-command, which takes their place."""
+        return [] if ctx.parent else super().get_usage_pieces(ctx)
 
 
 class Group(click.Group):

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from apepack.format.first_member import FirstMember
     from runtime.platforms import Platform
 
-__all__ = ["LinkedApe", "LinkedImage", "Program", "current_umask", "link", "plan_link", "read_program"]
+__all__ = [
+    "LinkedApe",
+    "LinkedImage",
+    "Program",
+    "current_umask",
+    "embedded_bytes",
+    "link",
+    "plan_link",
+    "read_program",
+]
 
 # Mapped programs come first, because their addresses may limit their offsets.
 _LAUNCH_ORDER = (Launch.MAPPED, Launch.PE, Launch.UNPACKED)
@@ -225,14 +234,18 @@ def _emit(  # in the order of the file
     if first_member:
         _emit_at(file, layout.first_member, first_member.pack())
     for image, program in zip(linked.images, programs, strict=True):
-        _emit_at(file, image.span, _stored_bytes(program, image.span.offset))
+        _emit_at(file, image.span, embedded_bytes(program, image.span.offset))
     file.write(bytes(layout.images_end - file.tell()))
     if first_member:
         file.write(first_member.pack_directory(layout.first_member.offset, layout.images_end))
 
 
-def _stored_bytes(program: Program, base: int) -> bytes:
-    """Return the bytes of PROGRAM for storage at the offset BASE."""
+def embedded_bytes(program: Program, base: int) -> bytes:
+    """Return the bytes of PROGRAM for storage at the offset BASE.
+
+    Raises:
+        NotEmbeddableError: it cannot be stored there.
+    """
     headers = program.image.headers
     if program.stream:
         return program.stream

@@ -231,6 +231,6 @@ def _hash(sha256: str) -> HashType:
 
 def _licence(text: str) -> License:
     """Return a licence: by its SPDX identifier or expression, or with the name that a model has for it."""
-    from cyclonedx.factory.license import LicenseFactory  # noqa: PLC0415  # an extra
+    from cyclonedx.contrib.license.factories import LicenseFactory  # noqa: PLC0415  # an extra
 
     return LicenseFactory().make_from_string(text)

@@ -21,10 +21,11 @@ _LLAMAFILES: Final = {"./my.llamafile", "my.llamafile", "./llamafile-server", "m
 
 # The expected commands: ours, and those of the systems that a section is about.
 COMMANDS: Final = {
-    **dict.fromkeys(["apepack", "assimilate", "zipalign", "llamafile"], "this project"),
+    **dict.fromkeys(["apepack", "assimilate", "zipalign", "llamafile", "llamafile-build"], "this project"),
     **dict.fromkeys(["sh", "install", "tee", "echo", "sha256sum", "uname"], "any Linux"),
     **dict.fromkeys(["chmod", "cp", "ln", "printf", "curl", "make", "python3"], "any Unix"),
     "gh": "GitHub's command line",
+    "openssl": "OpenSSL",
     "pip": "Python",
     "pipx": "pipx",
     "ssh": "OpenSSH",

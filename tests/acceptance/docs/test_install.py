@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from apepack.commands.group import COMMANDS as SUB_COMMAND_NAMES
 from tests.acceptance.docs.conftest import CHECKOUT, FILES, Checkout
 from tests.builders.ape import in_private_mounts
 from tests.conftest import tool
@@ -24,7 +25,8 @@ COMPANIONS: Final = {
 }
 COMMANDS: Final = {"apepack", "assimilate", "zipalign"}
 PROGRAMS: Final = {"llamafile"} | COMPANIONS | COMMANDS
-MANUALS: Final = {f"man1/{name}.1" for name in PROGRAMS} | {"man5/ape.5", "man5/args.5"}
+SUB_COMMANDS: Final = {f"apepack-{name}" for name in SUB_COMMAND_NAMES}
+MANUALS: Final = {f"man1/{name}.1" for name in {*PROGRAMS, *SUB_COMMANDS}} | {"man5/ape.5", "man5/args.5"}
 TOOLCHAIN: Final = "lib/llamafile-toolchain"
 
 # Options that fetch a model, which llamafiles are not for.
