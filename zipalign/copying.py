@@ -33,6 +33,7 @@ _SEGMENT_SIZE: Final = 4 << 20  # the unit of work of a thread; small enough for
 
 _STEP_SIZE: Final = 16 << 20  # of a copy by the kernel
 _BUFFER_SIZE: Final = 1 << 20
+_SHARED_BLOCK_SIZE: Final = 4096  # of file systems with shared blocks
 _ZEROS: Final = memoryview(bytes(_CHUNK_SIZE))
 _NO_KERNEL_COPY: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
@@ -48,7 +49,7 @@ def copy_extent(
     """Copy a range of a file to `offset` of another, by the kernel where it can, without a CRC.
 
     Holes stay holes: the target has none of its own bytes there yet. The kernel shares blocks where the file system
-    can, if both offsets are multiples of its blocks.
+    can, if the offsets differ by a multiple of their size.
 
     Returns:
         The number of bytes copied: less than `size` if the source became shorter.
@@ -60,13 +61,23 @@ def copy_extent(
             target.truncate(max(target.size, extent.end + shift))
         while done < extent.end:
             step = extent.end - done
-            copied = step if extent.is_hole else _copy_step(source_fd, target, done, shift, min(step, _STEP_SIZE))
-            if not copied:
+            if not extent.is_hole:
+                step = _copy_step(source_fd, target, done, shift, _step_size(done, step))
+            if not step:
                 return done - source_offset
-            done += copied
+            done += step
             if progress is not None:
-                progress(copied)
+                progress(step)
     return done - source_offset
+
+
+def _step_size(offset: int, size: int) -> int:
+    """Return how much of SIZE bytes at OFFSET to copy at once: whole blocks, which can be shared, where possible."""
+    before = -offset % _SHARED_BLOCK_SIZE
+    if before:
+        return min(size, before)
+    size = min(size, _STEP_SIZE)
+    return size - size % _SHARED_BLOCK_SIZE or size
 
 
 def _copy_step(source_fd: int, target: OutputFile, offset: int, shift: int, size: int) -> int:

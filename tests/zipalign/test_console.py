@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import click
 import pytest
 
 from zipalign import console
@@ -58,3 +59,17 @@ def test_a_long_job_says_how_long_it_will_take(
         show(1, 22)
         show(3, 22)
     assert capsys.readouterr().err.splitlines() == [f"counting: 3 of 22{left}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("4096", 4096), ("3K", 3 << 10), ("16M", 16 << 20), ("2G", 2 << 30)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert console.Size().convert(text, None, None) == size
+    assert console.Size().convert(size, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "1.5M", "-1", "1k", "1T", "1 M"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no size"):
+        console.Size().convert(text, None, None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from zipalign import Member, add_files, check_archive, read_archive, remove_entries
-from zipalign.layout import NewMember, plan_append
+from zipalign.extents import hole_size
+from zipalign.layout import NewMember, moved_header, plan_append
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,3 +95,36 @@ def test_check_requires_the_default_alignment(data: bytes, alignment: int, ok: b
     add_files(path, [Member("m", data)], alignment=alignment)
     assert read_archive(path).entries[0].alignment == alignment
     assert check_archive(path).ok is ok
+
+
+def test_space_is_left_before_the_first_member(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"#" * 100)
+    plan = plan_append(100, [NewMember(b"a", 3, 4096), NewMember(b"b", 3, 4096)], reserve=1 << 20)
+
+    archive = add_files(path, [Member("a", b"aaa"), Member("b", b"bbb")], alignment=4096, reserve=1 << 20)
+
+    assert [entry.data_offset for entry in archive.entries] == [member.data_offset for member in plan.members]
+    assert (archive.file_size, plan.members[0].header_offset > 1 << 20) == (plan.end, True)
+    assert plan.members[1].data_offset == plan.members[0].data_offset + 4096
+    assert check_archive(path, alignment=4096).ok
+    with path.open("rb") as file:
+        assert hole_size(file.fileno(), 4096, 1 << 20) == (1 << 20) - 4096
+
+
+def test_headers_of_moved_members(tmp_path: Path) -> None:
+    """Python's header with an extra field, moved beyond 4 GiB."""
+    extra = b"\x99\x99\x02\x00ab"
+    path = tmp_path / "x"
+    with zipfile.ZipFile(path, "w") as file:
+        info = zipfile.ZipInfo("kept")
+        info.extra = extra
+        file.writestr(info, b"old data")
+    entry = read_archive(path).entries[0]
+
+    moved = moved_header(entry, 5 << 32)
+
+    size = struct.pack("<HHQQQ", 1, 24, 8, 8, 5 << 32)
+    assert moved.extra == size + extra
+    assert (moved.size, moved.compressed_size, moved.header_offset, moved.version_needed) == (*[0xFFFFFFFF] * 3, 45)
+    assert (moved.name, moved.crc, moved.method) == (entry.record.name, entry.crc, entry.method)
