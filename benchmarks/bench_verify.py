@@ -92,8 +92,8 @@ def measure(folder: Path) -> list[Timed]:
         run(row)
         row.seconds.clear()
         row.processor_seconds.clear()
-    for number in range(ROUNDS):
-        for row in rows[:: -1 if number % 2 else 1]:
+    for turn in range(ROUNDS):
+        for row in rows[:: -1 if turn % 2 else 1]:
             run(row)
     return rows
 
