@@ -28,8 +28,8 @@ HERE: Final = Path(__file__).parent
 APEPACK: Final = [sys.executable, "-m", "apepack"]
 ABOUT: Final = """\
 `apepack verify` computes SHA-256 of everything, each member in one thread, by OpenSSL. With the weights in one file,
-the limit is SHA-256 on one core; with the weights in several files, it is all cores. `sha256sum` may be one that does not
-use the processor's instructions for it. The CRC-32 of members in the manifest is not computed again: the manifest's
+the limit is SHA-256 on one core; with the weights in several files, it is all cores. `sha256sum` may be one that does
+not use the processor's instructions for it. The CRC-32 of members in the manifest is not computed again: the manifest's
 digests cover it.
 """
 
