@@ -27,9 +27,10 @@ TARGET: Final = 1.5  # GiB a second
 HERE: Final = Path(__file__).parent
 APEPACK: Final = [sys.executable, "-m", "apepack"]
 ABOUT: Final = """\
-`apepack verify` computes SHA-256 of everything, each member in one thread. With the weights in one file, the limit is
-SHA-256 on one core, which `sha256sum` shows; with the weights in several files, it is all cores. The CRC-32 of members
-in the manifest is not computed again: the manifest's digests cover it.
+`apepack verify` computes SHA-256 of everything, each member in one thread, by OpenSSL. With the weights in one file,
+the limit is SHA-256 on one core; with the weights in several files, it is all cores. `sha256sum` may be one that does
+not use the processor's instructions for it. The CRC-32 of members in the manifest is not computed again: the manifest's
+digests cover it.
 """
 
 
@@ -92,8 +93,8 @@ def measure(folder: Path) -> list[Timed]:
         run(row)
         row.seconds.clear()
         row.processor_seconds.clear()
-    for number in range(ROUNDS):
-        for row in rows[:: -1 if number % 2 else 1]:
+    for turn in range(ROUNDS):
+        for row in rows[:: -1 if turn % 2 else 1]:
             run(row)
     return rows
 
