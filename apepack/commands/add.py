@@ -18,11 +18,12 @@ __all__ = ["command"]
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.argument("file", metavar="FILE", type=click.Path())
-@click.argument("added", metavar="ADDED...", nargs=-1, required=True, type=click.Path())
+@click.argument("added", metavar="[ADDED]...", nargs=-1, type=click.Path())
 def command(file: str, added: tuple[str, ...], **options: Any) -> None:
     """Store each ADDED file in the llamafile FILE, under the last part of its name.
 
-    A member of that name is replaced. The manifest is renewed.
+    A member of that name is replaced. The manifest is renewed; without ADDED, that is all that is done, as after
+    changes by zipalign.
     """
     from pathlib import Path  # noqa: PLC0415  # not needed for --help
 
@@ -34,7 +35,8 @@ def command(file: str, added: tuple[str, ...], **options: Any) -> None:
         drop_signature=options["drop_signature"], strict=options["strict"], dry_run=options["dry_run"]
     )
     paths = [Path(name) for name in added]
-    total = 2 * sum(path.stat().st_size for path in paths)  # copied, and read for their digests
+    # ADDED is copied, and read for its digest. The manifest has the digests of what is unchanged.
+    total = 2 * sum(path.stat().st_size for path in paths) or Path(file).stat().st_size
     silent = options["quiet"] or options["dry_run"] or options["as_json"]
     with console.progress(total, f"adding to {file}", quiet=silent) as progress:
         result = add_members(Path(file), paths, policy, progress=progress)

@@ -126,6 +126,8 @@ def add_members(
 ) -> ChangeResult:
     """Store FILES in the llamafile PATH, under the last parts of their names; members of these names are replaced.
 
+    Without FILES, only the manifest is renewed.
+
     Raises:
         SignedError: it is signed.
         LintError: it would not work with these files, or a name is that of a member of another purpose.
@@ -149,7 +151,8 @@ def add_members(
     else:
         replaced = present & {member.name for member in members}
         _drop_signature(path, old)
-        add_files(path, members, alignment=DEFAULT_ALIGNMENT, progress=progress)
+        if members:
+            add_files(path, members, alignment=DEFAULT_ALIGNMENT, progress=progress)
         renew_manifest(path, progress=progress)
     names = tuple(member.name for member in members)
     return ChangeResult(path, names, tuple(sorted(replaced)), arguments, found)

@@ -102,6 +102,13 @@ def test_files_are_added(path: Path, tmp_path: Path) -> None:
         remove_members(path, ["json.gbnf"])
 
 
+def test_the_manifest_is_renewed_after_zipalign(path: Path) -> None:
+    add_files(path, [Member("folder/a.txt", b"a")])
+    assert not verify(path).ok
+    assert add_members(path, []).names == ()
+    check(path)
+
+
 @pytest.mark.parametrize("name", [".args", "NOTICES", "manifest.json", "signature.json"])
 def test_names_with_another_purpose_are_refused(path: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"text")
