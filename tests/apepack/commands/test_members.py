@@ -57,7 +57,7 @@ def test_members_are_added_and_removed(folder: Path) -> None:
     assert apepack(folder, "remove", "x.llamafile", "note.txt").returncode == 1
 
 
-@pytest.mark.parametrize("arguments", [("add", "x.llamafile"), ("remove", "x.llamafile"), ("args",)])
+@pytest.mark.parametrize("arguments", [("add",), ("remove", "x.llamafile"), ("args",)])
 def test_wrong_command_lines(folder: Path, arguments: tuple[str, ...]) -> None:
     done = apepack(folder, *arguments)
     assert (done.returncode, "Missing argument" in done.stderr) == (2, True)
