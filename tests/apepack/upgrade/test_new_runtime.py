@@ -17,6 +17,8 @@ from zipalign import read_archive
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runtime.installed import RuntimeSource
+
 
 def test_what_has_to_be_before_the_weights(tmp_path: Path) -> None:
     path = runtime(tmp_path / "runtime", page=70_000, gpu=5_000)
@@ -38,11 +40,11 @@ def test_builds_are_linked_once_for_each_magic(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "NOTICES").write_bytes(b"licences")
     calls: list[Magic] = []
 
-    def cached(magic: Magic) -> list[Path]:
+    def found_programs(_: RuntimeSource, magic: Magic) -> list[Path]:
         calls.append(magic)
         return [program]
 
-    monkeypatch.setattr(apepack.upgrade.new_runtime, "cached_programs", cached)
+    monkeypatch.setattr(apepack.upgrade.new_runtime, "programs_for", found_programs)
     with providing(None) as runtimes:
         for magic in (Magic.MZ, Magic.NO_WINDOWS, Magic.MZ, Magic.DEBUG):
             found = runtimes.beginning_with(magic)
@@ -55,7 +57,7 @@ def test_builds_are_linked_once_for_each_magic(tmp_path: Path, monkeypatch: pyte
 
 
 def test_no_builds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apepack.upgrade.new_runtime, "cached_programs", lambda _: [])
+    monkeypatch.setattr(apepack.upgrade.new_runtime, "find_runtime", lambda: None)
     with providing(None) as runtimes, pytest.raises(NoRuntimeError):
         runtimes.beginning_with(Magic.MZ)
 

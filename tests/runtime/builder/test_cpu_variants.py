@@ -47,8 +47,10 @@ def test_the_shim_knows_every_variant_and_no_other() -> None:
         block = blocks.get(platform.processor, amd64)
         assert set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE} == names, platform.name
         if second := gpu_program(platform):
-            (block, *_) = re.findall(lines, few, re.MULTILINE)
-            assert set(re.findall(r"VARIANT\((\w+),", block)) == {variant.name for variant in variants_of(second)}
+            amd64_few, _, others_few = re.findall(lines, few, re.MULTILINE)[:3]
+            block = amd64_few if platform.processor == "x86_64" else others_few
+            found = set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE}
+            assert found == {variant.name for variant in variants_of(second)}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)

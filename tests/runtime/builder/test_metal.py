@@ -185,7 +185,7 @@ def test_programs_for_macos_have_metal_unless_built_without(name: str) -> None:
     program, plain = with_gpu.program_of(platform), without.program_of(platform)
     assert (program, plain) == (Program(platform, has_metal=True), Program(platform))
     assert (has_gpu_part(platform), has_gpu_members(platform)) == (True, False)
-    common = {"device", "gpu_info", "selection"}
+    common = {"device", "gpu", "gpu_info", "selection"}
     assert (gpu_sources(program), gpu_sources(plain)) == (common | {"gpu_metal"}, common | {"gpu_none"})
     assert set(shim_flags(program)) - set(shim_flags(plain)) == {"-DLLAMAFILE_METAL"}
     assert program_key(program, tools) != program_key(plain, tools)
