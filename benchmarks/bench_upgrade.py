@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
 from apepack.packing.pack import pack
 from apepack.packing.payload import PackInputs
 from apepack.provenance.description import renew_manifest
-from benchmarks.measure import Limit, Measured, load_sentence, machine, verdicts
+from benchmarks.measure import Limit, Measured, load_sentence, machine, run, verdicts
 from runtime.builder.artifacts import demo_model
 from zipalign import Member, add_files, read_archive
 
@@ -31,20 +29,10 @@ RUNTIME: Final = HERE.parent / "build" / "llamafile"
 APEPACK: Final = [sys.executable, "-m", "apepack"]
 
 
-def run(measured: Measured, directory: Path) -> None:
-    """Run a command once and note its time and peak memory."""
+def run_here(measured: Measured, directory: Path) -> None:
+    """Run a command once, after the disk has settled."""
     os.sync()
-    start = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    process = subprocess.Popen(measured.command, cwd=directory, env=environment, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    measured.seconds.append(time.perf_counter() - start)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, measured.command)
-    measured.peak_kib = max(measured.peak_kib, usage.ru_maxrss)
-    if measured.output is not None:
-        (directory / measured.output).unlink()
+    run(measured, directory, {**os.environ, "PYTHONPATH": str(HERE.parent)})
 
 
 def make_model(path: Path, size: int) -> None:
@@ -77,7 +65,7 @@ def measure(directory: Path) -> list[Measured]:
     back = [Measured(f"apepack upgrade --restore, {size} GiB", [*restore, f"{size}.llamafile"]) for size in SIZES]
     for number in range(ROUNDS):
         for row in (*there, *back) if number % 2 else (*there[::-1], *back[::-1]):
-            run(row, directory)
+            run_here(row, directory)
     copies = [
         Measured(f"apepack upgrade -o, {size} GiB, a new file", [*upgrade, "-o", "x", f"{size}.llamafile"], "x")
         for size in SIZES
@@ -87,7 +75,7 @@ def measure(directory: Path) -> list[Measured]:
     ]
     for _ in range(COPY_ROUNDS):
         for row in copies:
-            run(row, directory)
+            run_here(row, directory)
     return [*there, *back, *copies]
 
 

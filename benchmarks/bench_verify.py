@@ -11,12 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import Limit, Measured, load_sentence, machine, verdicts
+from benchmarks.measure import Limit, Measured, load_sentence, machine, run, verdicts
 from tests.builders.gguf import U16, Gguf, Info, number, text
 
 ROUNDS: Final = 3
@@ -57,27 +55,7 @@ def make_weights(folder: Path, count: int) -> Path:
     return min(folder.iterdir())
 
 
-@dataclass
-class Timed(Measured):
-    """A command with the processor time of its runs, which other work of the machine hardly changes."""
-
-    processor_seconds: list[float] = field(default_factory=list)
-
-
-def run(row: Timed) -> None:
-    """Run a command once, and note its times and peak memory."""
-    start = time.perf_counter()
-    process = subprocess.Popen(row.command, stdout=subprocess.DEVNULL, cwd=HERE.parent)
-    _, status, usage = os.wait4(process.pid, 0)
-    row.seconds.append(time.perf_counter() - start)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, row.command)
-    row.processor_seconds.append(usage.ru_utime + usage.ru_stime)
-    row.peak_kib = max(row.peak_kib, usage.ru_maxrss)
-
-
-def measure(folder: Path) -> list[Timed]:
+def measure(folder: Path) -> list[Measured]:
     """Pack both files, and measure all commands."""
     rows = []
     for count, name in ((1, "one file"), (SHARDS, f"{SHARDS} files")):
@@ -86,16 +64,18 @@ def measure(folder: Path) -> list[Timed]:
         command = [*APEPACK, "-q", "--no-gpu", "--no-companion", "-o", str(output), str(weights)]
         subprocess.run(command, check=True, cwd=HERE.parent, stderr=subprocess.DEVNULL)
         shutil.rmtree(folder / str(count))
-        rows.append(Timed(f"apepack verify, weights in {name}", [*APEPACK, "verify", "-q", str(output)]))
-    rows.append(Timed("sha256sum", ["sha256sum", str(folder / "1.llamafile")]))
-    rows.append(Timed("zipalign --check", [sys.executable, "-m", "zipalign", "--check", str(folder / "1.llamafile")]))
+        rows.append(Measured(f"apepack verify, weights in {name}", [*APEPACK, "verify", "-q", str(output)]))
+    rows.append(Measured("sha256sum", ["sha256sum", str(folder / "1.llamafile")]))
+    rows.append(
+        Measured("zipalign --check", [sys.executable, "-m", "zipalign", "--check", str(folder / "1.llamafile")])
+    )
     for row in rows:  # reads the files into memory
-        run(row)
+        run(row, HERE.parent)
         row.seconds.clear()
         row.processor_seconds.clear()
     for turn in range(ROUNDS):
         for row in rows[:: -1 if turn % 2 else 1]:
-            run(row)
+            run(row, HERE.parent)
     return rows
 
 
@@ -104,7 +84,7 @@ def speed(seconds: float) -> float:
     return SIZE / GIB / seconds
 
 
-def table(rows: list[Timed]) -> str:
+def table(rows: list[Measured]) -> str:
     """Return rows as a table in Markdown."""
     lines = [
         "| command | median | GiB/s | processor time | GiB/s of it | peak memory |",

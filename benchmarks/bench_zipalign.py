@@ -13,11 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
+from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, run, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,28 +65,13 @@ def memory_fetched() -> Iterator[None]:
         process.communicate()
 
 
-def run(measured: Measured, directory: Path, *, settle: bool = True) -> None:
-    """Run a command once and note its time and peak memory."""
+def run_here(measured: Measured, directory: Path, *, settle: bool = True) -> None:
+    """Run a command once, after the disk has settled, and without the remains of an earlier run."""
     if measured.output is not None:
         (directory / measured.output).unlink(missing_ok=True)
     if settle:
         os.sync()
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        measured.command,
-        cwd=directory,
-        env=environment(directory),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    measured.seconds.append(time.perf_counter() - start)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, measured.command)
-    measured.peak_kib = max(measured.peak_kib, usage.ru_maxrss)
-    if measured.output is not None:
-        (directory / measured.output).unlink()
+    run(measured, directory, environment(directory))
 
 
 def make_input(path: Path, size: int) -> None:
@@ -109,7 +93,7 @@ def copies(directory: Path, size: int) -> tuple[list[Measured], list[Limit]]:
         Measured("zip -0 -j", ["zip", "-q", "-0", "-j", "x.zip", "model.gguf"], "x.zip"),
         Measured("7z -mx0", ["7z", "a", "-tzip", "-mx0", "-bso0", "-bsp0", "x.zip", "model.gguf"], "x.zip"),
     ]
-    in_turns(rows, ROUNDS, lambda row: run(row, directory))
+    in_turns(rows, ROUNDS, lambda row: run_here(row, directory))
     (directory / "model.gguf").unlink()
     cp, quick, cp_sync, durable, info_zip, _ = rows
     gib = f"{size // GIB} GiB"
@@ -129,26 +113,26 @@ def small_appends(directory: Path) -> tuple[list[Measured], list[Limit]]:
     for name, size in (("4 MiB", 4 << 20), ("4 GiB", 4 * GIB)):
         archive = f"{size}.llamafile"
         make_input(directory / "model.gguf", size)
-        run(Measured("", [*ZIPALIGN, "-j0", archive, "model.gguf"]), directory)
+        run_here(Measured("", [*ZIPALIGN, "-j0", archive, "model.gguf"]), directory)
         (directory / "model.gguf").unlink()
         rows.append(Measured(f"add .args to {name}", [*ZIPALIGN, "-j0", archive, ".args"]))
-    in_turns(rows, QUICK_ROUNDS, lambda row: run(row, directory))
+    in_turns(rows, QUICK_ROUNDS, lambda row: run_here(row, directory))
     small, large = rows
     return rows, [Limit("adding .args: 4 GiB / 4 MiB", large.median / small.median, 1.1)]
 
 
 def starts(directory: Path) -> tuple[list[Measured], list[Limit]]:
     """Measure the start-up time."""
-    run(Measured("", [*ZIPALIGN, "-j0", "small.zip", ".args"]), directory)
+    run_here(Measured("", [*ZIPALIGN, "-j0", "small.zip", ".args"]), directory)
     rows = [
         Measured("python -c 'import click'", [sys.executable, "-c", "import click"]),
         Measured("zipalign --help", [*ZIPALIGN, "--help"]),
         Measured("zipalign ZIP, nothing to do", [*ZIPALIGN, "small.zip"]),
     ]
     for row in rows:  # compiles byte code
-        run(row, directory, settle=False)
+        run_here(row, directory, settle=False)
         row.seconds.clear()
-    in_turns(rows, QUICK_ROUNDS, lambda row: run(row, directory, settle=False))
+    in_turns(rows, QUICK_ROUNDS, lambda row: run_here(row, directory, settle=False))
     base, *others = rows
     return rows, [Limit(f"{row.name} / import click", row.median / base.median, 1.3) for row in others]
 

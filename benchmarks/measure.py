@@ -6,14 +6,15 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "read_again", "verdicts"]
+__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "read_again", "run", "verdicts"]
 
 _FORWARDS, _BACKWARDS = 1, -1
 _QUARTERS: Final = 4
@@ -28,6 +29,7 @@ class Measured:
     command: list[str]
     output: str | None = None  # removed before each run
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     peak_kib: int = 0
 
     @property
@@ -55,6 +57,23 @@ class Limit:
     def kept(self) -> bool:
         """Whether this run keeps it."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def run(measured: Measured, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Run a command in DIRECTORY once, note its times and peak memory, and remove its output."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        measured.command, cwd=directory, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    measured.seconds.append(time.perf_counter() - start)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, measured.command)
+    measured.processor_seconds.append(usage.ru_utime + usage.ru_stime)
+    measured.peak_kib = max(measured.peak_kib, usage.ru_maxrss)
+    if measured.output is not None:
+        (directory / measured.output).unlink()
 
 
 def in_turns(rows: Sequence[Measured], rounds: int, run: Callable[[Measured], None]) -> None:
