@@ -19,7 +19,7 @@ from tests.conftest import skip_without, tool
 from tools.lost_inputs import debian_package
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from runtime.platforms import Platform
@@ -151,10 +151,18 @@ def windows_command(*command: str | Path) -> tuple[list[str | Path], dict[str, s
     return [wine, *command], environment
 
 
-def under_wine(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a Windows command; the emulator's own files are made by the first run, which takes several seconds."""
+def under_wine(
+    *command: str | Path, folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a Windows command in FOLDER, with VARIABLES beside those of the emulator.
+
+    The emulator's own files are made by the first run, which takes several seconds.
+    """
     arguments, environment = windows_command(*command)
-    return subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=300, env=environment)
+    environment |= variables or {}
+    return subprocess.run(
+        arguments, check=False, capture_output=True, text=True, timeout=300, env=environment, cwd=folder
+    )
 
 
 def _escaped(data: bytes) -> str:

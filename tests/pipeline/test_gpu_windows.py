@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime.platforms import host_platform
-from tests.builders.hosts import windows_command
+from tests.builders.hosts import under_wine, windows_command
 from tests.builders.vulkan import GPU, PROMPT, failing_windows_loader
 from tests.conftest import tool
 
@@ -32,16 +32,7 @@ class Windows:
     variables: dict[str, str]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command, environment = windows_command(self.program, *arguments)
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment | self.variables,
-            cwd=self.program.parent,
-            timeout=300,
-        )
+        return under_wine(self.program, *arguments, folder=self.program.parent, variables=self.variables)
 
 
 def said(result: subprocess.CompletedProcess[str]) -> list[str]:
