@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Check = Callable[[Envelope], None]
 
 __all__ = [
-    "SIGNATURE_MEMBER",
     "SIGNATURE_PLACE",
     "SIGNATURE_SUFFIX",
     "FoundSignature",
@@ -47,7 +46,6 @@ __all__ = [
     "store_signature",
 ]
 
-SIGNATURE_MEMBER: Final = SIGNATURE_NAME
 SIGNATURE_SUFFIX: Final = ".sig"
 SIGNATURE_PLACE: Final = f"member {SIGNATURE_NAME}"  # of a signature in the file
 _NOT_CHECKED: Final = "it was not checked: --key names the public key of its maker"
