@@ -17,12 +17,11 @@ from runtime.platforms import platform_named
 from tests.builders.ape import foreign_ape, small_ape
 from tests.builders.elf import exit_program
 from tests.builders.genuine import genuine_ape
-from tests.zipalign.crash import SECTOR, FailingFile, RecordingFile, Step, apply
+from tests.zipalign.crash import MarkerOnlyFile, RecordingFile, Step, fail_at_step, states_in_place
 from zipalign import Member, add_files, read_archive
 from zipalign.marked_head import MARKER_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from runtime.platforms import Platform
@@ -67,41 +66,6 @@ def file_of(scenario: Scenario, folder: Path) -> Path:
     return path
 
 
-def states(old: bytes, steps: list[Step]) -> Iterator[tuple[str, bytes]]:
-    """Yield every file that a kill or a power loss may leave.
-
-    Each prefix of the steps; each write that the disk did up to one of its sectors; and, since the disk orders what is
-    between two barriers as it likes, each of these writes without one of its sectors, which then are what they were.
-    """
-    barrier = 0
-    for n, step in enumerate(steps):
-        before = apply(old, steps[:n])
-        yield f"before step {n}", before
-        if step.kind == "sync":
-            barrier = n + 1
-        for _, end in sectors(step):
-            yield f"step {n} up to {end:#x}", apply(before, [part(step, step.offset, end)])
-        done = apply(old, steps[: n + 1])
-        for lost in range(barrier, n + 1):
-            for start, end in sectors(steps[lost]):
-                kept = apply(old, steps[:lost])[start:end].ljust(end - start, b"\0")[: max(0, len(done) - start)]
-                yield f"after step {n}, {start:#x} of step {lost} lost", done[:start] + kept + done[start + len(kept) :]
-    yield "complete", apply(old, steps)
-
-
-def sectors(step: Step) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of a write that no disk tears."""
-    start, last = step.offset, step.offset + len(step.data)
-    while start < last:
-        end = min(last, start // SECTOR * SECTOR + SECTOR)
-        yield start, end
-        start = end
-
-
-def part(step: Step, start: int, end: int) -> Step:
-    return Step("write", start, step.data[start - step.offset : end - step.offset])
-
-
 def without_mark(data: bytes, old_size: int) -> bytes:
     """The file without the marker of an append, which is cleared without a sync."""
     marker = old_size + -old_size % 32
@@ -120,7 +84,7 @@ def test_every_state_of_a_conversion(
     members = {entry.name for entry in read_archive(path).entries} if scenario.member else set()
     monkeypatch.undo()
     seen = set()
-    for what, state in states(old, list(recorded)):
+    for what, state in states_in_place(old, list(recorded)):
         path.write_bytes(state)
         backup_path(path).write_bytes(kept)
         seen.add(kind_of(state, old, new, kept))
@@ -168,7 +132,7 @@ def test_every_state_of_the_way_back(
     recorded.clear()
     restore(path)
     monkeypatch.undo()
-    for what, state in states(new, list(recorded)):
+    for what, state in states_in_place(new, list(recorded)):
         kind_of(state, old, new, kept)
         path.write_bytes(state)
         backup_path(path).write_bytes(kept)
@@ -201,11 +165,8 @@ def test_failing_each_step(name: str, error: BaseException, tmp_path: Path, monk
     scenario = SCENARIOS[name]
     path = file_of(scenario, tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("assimilate.conversion.OutputFile", FailingFile)
-    monkeypatch.setattr(FailingFile, "error", error, raising=False)
     for fail_at in range(1, 30):
-        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
+        fail_at_step(monkeypatch, "assimilate.conversion.OutputFile", fail_at, error)
         try:
             assimilate(path, scenario.target)
         except (OSError, KeyboardInterrupt):
@@ -228,10 +189,7 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
     for fail_at in range(1, 20):
         monkeypatch.undo()
         assimilate(path, FREEBSD)
-        monkeypatch.setattr("assimilate.conversion.OutputFile", FailingFile)
-        monkeypatch.setattr(FailingFile, "error", OSError(errno.EIO, "Input/output error"), raising=False)
-        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
+        fail_at_step(monkeypatch, "assimilate.conversion.OutputFile", fail_at, OSError(errno.EIO, "Input/output error"))
         try:
             restore(path)
         except OSError:
@@ -246,18 +204,10 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_when_it_cannot_be_undone_the_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class DyingFile(RecordingFile):
-        """A disk that takes no more than the marker."""
-
-        def write(self, data: bytes | memoryview, offset: int) -> None:
-            if offset == MARKER_SIZE:
-                raise OSError(errno.EIO, "Input/output error")
-            super().write(data, offset)
-
     monkeypatch.setattr(RecordingFile, "steps", [], raising=False)
     path = file_of(SCENARIOS["ours, with the licences in the way"], tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("assimilate.conversion.OutputFile", DyingFile)
+    monkeypatch.setattr("assimilate.conversion.OutputFile", MarkerOnlyFile)
 
     with pytest.raises(InterruptedConversionError, match="finish it with -t freebsd-amd64 or undo it"):
         assimilate(path, FREEBSD)

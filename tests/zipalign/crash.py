@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from zipalign.marked_head import MARKER_SIZE
 from zipalign.output_file import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FailingFile", "RecordingFile", "Step", "apply", "states"]
+    import pytest
+
+__all__ = [
+    "SECTOR",
+    "FailingFile",
+    "MarkerOnlyFile",
+    "RecordingFile",
+    "Step",
+    "apply",
+    "fail_at_step",
+    "states",
+    "states_in_place",
+]
 
 SECTOR = 512
 
@@ -90,6 +104,22 @@ class FailingFile(OutputFile):
             raise self.error
 
 
+class MarkerOnlyFile(RecordingFile):
+    """A disk that takes no more than the marker of a change in place (zipalign.marked_head)."""
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        if offset == MARKER_SIZE:
+            raise OSError(errno.EIO, "Input/output error")
+        super().write(data, offset)
+
+
+def fail_at_step(monkeypatch: pytest.MonkeyPatch, target: str, fail_at: int, error: BaseException) -> None:
+    """Let the file of the module attribute TARGET fail with ERROR at its change number FAIL_AT, from now on."""
+    monkeypatch.setattr(target, FailingFile)
+    for name, value in (("error", error), ("fail_at", fail_at), ("count", 0)):
+        monkeypatch.setattr(FailingFile, name, value, raising=False)
+
+
 def apply(old: bytes, steps: list[Step]) -> bytes:
     """Return the file after some steps."""
     state = bytearray(old)
@@ -137,3 +167,35 @@ def states(old: bytes, steps: list[Step]) -> Iterator[tuple[str, bytes]]:
             for part in _torn(step):
                 yield f"step {n} torn behind {len(part.data)} bytes", apply(old, [*done, part])
     yield "complete", apply(old, steps)
+
+
+def states_in_place(old: bytes, steps: list[Step], sector: int = SECTOR) -> Iterator[tuple[str, bytes]]:
+    """Yield every file that a kill or a power loss may leave, where bytes of the old file are overwritten.
+
+    Each prefix of the steps; each write that the disk did up to one of its sectors; and, since the disk orders what is
+    between two barriers as it likes, each of these writes without one of its sectors, which then are what they were.
+    """
+    barrier = 0
+    for n, step in enumerate(steps):
+        before = apply(old, steps[:n])
+        yield f"before step {n}", before
+        if step.kind == "sync":
+            barrier = n + 1
+        for _, end in _sectors(step, sector):
+            head = Step("write", step.offset, step.data[: end - step.offset])
+            yield f"step {n} up to {end:#x}", apply(before, [head])
+        done = apply(old, steps[: n + 1])
+        for lost in range(barrier, n + 1):
+            for start, end in _sectors(steps[lost], sector):
+                kept = apply(old, steps[:lost])[start:end].ljust(end - start, b"\0")[: max(0, len(done) - start)]
+                yield f"after step {n}, {start:#x} of step {lost} lost", done[:start] + kept + done[start + len(kept) :]
+    yield "complete", apply(old, steps)
+
+
+def _sectors(step: Step, sector: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of a write that no disk tears."""
+    start, last = step.offset, step.offset + len(step.data)
+    while start < last:
+        end = min(last, start // sector * sector + sector)
+        yield start, end
+        start = end

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+import subprocess
+from typing import TYPE_CHECKING, Final
 
 from apepack.format.prologue import Magic
 from apepack.packing.pack import PackPolicy, pack
 from apepack.packing.payload import PackInputs
 from apepack.provenance.description import renew_manifest
+from apepack.provenance.verification import verify
 from apepack.upgrade.new_runtime import providing
 from apepack.upgrade.upgrade import UpgradeOptions, UpgradeResult, upgrade
 from tests.builders.ape import LINUX, small_ape
 from tests.builders.gguf import TinyModel
-from zipalign import Member, add_files, read_archive
+from tests.conftest import tool
+from zipalign import Member, add_files, check_archive, read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["content", "llamafile", "model", "noise", "runtime", "upgraded"]
+__all__ = ["ALL", "check", "content", "llamafile", "model", "noise", "runtime", "upgraded", "weights_offset"]
+
+ALL: Final = ("linux-amd64", "linux-arm64", "windows-amd64", "macos-arm64", "freebsd-amd64")
 
 
 def noise(size: int, seed: int = 1) -> bytes:
@@ -71,3 +76,25 @@ def content(path: Path, name: str) -> bytes:
     entry = read_archive(path).entry(name)
     assert entry is not None, name
     return path.read_bytes()[entry.data_offset : entry.data_end]
+
+
+def weights_offset(path: Path) -> int:
+    entry = read_archive(path).entry("tiny.gguf")
+    assert entry is not None
+    return entry.data_offset
+
+
+def check(path: Path, source: Path) -> None:
+    """PATH begins with the runtime SOURCE, is a sound archive, and its manifest is true."""
+    expected = read_archive(source)
+    assert path.read_bytes()[:0x10000] == source.read_bytes()[:0x10000]
+    names = {entry.name for entry in read_archive(path).entries}
+    assert {entry.name for entry in expected.entries} | {"tiny.gguf", ".args"} <= names
+    for entry in expected.entries:
+        if entry.name != "manifest.json":
+            assert content(path, entry.name) == content(source, entry.name), entry.name
+    report = check_archive(path)
+    assert report.ok, report.findings
+    for program, *options in (("unzip", "-tq"), ("7z", "t", "-tzip", "-bso0", "-bsp0")):
+        assert subprocess.run([tool(program), *options, path], check=False, capture_output=True).returncode == 0
+    assert verify(path).ok

@@ -13,9 +13,8 @@ from apepack.format.prologue import Magic
 from apepack.upgrade.restoration import restore
 from apepack.upgrade.undo_file import undo_path
 from tests.apepack.upgrade.llamafiles import llamafile, runtime, upgraded
-from tests.assimilate.test_crash_matrix import states
 from tests.builders.ape import LINUX
-from tests.zipalign.crash import FailingFile, RecordingFile, Step
+from tests.zipalign.crash import MarkerOnlyFile, RecordingFile, Step, fail_at_step, states_in_place
 from zipalign import Member, add_files, check_archive, read_archive
 from zipalign.marked_head import MARKER_SIZE
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
+
+OUTPUT_FILE = "apepack.upgrade.opening.OutputFile"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ SCENARIOS: dict[str, Scenario] = {
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
     monkeypatch.setattr(RecordingFile, "steps", steps, raising=False)
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", RecordingFile)
+    monkeypatch.setattr(OUTPUT_FILE, RecordingFile)
     return steps
 
 
@@ -82,15 +83,14 @@ def kind_of(state: bytes, old: bytes, new: bytes) -> str:
 def test_every_state_of_an_upgrade(
     name: str, tmp_path: Path, recorded: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.assimilate.test_crash_matrix.SECTOR", SCENARIOS[name].sector)
     path, source = files_of(name, tmp_path)
     old = path.read_bytes()
     result = upgraded(path, source)
     assert bool(result.plan.appended.members) is SCENARIOS[name].is_appended
     new, kept = path.read_bytes(), undo_path(path).read_bytes()
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", RecordingFile.__base__)
+    monkeypatch.setattr(OUTPUT_FILE, RecordingFile.__base__)
     seen: dict[str, int] = {}
-    for number, (what, state) in enumerate(states(old, list(recorded))):
+    for number, (what, state) in enumerate(states_in_place(old, list(recorded), SCENARIOS[name].sector)):
         path.write_bytes(state)
         undo_path(path).write_bytes(kept)
         kind = kind_of(state, old, new)
@@ -116,16 +116,15 @@ def test_every_state_of_an_upgrade(
 def test_every_state_of_the_way_back(
     name: str, tmp_path: Path, recorded: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.assimilate.test_crash_matrix.SECTOR", SCENARIOS[name].sector)
     path, source = files_of(name, tmp_path)
     old = path.read_bytes()
     upgraded(path, source)
     new, kept = path.read_bytes(), undo_path(path).read_bytes()
     recorded.clear()
     restore(path)
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", RecordingFile.__base__)
+    monkeypatch.setattr(OUTPUT_FILE, RecordingFile.__base__)
     seen = set()
-    for what, state in states(new, list(recorded)):
+    for what, state in states_in_place(new, list(recorded), SCENARIOS[name].sector):
         path.write_bytes(state)
         undo_path(path).write_bytes(kept)
         seen.add(kind_of(state, old, new))
@@ -153,11 +152,8 @@ def test_the_order_of_barriers(tmp_path: Path, recorded: list[Step]) -> None:
 def test_failing_each_step(name: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, source = files_of(name, tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", FailingFile)
-    monkeypatch.setattr(FailingFile, "error", error, raising=False)
     for fail_at in range(1, 30):
-        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
+        fail_at_step(monkeypatch, OUTPUT_FILE, fail_at, error)
         try:
             upgraded(path, source)
         except (OSError, KeyboardInterrupt):
@@ -179,10 +175,7 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
     for fail_at in range(1, 20):
         monkeypatch.undo()
         upgraded(path, source)
-        monkeypatch.setattr("apepack.upgrade.opening.OutputFile", FailingFile)
-        monkeypatch.setattr(FailingFile, "error", OSError(errno.EIO, "Input/output error"), raising=False)
-        monkeypatch.setattr(FailingFile, "fail_at", fail_at, raising=False)
-        monkeypatch.setattr(FailingFile, "count", 0, raising=False)
+        fail_at_step(monkeypatch, OUTPUT_FILE, fail_at, OSError(errno.EIO, "Input/output error"))
         try:
             restore(path)
         except OSError:
@@ -197,18 +190,10 @@ def test_failing_each_step_of_the_way_back(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_when_it_cannot_be_undone_the_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class DyingFile(RecordingFile):
-        """A disk that takes no more than the marker."""
-
-        def write(self, data: bytes | memoryview, offset: int) -> None:
-            if offset == MARKER_SIZE:
-                raise OSError(errno.EIO, "Input/output error")
-            super().write(data, offset)
-
     monkeypatch.setattr(RecordingFile, "steps", [], raising=False)
     path, source = files_of("a smaller one", tmp_path)
     old = path.read_bytes()
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", DyingFile)
+    monkeypatch.setattr(OUTPUT_FILE, MarkerOnlyFile)
 
     with pytest.raises(InterruptedUpgradeError, match="repeat it, or undo it with --restore"):
         upgraded(path, source)
@@ -233,9 +218,9 @@ def test_a_member_added_by_zipalign_to_an_interrupted_file(
     old = path.read_bytes()
     upgraded(path, source)
     kept = undo_path(path).read_bytes()
-    monkeypatch.setattr("apepack.upgrade.opening.OutputFile", RecordingFile.__base__)
+    monkeypatch.setattr(OUTPUT_FILE, RecordingFile.__base__)
     seen = 0
-    for what, state in states(old, list(recorded)):
+    for what, state in states_in_place(old, list(recorded)):
         if not what.startswith("before step"):
             continue
         path.write_bytes(state)

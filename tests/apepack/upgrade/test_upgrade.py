@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.errors import InputError, OutputError, SignedError
-from apepack.packing.lint import LintError
+from apepack.errors import InputError
 from apepack.provenance.description import read_manifest
-from apepack.provenance.verification import verify
 from apepack.upgrade.plan import Way
 from apepack.upgrade.restoration import restore
 from apepack.upgrade.undo_file import undo_path
@@ -21,58 +17,28 @@ from apepack.upgrade.upgrade import UpgradeOptions
 from assimilate.conversion import assimilate
 from assimilate.conversion import restore as unassimilate
 from runtime.platforms import platform_named
-from tests.apepack.upgrade.llamafiles import content, llamafile, model, noise, runtime, upgraded
+from tests.apepack.upgrade.llamafiles import (
+    ALL,
+    check,
+    content,
+    llamafile,
+    model,
+    noise,
+    runtime,
+    upgraded,
+    weights_offset,
+)
 from tests.builders.ape import LINUX
-from tests.builders.genuine import ERAS, genuine_ape
-from tests.conftest import tool
-from zipalign import Member, add_files, check_archive, read_archive, remove_entries
-from zipalign.errors import NoSpaceError, RunningFileError
+from zipalign import Member, add_files, check_archive, read_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MAPPING = """
-import mmap, sys
-with open(sys.argv[1], "rb") as file:
-    view = mmap.mmap(file.fileno(), 4096, access=mmap.ACCESS_READ)
-print("mapped", flush=True)
-sys.stdin.read()
-"""
-ALL = ("linux-amd64", "linux-arm64", "windows-amd64", "macos-arm64", "freebsd-amd64")
-
-
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A llamafile whose runtime takes some 300 KB."""
-    return runtime(tmp_path / "old", page=70_000, gpu=5_000)
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A runtime with one program."""
     return runtime(tmp_path / "small", platforms=LINUX[:1], page=10, gpu=10)
-
-
-def weights_offset(path: Path) -> int:
-    entry = read_archive(path).entry("tiny.gguf")
-    assert entry is not None
-    return entry.data_offset
-
-
-def check(path: Path, source: Path) -> None:
-    """PATH begins with the runtime SOURCE, is a sound archive, and its manifest is true."""
-    expected = read_archive(source)
-    assert path.read_bytes()[:0x10000] == source.read_bytes()[:0x10000]
-    names = {entry.name for entry in read_archive(path).entries}
-    assert {entry.name for entry in expected.entries} | {"tiny.gguf", ".args"} <= names
-    for entry in expected.entries:
-        if entry.name != "manifest.json":
-            assert content(path, entry.name) == content(source, entry.name), entry.name
-    report = check_archive(path)
-    assert report.ok, report.findings
-    for program, *options in (("unzip", "-tq"), ("7z", "t", "-tzip", "-bso0", "-bsp0")):
-        assert subprocess.run([tool(program), *options, path], check=False, capture_output=True).returncode == 0
-    assert verify(path).ok
 
 
 def test_in_place_the_weights_stay(old: Path, tmp_path: Path) -> None:
@@ -303,37 +269,6 @@ def test_assimilation_before_and_after(old: Path, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_signed_llamafile_is_refused(old: Path, tmp_path: Path) -> None:
-    path = llamafile(tmp_path / "x.llamafile", old)
-    new = runtime(tmp_path / "new", page=60_000, seed=2)
-    add_files(path, [Member("signature.json", b"{}\n")])
-    with pytest.raises(SignedError, match="--drop-signature"):
-        upgraded(path, new)
-    remove_entries(path, ["signature.json"])
-    signature = tmp_path / "x.llamafile.sig"
-    signature.write_bytes(b"signed")
-    before = path.read_bytes()
-    with pytest.raises(SignedError, match=r"x\.llamafile\.sig"):
-        upgraded(path, new)
-    assert path.read_bytes() == before
-
-    upgraded(path, new, UpgradeOptions(drop_signature=True))
-
-    assert not signature.exists()
-    restore(path)
-    assert signature.read_bytes() == b"signed"
-    assert path.read_bytes() == before
-
-
-def test_a_signature_in_the_file_is_dropped(old: Path, tmp_path: Path) -> None:
-    path = llamafile(tmp_path / "x.llamafile", old)
-    add_files(path, [Member("signature.json", b"{}\n")])
-
-    upgraded(path, runtime(tmp_path / "new", seed=2), UpgradeOptions(drop_signature=True))
-
-    assert read_archive(path).entry("signature.json") is None
-
-
 def test_no_undo_record_on_request(old: Path, tmp_path: Path) -> None:
     path = llamafile(tmp_path / "x.llamafile", old)
 
@@ -341,103 +276,3 @@ def test_no_undo_record_on_request(old: Path, tmp_path: Path) -> None:
 
     assert result.undo is None
     assert not undo_path(path).exists()
-
-
-def test_defaults_that_the_new_runtime_refuses(old: Path, tmp_path: Path) -> None:
-    path = llamafile(tmp_path / "x.llamafile", old)
-    add_files(path, [Member(".args", b"-m\nother.gguf\n")])
-    before = path.read_bytes()
-
-    with pytest.raises(LintError, match=r"other\.gguf"):
-        upgraded(path, runtime(tmp_path / "new", seed=2))
-
-    assert path.read_bytes() == before
-
-
-def test_a_companion_is_renewed(tmp_path: Path) -> None:
-    old = runtime(tmp_path / "old", platforms=ALL, page=70_000)
-    path = llamafile(tmp_path / "x.llamafile", old)
-    companion = tmp_path / "x.exe"
-    companion.write_bytes(old.read_bytes())
-    new = runtime(tmp_path / "new", platforms=ALL, page=60_000, seed=2)
-
-    result = upgraded(path, new, UpgradeOptions(windows_limit=new.stat().st_size + 1))
-
-    assert result.companion == companion
-    assert companion.read_bytes() == new.read_bytes()
-    restore(path)
-    assert companion.read_bytes() == old.read_bytes()
-    assert upgraded(path, new, UpgradeOptions(windows_limit=new.stat().st_size + 1, companion=False)).companion is None
-    assert companion.read_bytes() == old.read_bytes()
-
-
-def test_a_file_that_is_no_companion_is_not_replaced(tmp_path: Path) -> None:
-    path = llamafile(tmp_path / "x.llamafile", runtime(tmp_path / "old", platforms=ALL))
-    before = path.read_bytes()
-    (tmp_path / "x.exe").write_bytes(b"another program")
-    new = runtime(tmp_path / "new", platforms=ALL, seed=2)
-
-    with pytest.raises(OutputError, match="--no-companion"):
-        upgraded(path, new, UpgradeOptions(windows_limit=new.stat().st_size + 1))
-
-    assert path.read_bytes() == before
-    assert not undo_path(path).exists()
-
-
-@pytest.mark.parametrize("era", ERAS)
-def test_genuine_llamafiles_of_any_age(era: str, tmp_path: Path) -> None:
-    path = tmp_path / "genuine.llamafile"
-    path.write_bytes(genuine_ape(era))
-    brought = [Member(".symtab.amd64", noise(5000)), Member("usr/share/zoneinfo/UTC", b"TZif2")]
-    add_files(path, [*brought, Member("llama.cpp/ggml-cuda.cu", b"cuda" * 999)], level=6)
-    add_files(path, [Member(".args", b"-m\ntiny.gguf\n"), Member("tiny.gguf", model(tmp_path))])
-    path.chmod(0o755)
-    before, offset = path.read_bytes(), weights_offset(path)
-    new = runtime(tmp_path / "new", page=60_000, seed=2)
-
-    result = upgraded(path, new)
-
-    assert result.plan.way in {Way.IN_PLACE, Way.COPY}
-    assert weights_offset(path) == offset + result.plan.shift
-    assert set(result.plan.dropped) == {".symtab.amd64", "usr/share/zoneinfo/UTC", "llama.cpp/ggml-cuda.cu"}
-    check(path, new)
-    assert subprocess.run(["sh", path], check=False).returncode == 5
-    restore(path)
-    assert path.read_bytes() == before
-
-
-def test_a_file_in_use_is_refused(old: Path, tmp_path: Path) -> None:
-    path = llamafile(tmp_path / "x.llamafile", old)
-    with subprocess.Popen([sys.executable, "-c", MAPPING, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
-        assert user.stdout is not None
-        user.stdout.readline()
-        with pytest.raises(RunningFileError):
-            upgraded(path, runtime(tmp_path / "new", seed=2))
-        user.kill()
-    assert not undo_path(path).exists()
-
-
-def test_a_full_disk_is_noticed_before(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = llamafile(tmp_path / "x.llamafile", old)
-    before = path.read_bytes()
-    new = runtime(tmp_path / "new", seed=2)
-    space = os.statvfs(tmp_path)
-    full = os.statvfs_result((*space[:3], 1, 1, *space[5:10]))
-    monkeypatch.setattr("os.statvfs", lambda _: full)
-
-    with pytest.raises(NoSpaceError):
-        upgraded(path, new)
-
-    assert path.read_bytes() == before
-    assert not undo_path(path).exists()
-
-
-@pytest.mark.parametrize("data", [b"", b"text\n" * 99, b"PK\x05\x06" + bytes(18)], ids=["empty", "text", "zip"])
-def test_other_files_are_refused(data: bytes, old: Path, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(data)
-
-    with pytest.raises(InputError, match="no llamafile"):
-        upgraded(path, old)
-
-    assert path.read_bytes() == data
