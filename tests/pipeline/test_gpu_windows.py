@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from tests.conftest import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(host_platform().name != "linux-amd64", reason="needs a machine with wine64")
 
@@ -45,7 +45,10 @@ def windows_host(runtime: Path, model: Path, tmp_path: Path) -> Windows:
     program = tmp_path / "x.exe"
     program.symlink_to(runtime)
     shutil.copyfile(model, tmp_path / "model.gguf")
-    return Windows(program, {})
+    # A copy of Wine's folder: in a common one, a program of another test may have begun the session without a screen.
+    prefix = tmp_path / "wine"
+    shutil.copytree(windows_command()[1]["WINEPREFIX"], prefix, symlinks=True, copy_function=os.link)
+    return Windows(program, {"WINEPREFIX": str(prefix)})
 
 
 @pytest.fixture
@@ -79,17 +82,13 @@ def test_windows_uses_the_same_shaders(windows_host: Windows, shader_cache: Path
         ("no functions", "no driver for Vulkan works"),
     ],
 )
-def test_a_bad_driver_costs_a_line(windows_host: Windows, tmp_path: Path, failure: str, reason: str) -> None:
-    """In a copy of Wine's folder, whose system has the DLL of the failing driver."""
+def test_a_bad_driver_costs_a_line(windows_host: Windows, failure: str, reason: str) -> None:
+    """The DLL of the failing driver is in the system's folder."""
     plain = windows_host.run(*GENERATION)
-    prefix = tmp_path / "wine"
-    shutil.copytree(windows_command()[1]["WINEPREFIX"], prefix, symlinks=True, copy_function=os.link)
-    library = prefix / "drive_c" / "windows" / "system32" / "vulkan-1.dll"
+    library = Path(windows_host.variables["WINEPREFIX"]) / "drive_c" / "windows" / "system32" / "vulkan-1.dll"
     library.unlink(missing_ok=True)
     shutil.copyfile(failing_windows_loader(failure), library)
-    windows_host.variables.update(
-        {"WINEPREFIX": str(prefix), "WINEDLLOVERRIDES": "vulkan-1=n;winedbg.exe=d", "LLAMAFILE_GPU_SECONDS": "5"}
-    )
+    windows_host.variables.update({"WINEDLLOVERRIDES": "vulkan-1=n;winedbg.exe=d", "LLAMAFILE_GPU_SECONDS": "5"})
     result = windows_host.run(*GENERATION, "-ngl", "99")
     assert (result.returncode, result.stdout) == (0, plain.stdout), result.stderr
     assert len(said(result)) == 1
