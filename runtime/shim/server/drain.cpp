@@ -64,7 +64,7 @@ void drain(int seconds) {
     const auto end = Clock::now() + std::chrono::seconds(seconds);
     has_begun = true;
     if (running > 0 && seconds > 0) {
-        log_line("ending after " + answers(running) + ", or in " + std::to_string(seconds) + " s");
+        log_line("ending after " + answers(running) + ", in " + std::to_string(seconds) + " s at the latest");
     }
     while (running > 0 && Clock::now() < end) {
         std::this_thread::sleep_for(PAUSE);
