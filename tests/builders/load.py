@@ -77,10 +77,17 @@ def _ask(connection: http.client.HTTPConnection, *, streams: bool) -> Outcome:
         response = connection.getresponse()
         replica = response.headers.get(REPLICA_HEADER, "")
         text = response.read()
-        last = json.loads(text.rstrip().rpartition(b"data: ")[2])
-        is_complete = response.status == http.client.OK and last.get("tokens_predicted") == _TOKENS
-        error = "" if is_complete else f"{response.status} {text[-200:]!r}"
-    except (OSError, http.client.HTTPException, ValueError) as caught:
+        error = "" if response.status == http.client.OK and _is_complete(text) else f"{response.status} {text[-200:]!r}"
+    except (OSError, http.client.HTTPException) as caught:
         error = repr(caught)
         connection.close()
     return Outcome(replica, error, time.monotonic())
+
+
+def _is_complete(text: bytes) -> bool:
+    """Return whether TEXT, an answer or the events of a stream, has all tokens."""
+    try:
+        last = json.loads(text.rstrip().rpartition(b"data: ")[2])
+    except ValueError:
+        return False
+    return isinstance(last, dict) and last.get("tokens_predicted") == _TOKENS

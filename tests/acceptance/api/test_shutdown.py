@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +59,8 @@ def serve(program: Path, roomy_model: Path, tmp_path: Path) -> Serve:
     return start
 
 
-def connected(server: Server) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+def connected(server: Server) -> closing[http.client.HTTPConnection]:
+    return closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60))
 
 
 def ask(connection: http.client.HTTPConnection, tokens: int) -> http.client.HTTPResponse:
@@ -69,11 +69,13 @@ def ask(connection: http.client.HTTPConnection, tokens: int) -> http.client.HTTP
     return connection.getresponse()
 
 
-def answered(connection: http.client.HTTPConnection, tokens: int = TOKENS) -> int:
+def answered(connecting: closing[http.client.HTTPConnection], tokens: int = TOKENS) -> int:
     """The number of tokens that came; the answer was complete."""
-    response = ask(connection, tokens)
-    assert response.status == 200
-    last = json.loads(response.read().rstrip().rpartition(b"data: ")[2])  # fails if chunks are missing
+    with connecting as connection:
+        response = ask(connection, tokens)
+        assert response.status == 200
+        text = response.read()
+    last = json.loads(text.rstrip().rpartition(b"data: ")[2])  # fails if chunks are missing
     assert last["stop"] is True
     return int(last["tokens_predicted"])
 
@@ -103,8 +105,7 @@ def is_closed(connection: http.client.HTTPConnection) -> bool:
 
 
 def test_running_and_waiting_answers_are_finished(serve: Serve) -> None:
-    with serve() as server, ThreadPoolExecutor(CLIENTS) as pool:
-        idle = connected(server)
+    with serve() as server, ThreadPoolExecutor(CLIENTS) as pool, connected(server) as idle:
         idle.request("GET", "/health")
         assert idle.getresponse().read()
         answers = [pool.submit(answered, connected(server)) for _ in range(CLIENTS)]
@@ -131,14 +132,13 @@ def test_new_requests_are_refused_meanwhile(serve: Serve, path: str) -> None:
         answer = running(server, pool)
         server.process.send_signal(signal.SIGTERM)
         wait_until_draining(server)
-        connection = connected(server)
-        connection.request("POST", path, json.dumps({"prompt": "a"}), JSON)
-        response = connection.getresponse()
-        assert response.status == 503
-        assert response.headers["Retry-After"] == "1"
-        assert response.headers["Connection"] == "close"
-        assert "shutting down" in json.loads(response.read())["error"]["message"]
-        assert is_closed(connection) if connection.sock else True
+        with connected(server) as connection:
+            connection.request("POST", path, json.dumps({"prompt": "a"}), JSON)
+            response = connection.getresponse()
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "1"
+            assert response.headers["Connection"] == "close"
+            assert "shutting down" in json.loads(response.read())["error"]["message"]
         assert server.ask("/metrics")[0] == 200  # how many requests are running is still shown
         assert answer.result() > TOKENS
         assert server.process.wait(timeout=10) == 0
@@ -151,16 +151,17 @@ def test_the_page_of_another_site_sees_the_refusal(serve: Serve) -> None:
         answer = running(server, pool)
         server.process.send_signal(signal.SIGTERM)
         wait_until_draining(server)
-        connection = connected(server)
-        connection.request("GET", "/v1/models", headers={"Origin": origin})
-        response = connection.getresponse()
+        with connected(server) as connection:
+            connection.request("GET", "/v1/models", headers={"Origin": origin})
+            response = connection.getresponse()
+            response.read()
         assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (503, origin)
         assert answer.result() > TOKENS
 
 
 def test_an_idle_server_ends_at_once(serve: Serve) -> None:
-    with serve() as server:
-        idle = [connected(server) for _ in range(8)]
+    with serve() as server, ExitStack() as stack:
+        idle = [stack.enter_context(connected(server)) for _ in range(8)]
         for connection in idle:
             connection.connect()
         server.process.send_signal(signal.SIGTERM)
@@ -171,8 +172,7 @@ def test_an_idle_server_ends_at_once(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("seconds", "remarks"), [("0", 0), ("1", 1)])
 def test_what_takes_longer_is_cut_off(serve: Serve, seconds: str, remarks: int) -> None:
-    with serve("--shutdown-seconds", seconds) as server:
-        connection = connected(server)
+    with serve("--shutdown-seconds", seconds) as server, connected(server) as connection:
         response = ask(connection, 4000)
         assert response.read(1)
         server.process.send_signal(signal.SIGSTOP)  # so that the answer cannot be finished before the signal
@@ -187,8 +187,7 @@ def test_what_takes_longer_is_cut_off(serve: Serve, seconds: str, remarks: int) 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_does_not_wait(serve: Serve, second: signal.Signals) -> None:
-    with serve() as server:
-        connection = connected(server)
+    with serve() as server, connected(server) as connection:
         assert ask(connection, 4000).read(1)
         server.process.send_signal(signal.SIGTERM)
         wait_until_draining(server)
@@ -200,13 +199,13 @@ def test_a_unix_socket(serve: Serve) -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(CLIENTS) as pool:
         path = Path(folder) / "l.sock"
         with serve("--host", f"{path},127.0.0.1") as server:
-            answers = [pool.submit(answered, UnixConnection(path)) for _ in range(CLIENTS)]
+            answers = [pool.submit(answered, closing(UnixConnection(path))) for _ in range(CLIENTS)]
             wait_until_asked(server, CLIENTS)
             server.process.send_signal(signal.SIGTERM)
             wait_until_draining(server)
-            late = UnixConnection(path)
-            late.request("GET", "/health")
-            assert late.getresponse().status == 503
+            with closing(UnixConnection(path)) as late:
+                late.request("GET", "/health")
+                assert late.getresponse().status == 503
             assert [answer.result() for answer in answers] == [TOKENS] * CLIENTS
             assert server.process.wait(timeout=10) == 0
             assert list(Path(folder).iterdir()) == []
