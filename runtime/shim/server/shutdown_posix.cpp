@@ -9,8 +9,6 @@
 
 namespace {
 
-constexpr int SIGNAL_STATUS = 128; // plus the signal, as shells have it
-
 // Used by a signal handler, hence not in the session.
 std::atomic<int> request_count{0};
 int wake_pipe[2] = {-1, -1}; // wakes wait_for_request(), because a handler may only call functions like write()
@@ -34,10 +32,6 @@ void on_request(int signal) {
     }
 }
 
-void end_at_once(int signal) {
-    std::_Exit(SIGNAL_STATUS + signal);
-}
-
 void handle_requests(void (*handler)(int)) {
     struct sigaction action = {};
     action.sa_handler = handler; // without SA_RESTART, which would continue reading from the terminal
@@ -51,9 +45,6 @@ void handle_requests(void (*handler)(int)) {
 void prepare_shutdown() {
     if (pipe(wake_pipe) != 0) {
         wake_pipe[0] = wake_pipe[1] = -1;
-    }
-    if (getpid() == 1) {
-        handle_requests(end_at_once); // in a container: without a handler, the first process of one gets no signals
     }
 }
 
