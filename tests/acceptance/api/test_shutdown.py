@@ -260,6 +260,7 @@ def test_the_chat_keeps_its_own_ways(program: Path, roomy_model: Path) -> None:
             while not said.endswith(b"> "):  # it waits for what the user says
                 said += process.stdout.read(1)
                 assert process.poll() is None
+            time.sleep(1)  # it prints that before it reads
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 0
         finally:
