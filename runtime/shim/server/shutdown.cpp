@@ -20,7 +20,7 @@ void end_soon() {
         std::thread(llama_server_terminate).detach();
         std::this_thread::sleep_for(std::chrono::seconds(1)); // main() ends the process meanwhile
     } catch (const std::system_error &) {
-        // There is no thread for it.
+        std::_Exit(0); // there is no thread for it
     }
     std::_Exit(0);
 }
