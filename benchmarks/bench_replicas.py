@@ -40,7 +40,7 @@ Written by `benchmarks/bench_replicas.py`. SmolLM2 135M Q4_1; the replicas have 
 processors: each has as many threads as there are processors for it, and at least one. haproxy has the configuration of
 [docs/serving/](../docs/serving/README.md), least connections; without a proxy, the clients ask the one server directly.
 Each client asks for {GENERATED} tokens after a prompt of {WORDS} words of its own, and reads them as they come.
-The clients of a round ask {", ".join(f"{count} times if there are {clients}" for clients, count in REQUESTS.items())}."""
+Clients ask {", ".join(f"{count} times if there are {clients}" for clients, count in REQUESTS.items())}."""
 
 
 @dataclass(frozen=True, slots=True)
