@@ -266,7 +266,7 @@ build/man/%.pdf: %
 	@mandoc -T pdf $< >$@
 
 # Needs gcc or clang. Half of the first run compiles the engines that the runtime is compared with.
-BENCHMARKS := zipalign upgrade verify start speed busy first_token server scaling portable
+BENCHMARKS := zipalign upgrade verify start speed busy first_token server replicas scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 

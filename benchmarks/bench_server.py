@@ -7,7 +7,6 @@ arguments; the clients share the processors with the server.
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from benchmarks.measure import Limit, verdicts
 from benchmarks.native import native_build, native_compilers, peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
+from benchmarks.request import GENERATED, WORDS, ask
 from runtime.builder.artifacts import demo_model
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ ROUNDS: Final = 3
 CLIENTS: Final = (1, 4, 16)
 REQUESTS: Final = 2  # of each client
 REQUESTS_MIN: Final = 8  # of all: the first token of one request varies by a tenth
-WORDS: Final = 100
-GENERATED: Final = 64
 START_SECONDS_MAX: Final = 60
 GOAL: Final = 0.98
 RATE, FIRST = "tokens/s", "ms to first token"
@@ -62,10 +60,10 @@ class Contestant:
         ) as server:
             try:
                 _wait_until_ready(port)
-                _ask(port, 0)
+                ask(port, 0)
                 with ThreadPoolExecutor(clients) as pool:
                     start = time.perf_counter()
-                    waits = list(pool.map(lambda number: _ask(port, number), range(requests)))
+                    waits = list(pool.map(lambda number: ask(port, number), range(requests)))
                     seconds = time.perf_counter() - start
             finally:
                 server.terminate()
@@ -86,24 +84,6 @@ def _wait_until_ready(port: int) -> None:
             connection.close()
         time.sleep(0.02)
     raise TimeoutError(f"no server on port {port} after {START_SECONDS_MAX} s")
-
-
-def _ask(port: int, number: int) -> float:
-    """Ask once, read everything, and return the seconds until the first token."""
-    prompt = " ".join(f"{number} {word}" for word in range(WORDS // 2))
-    body = {"prompt": prompt, "n_predict": GENERATED, "ignore_eos": True, "temperature": 0, "stream": True,
-            "cache_prompt": False}  # fmt: skip  # one line of it
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    start = time.perf_counter()
-    connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    response.readline()
-    first = time.perf_counter() - start
-    tokens = json.loads(response.read().rstrip().rpartition(b"data: ")[2])["tokens_predicted"]
-    connection.close()
-    if tokens != GENERATED:
-        raise ValueError(f"got {tokens} tokens (expected {GENERATED})")
-    return first
 
 
 def contestants(program: Program) -> list[Contestant]:

@@ -54,6 +54,7 @@ _KNOWN: Final = {
     "--parallel": "integer 1 2147483647 -1",
     "--slots": "optional integer 1 2147483647",
     "--sleep-idle-seconds": "integer 1 2147483647 -1",
+    "--shutdown-seconds": "integer 0 86400",
     **dict.fromkeys(
         ("--threads", "--threads-batch", "--threads-draft", "--threads-batch-draft"),
         "integer -1 512",  # GGML_MAX_N_THREADS

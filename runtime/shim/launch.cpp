@@ -171,6 +171,7 @@ int run_mode(const Launch &launch) {
     for (const std::string &origin : launch.options.allowed_origins) {
         access().allow_origin(origin);
     }
+    session().shutdown_seconds = launch.options.shutdown_seconds.value_or(session().shutdown_seconds);
     if (!launch.options.has_sandbox) {
         disable_sandbox();
     }

@@ -1,6 +1,7 @@
 // llamafile: the engine, with the weights and default arguments in the program's own file.
 
 #include "base/arguments.h"
+#include "base/first_process.h"
 #include "base/message.h"
 #include "base/stack.h"
 #include "gpu/gpu.h"
@@ -10,6 +11,7 @@
 #include <optional>
 
 int main(int argc, char **argv) {
+    end_on_signals_as_first_process();
     buffer_errors_by_line();
     try {
         ensure_stack();

@@ -96,6 +96,15 @@ void allowed_origins(Translator &to, const Flag &, const Option &option) {
     }
 }
 
+void shutdown_limit(Translator &to, const Flag &, const Option &option) {
+    if (to.context().mode == Mode::SERVER) {
+        to.launch_options().shutdown_seconds = std::stoi(option.values[0]);
+    } else {
+        to.remark(option.name, to.context().mode == Mode::CHAT ? "the server beside the chat ends with it"
+                                                               : "the command line has no server");
+    }
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -213,6 +222,7 @@ const std::vector<Flag> FLAGS = {
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
+    {{"--shutdown-seconds"}, one, shutdown_limit, "", ""},
 
     // Other names and other forms.
     {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},

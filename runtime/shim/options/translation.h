@@ -6,6 +6,7 @@
 #include "gpu/gpu.h"
 #include "options/flags.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct LaunchOptions {
     bool opens_browser = true;
     bool has_sandbox = true;
     std::vector<std::string> allowed_origins; // of web pages that may use the server
+    std::optional<int> shutdown_seconds;      // for running answers
 };
 
 struct Translation {

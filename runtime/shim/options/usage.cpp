@@ -65,6 +65,7 @@ Server:
                         let web pages of ORIGIN use the server, such as https://app.example, or *
   -np, --parallel, --slots N
                         how many requests to answer at once
+  --shutdown-seconds N  after a signal to end, finish running answers for N seconds (default: 25)
   --no-slots            do not show the requests in progress
   -spf, -sysf, --system-prompt-file FILE
                         a system prompt, for the chat and for the server's page

@@ -3,6 +3,7 @@
 #include "base/origin.h"
 #include "base/text.h"
 #include "server/access.h"
+#include "server/drain.h"
 #include "server/error_envelope.h"
 #include "server/session.h"
 
@@ -14,6 +15,7 @@ using httplib::Response;
 constexpr const char ALLOW_ORIGIN[] = "Access-Control-Allow-Origin";
 constexpr const char ALLOW_CREDENTIALS[] = "Access-Control-Allow-Credentials";
 constexpr const char ALLOW_HEADERS[] = "Access-Control-Allow-Headers";
+constexpr const char RETRY_AFTER[] = "1"; // seconds: another replica, or the next start of this server, may answer then
 constexpr const char MAPPED_IPV4[] = "::ffff:";
 
 bool is_loopback_address(const std::string &address) {
@@ -52,6 +54,15 @@ void correct_headers(const Request &request, Response &response) {
     if (request.has_header("Access-Control-Request-Private-Network")) {
         response.set_header("Access-Control-Allow-Private-Network", "true");
     }
+}
+
+void refuse_while_draining(const Request &request, Response &response) {
+    set_error(
+        request, response,
+        {503, "the server is shutting down: it finishes the answers that are running, and takes no new requests"});
+    response.set_header("Retry-After", RETRY_AFTER);
+    response.set_header("Connection", "close");
+    correct_headers(request, response);
 }
 
 // Media types of a body that is JSON: some clients leave out the type, or have another default.
@@ -161,6 +172,10 @@ Front &Front::set_pre_routing_handler(const HandlerWithResponse &engine) {
         const std::string refusal = access().refusal(sender_of(request));
         if (!refusal.empty()) {
             set_error(request, response, {403, refusal});
+            return HandlerResponse::Handled;
+        }
+        if (request.method != "OPTIONS" && !admit_request(request.path)) {
+            refuse_while_draining(request, response);
             return HandlerResponse::Handled;
         }
         const std::string unsupported = media_type_refusal(request);

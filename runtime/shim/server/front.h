@@ -40,6 +40,9 @@ class Front : public httplib::Server {
 
     bool process_and_close_socket(socket_t socket) override;
 
+    // Returns whether a request arrives at SOCKET before the connection has been idle for too long or the server ends.
+    bool wait_for_request(socket_t socket) const;
+
     // Answers the requests of a connection, in their order.
     bool answer_requests(httplib::Stream &stream);
 

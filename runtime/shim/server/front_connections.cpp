@@ -1,8 +1,10 @@
 // Connections: the requests that arrive on one, and which answer is the last.
 
+#include "server/drain.h"
 #include "server/front.h"
 
 #include <atomic>
+#include <chrono>
 #include <string>
 
 namespace httplib::detail { // defined in httplib.cpp, but in no header
@@ -42,7 +44,8 @@ void Front::correct_connection(const Request &request, Response &response) {
     using httplib::detail::has_header_token;
     const bool is_old = request.version == "HTTP/1.0";
     const bool is_kept = has_header_token(request.headers, "Connection", "keep-alive");
-    ends_connection = has_header_token(response.headers, "Connection", "close") || (is_old && !is_kept);
+    ends_connection =
+        has_header_token(response.headers, "Connection", "close") || (is_old && !is_kept) || is_draining();
     if (ends_connection) {
         response.headers.erase("Keep-Alive");
         replace_connection(response, "close");
@@ -63,6 +66,22 @@ bool Front::process_and_close_socket(socket_t socket) {
     return result;
 }
 
+// keep_alive() of httplib does not notice that the server drains: idle connections would hold it up.
+bool Front::wait_for_request(socket_t socket) const {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + std::chrono::seconds(keep_alive_timeout_sec_);
+    bool is_last_look = false; // for a request that was sent before the client can know that the server ends
+    for (;;) {
+        if (httplib::detail::keep_alive(svr_sock_, socket, 0)) {
+            return true; // a few milliseconds
+        }
+        if (is_last_look || svr_sock_ == INVALID_SOCKET) {
+            return false;
+        }
+        is_last_look = is_draining() || Clock::now() >= end;
+    }
+}
+
 bool Front::answer_requests(httplib::Stream &stream) {
     std::string remote, local;
     int remote_port = 0, local_port = 0;
@@ -71,13 +90,13 @@ bool Front::answer_requests(httplib::Stream &stream) {
     bool result = false;
     for (size_t left = keep_alive_max_count_; left > 0; --left) {
         skip_empty_lines(stream);
-        if (!stream.is_readable() &&
-            !httplib::detail::keep_alive(svr_sock_, stream.socket(), keep_alive_timeout_sec_)) {
+        if (!stream.is_readable() && !wait_for_request(stream.socket())) {
             break;
         }
         // What follows an error is not read: the answer says so, and where the next request begins may be unknown.
         bool is_at_end = false;
         ends_connection = false;
+        const AnswerScope scope;
         result = process_request(stream, remote, remote_port, local, local_port, left == 1, is_at_end, nullptr);
         if (!result || is_at_end || ends_connection) {
             break;

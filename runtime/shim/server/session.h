@@ -13,6 +13,7 @@ struct Session {
     bool is_chat = true;          // false if the process only serves, without a chat in the terminal
     bool has_alias = false;       // the user named the model; otherwise responses repeat the name in the request
     bool limits_requests = false; // see limits.cpp; not while options are parsed, which the user may set as he likes
+    int shutdown_seconds = 25;    // for the answers that are running when the server is to end; Kubernetes allows 30
     std::atomic<bool> is_announced{false};
     std::string page_path = "/"; // of the web page, in URLs
     Pages pages;

@@ -1,30 +1,32 @@
+#include "server/session.h"
 #include "server/shutdown.h"
 
+#include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <thread>
 #include <windows.h>
 
 namespace {
+
+// When a console is closed or the system ends, Windows ends the process some five seconds later.
+constexpr int CLOSING_SECONDS = 4;
 
 // Used by handlers, which have no argument for it, hence not in the session.
 std::atomic<int> request_count{0};
 void (*interrupt_handler)(int) = nullptr;
 bool is_installed = false;
 
-void end_soon() {
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    std::_Exit(0);
-}
-
-BOOL WINAPI on_request(DWORD) {
+// Windows calls handlers in a thread, which may call any function.
+BOOL WINAPI on_request(DWORD event) {
     if (++request_count > 1) {
         std::_Exit(1);
     }
-    std::thread(end_soon).detach(); // Windows calls handlers in a thread, which may call any function
-    return FALSE;                   // the engine's handler is next
+    if (event == CTRL_C_EVENT) {
+        end_soon();
+    }
+    const int seconds = session().shutdown_seconds;
+    end_after_answers(event == CTRL_BREAK_EVENT ? seconds : std::min(seconds, CLOSING_SECONDS));
 }
 
 BOOL WINAPI on_console_event(DWORD event) {
