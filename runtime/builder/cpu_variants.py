@@ -38,8 +38,8 @@ _AMD64: Final = (
     Variant("skylakex", "x86_64_v4"),
     Variant("zen4", _ZEN4, f"{_ZEN4}+amx_tile+amx_int8"),
 )
-# Where there is a GPU, the CPU computes what does not fit into its memory, and a processor beside it is not older.
-_BESIDE_GPU: Final = ("haswell", "zen4")
+# Beside the baseline, which is that of haswell in the program for GPUs.
+_BESIDE_GPU: Final = ("zen4",)
 # Not the levels of the architecture: each has more features than the code uses.
 _ARM64: Final = (
     Variant("dotprod", "generic+v8a+dotprod"),

@@ -16,12 +16,18 @@ __all__ = ["gpu_program", "is_gpu_program"]
 _SUFFIX: Final = "-gpu"
 # The oldest C library that it runs with: that of Debian 10 and RHEL 8.
 _TARGETS: Final = {"linux-amd64": "x86_64-linux-gnu.2.28", "linux-arm64": "aarch64-linux-gnu.2.28"}
+# Where there is a GPU, the CPU computes what does not fit into its memory, and a processor beside it is not older; the
+# static program checks (shim/gpu/gpu_linux.cpp).
+_CPUS: Final = {"linux-amd64": "x86_64_v3"}
 
 
 def gpu_program(platform: Platform) -> Platform | None:
     """Return the target of PLATFORM's second program; None if it has none."""
     target = _TARGETS.get(platform.name)
-    return replace(platform, name=platform.name + _SUFFIX, zig_target=target) if target else None
+    if target is None:
+        return None
+    cpu = _CPUS.get(platform.name, platform.cpu)
+    return replace(platform, name=platform.name + _SUFFIX, zig_target=target, cpu=cpu)
 
 
 def is_gpu_program(platform: Platform) -> bool:

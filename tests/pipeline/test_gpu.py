@@ -154,3 +154,18 @@ def test_arm64_without_a_linker_says_so(arm64: Path, runtime: Path, tmp_path: Pa
     )
     assert result.returncode == 1
     assert "this system has no /lib/ld-linux-aarch64.so.1, the linker of glibc, which drivers need" in result.stderr
+
+
+def test_an_old_processor_is_no_reason_to_crash(runtime: Path, tmp_path: Path) -> None:
+    """The second program is compiled for AVX2."""
+    native = tmp_path / "native"
+    subprocess.run([tool("assimilate"), "-q", "-t", "linux-amd64", "-o", str(native), str(runtime)], check=True)
+    result = subprocess.run(
+        [tool("qemu-x86_64-static"), "-cpu", "Nehalem", native, "--gpu", "vulkan", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
+    assert result.returncode == 1
+    assert "the part for GPUs needs a processor with AVX2" in result.stderr

@@ -15,11 +15,11 @@
 
 VARIANT(baseline);
 #if defined(__x86_64__)
-VARIANT(haswell);
 VARIANT(zen4);
 #ifndef LLAMAFILE_FEW_VARIANTS
 VARIANT(nehalem);
 VARIANT(sandybridge);
+VARIANT(haswell);
 VARIANT(alderlake);
 VARIANT(skylakex);
 #endif
@@ -57,8 +57,10 @@ const Variant VARIANTS[] = {
     VARIANT(alderlake, X86_64_V3 | AVX_VNNI),
     VARIANT(skylakex, X86_64_V4),
 #endif
+#ifdef LLAMAFILE_FEW_VARIANTS
+    {"haswell", X86_64_V3, baseline_ggml_backend_cpu_reg}, // all of the program is compiled for it
+#else
     VARIANT(haswell, X86_64_V3),
-#ifndef LLAMAFILE_FEW_VARIANTS
     VARIANT(sandybridge, X86_64_V2 | AVX),
     VARIANT(nehalem, X86_64_V2),
 #endif

@@ -2,6 +2,7 @@
 
 #ifndef LLAMAFILE_VULKAN
 
+#include "cpu/cpu_features.h"
 #include "gpu/registration.h"
 #include "gpu/second_program_linux.h"
 #include "gpu/selection.h"
@@ -37,13 +38,27 @@ bool has_device() {
                                               [](const char *device) { return access(device, F_OK) == 0; });
 }
 
+// The second program is compiled for newer processors (runtime/builder/gpu_platform.py).
+bool can_run_second_program() {
+#if defined(__x86_64__)
+    return (cpu_features() & X86_64_V3) != 0;
+#else
+    return true;
+#endif
+}
+
+constexpr const char OLD_PROCESSOR[] = "the part for GPUs needs a processor with AVX2";
+
 } // namespace
 
 bool has_idle_gpu() {
-    return has_second_program() && has_device();
+    return has_second_program() && has_device() && can_run_second_program();
 }
 
 GpuReport report_gpus() {
+    if (!can_run_second_program()) {
+        return {{}, OLD_PROCESSOR};
+    }
     SecondProgram program;
     ProbeResult result = program.probe();
     return {std::move(result.devices), std::move(result.obstacle)};
@@ -52,6 +67,9 @@ GpuReport report_gpus() {
 GpuSearch register_gpus(const GpuRequest &request, const std::string &argument0, const Arguments &user) {
     if (request.kind != GpuRequest::Kind::SOFTWARE && !has_device()) {
         return {{}, "/dev has no device of one"};
+    }
+    if (!can_run_second_program()) {
+        return {{}, OLD_PROCESSOR};
     }
     SecondProgram program;
     const ProbeResult found = program.probe();

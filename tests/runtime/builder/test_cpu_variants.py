@@ -33,24 +33,27 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return build_engine(platform_named(request.param), find_toolchain())
 
 
+def variants_in_table(processor: str, *, few: bool) -> set[str]:
+    """Return the names in the shim's table for PROCESSOR, without the baseline; FEW: in the program for GPUs."""
+    table = SHIM.read_text(encoding="utf-8").partition("VARIANTS[] =")[2].partition("#undef")[0]
+    conditional = r"^#(ifn?def) LLAMAFILE_FEW_VARIANTS\n(.*?)(?:^#else\n(.*?))?^#endif\n"
+
+    def selected(part: re.Match[str]) -> str:
+        return part[2] if (part[1] == "ifdef") == few else part[3] or ""
+
+    table = re.sub(conditional, selected, table, flags=re.MULTILINE | re.DOTALL)
+    amd64, apple, others = re.split(r"^#(?:elif|else).*\n", table, flags=re.MULTILINE)
+    block = {"arm64": apple, "aarch64": others}.get(processor, amd64)
+    return set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE}
+
+
 def test_the_shim_knows_every_variant_and_no_other() -> None:
-    table = SHIM.read_text(encoding="utf-8").partition("VARIANTS[] =")[2]
-    few = re.sub(r"^#ifndef LLAMAFILE_FEW_VARIANTS\n.*?^#endif\n", "", table, flags=re.MULTILINE | re.DOTALL)
-    all_of_them = re.sub(
-        r"^#ifndef LLAMAFILE_FEW_VARIANTS\n(.*?)^#endif\n", r"\1", table, flags=re.MULTILINE | re.DOTALL
-    )
-    lines = r"^(?:    VARIANT\(\w+, .*\),\n)+"
-    amd64, apple, others = re.findall(lines, all_of_them, re.MULTILINE)[:3]
-    blocks = {"x86_64": amd64, "arm64": apple, "aarch64": others}
     for platform in PLATFORMS:
         names = {variant.name for variant in variants_of(platform)}
-        block = blocks.get(platform.processor, amd64)
-        assert set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE} == names, platform.name
+        assert variants_in_table(platform.processor, few=False) == names, platform.name
         if second := gpu_program(platform):
-            amd64_few, _, others_few = re.findall(lines, few, re.MULTILINE)[:3]
-            block = amd64_few if platform.processor == "x86_64" else others_few
-            found = set(re.findall(r"VARIANT\((\w+),", block)) - {BASELINE}
-            assert found == {variant.name for variant in variants_of(second)}
+            names = {variant.name for variant in variants_of(second)}
+            assert variants_in_table(platform.processor, few=True) == names, second.name
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
