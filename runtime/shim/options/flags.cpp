@@ -96,6 +96,10 @@ void allowed_origins(Translator &to, const Flag &, const Option &option) {
     }
 }
 
+void models_memory(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().models_memory = std::stoull(option.values[0]) << 20;
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -213,6 +217,7 @@ const std::vector<Flag> FLAGS = {
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
+    {{"--models-memory"}, one, models_memory, "", ""},
 
     // Other names and other forms.
     {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},

@@ -6,6 +6,7 @@
 #include "gpu/gpu.h"
 #include "options/flags.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct LaunchOptions {
     bool opens_browser = true;
     bool has_sandbox = true;
     std::vector<std::string> allowed_origins; // of web pages that may use the server
+    std::string first_model;                  // of several
+    uint64_t models_memory = 0;               // that several models may take, in bytes; 0 for what is available
 };
 
 struct Translation {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "server/access.h"
 #include "server/error_envelope.h"
+#include "server/router.h"
 #include "server/session.h"
 
 namespace {
@@ -105,6 +106,15 @@ httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     };
 }
 
+httplib::Server::Handler without_command_lines(const httplib::Server::Handler &engine) {
+    return [engine](const Request &request, Response &response) {
+        engine(request, response);
+        if (session().is_router) {
+            hide_command_lines(response);
+        }
+    };
+}
+
 // PATTERN without the path of --api-prefix.
 std::string without_prefix(const std::string &pattern) {
     const std::string prefix = session().page_path.substr(0, session().page_path.size() - 1);
@@ -136,9 +146,10 @@ Front::Front() {
 Front &Front::Get(const std::string &pattern, const Handler &handler) {
     routes.add("GET", pattern);
     getters[without_prefix(pattern)] = handler;
-    httplib::Server::Get(pattern, in_front_of(handler));
+    const Handler shown = pattern.ends_with("/models") ? without_command_lines(handler) : handler;
+    httplib::Server::Get(pattern, in_front_of(shown));
     if (pattern.ends_with("/v1/models")) {
-        add_model_route(pattern, handler);
+        add_model_route(pattern, shown);
     }
     return *this;
 }
@@ -170,6 +181,9 @@ Front &Front::set_pre_routing_handler(const HandlerWithResponse &engine) {
         }
         const HandlerResponse result = engine(request, response);
         correct_headers(request, response);
+        if (session().is_router && result == HandlerResponse::Unhandled) {
+            address_to_child(const_cast<Request &>(request)); // of process_request(), which is not constant there
+        }
         return result;
     });
     return *this;

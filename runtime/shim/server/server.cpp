@@ -4,6 +4,7 @@
 #include "base/csv.h"
 #include "base/message.h"
 #include "base/mode.h"
+#include "base/router_child.h"
 #include "base/user_error.h"
 #include "common.h"
 #include "engine/engine_log.h"
@@ -15,6 +16,7 @@
 #include "server/access.h"
 #include "server/embeddings.h"
 #include "server/listening.h"
+#include "server/router.h"
 #include "server/session.h"
 #include "server/shutdown.h"
 
@@ -106,18 +108,23 @@ int run_server(const Arguments &arguments) {
                              LLAMA_EXAMPLE_SERVER)) {
         return 1;
     }
-    if (params.ui) {
+    if (is_router_child()) {
+        params.ui = false;
+        params.api_keys = {router_key()};
+    } else if (params.ui) {
         load_pages(params);
     }
     capture_engine_log(false);
     session().is_chat = false;
+    session().is_router = is_router(params);
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);
     session().sockets.release();
     common_log_flush(common_log_main());
     if (status != 0) {
         const std::string error = first_engine_error();
-        log_line(error.empty() ? "the server could not start" : "cannot load '" + params.model.path + "': " + error);
+        const std::string what = session().is_router ? "the models" : "'" + params.model.path + "'";
+        log_line(error.empty() ? "the server could not start" : "cannot load " + what + ": " + error);
     }
     return status;
 }

@@ -7,12 +7,16 @@
 #include "server/unix_socket.h"
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
 struct Session {
     bool is_chat = true;          // false if the process only serves, without a chat in the terminal
     bool has_alias = false;       // the user named the model; otherwise responses repeat the name in the request
     bool limits_requests = false; // see limits.cpp; not while options are parsed, which the user may set as he likes
+    bool is_router = false;       // it serves several models, by children
+    std::string first_model;      // of several
+    uint64_t models_memory = 0;   // that several may take, in bytes; 0: what is available
     std::atomic<bool> is_announced{false};
     std::string page_path = "/"; // of the web page, in URLs
     Pages pages;
