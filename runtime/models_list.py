@@ -66,22 +66,24 @@ def parse_models(data: bytes) -> list[ListedModel]:
     except UnicodeDecodeError as error:
         raise ModelsListError("a byte that is not UTF-8", data.count(b"\n", 0, error.start) + 1) from error
     sections: dict[str, dict[str, str]] = {}
-    options: dict[str, str] | None = None
+    options: dict[str, str] = {}
     for number, line in enumerate(re.split(r"\r\n|\n", text), 1):
         content = _COMMENT.split(line, maxsplit=1)[0].strip(" \t")
-        if not content:
-            continue
         if content.startswith("[") and content.find("]") == len(content) - 1:
             name = content[1:-1].strip(" \t")
             if not name or name in sections:
                 raise ModelsListError(f"two models {name!r}" if name else "a section without a name", number)
             options = sections[name] = {}
-            continue
-        key, equals, value = (part.strip(" \t") for part in content.partition("="))
-        if not equals or not _KEY.fullmatch(key):
-            raise ModelsListError(f"{content[:60]!r} (expected [NAME] or NAME = VALUE)", number)
-        if options is not None:
+        elif content:
+            key, value = _option(content, number)
+            if not sections and key != _VERSION:
+                raise ModelsListError(f"{key!r} belongs to no model", number)
             options[key] = value
-        elif key != _VERSION:
-            raise ModelsListError(f"{key!r} belongs to no model", number)
     return [ListedModel(name, found) for name, found in sections.items()]
+
+
+def _option(content: str, number: int) -> tuple[str, str]:
+    key, equals, value = (part.strip(" \t") for part in content.partition("="))
+    if not equals or not _KEY.fullmatch(key):
+        raise ModelsListError(f"{content[:60]!r} (expected [NAME] or NAME = VALUE)", number)
+    return key, value

@@ -180,7 +180,7 @@ def load_payload(inputs: PackInputs) -> Payload:
     for path in extra:
         if path.is_file() and (is_gguf_name(path.name) or is_gguf_file(path)):
             read_model(path)
-    sources = {}
+    sources: dict[str, Source] = {}
     for given, model in zip(inputs.models, models, strict=True):
         sources |= {shard.path.name: given.source for shard in model.shards if given.source}
         if model.projector and given.projector_source:
@@ -275,7 +275,7 @@ def _lint_names(models: Sequence[PackedModel]) -> Iterator[Finding]:
                 yield error("name", "it is given twice: once is enough", path)
             members.setdefault(path.name, path)
             if not is_listable(path.name):
-                yield error("name", "a list of models has no names with any of # ; [ ] or blanks around: rename it", path)
+                yield error("name", "a list of models has no names with # ; [ ] or blanks around: rename it", path)
         first = model.shards[0].path
         if model.name in names and names[model.name].name != first.name:
             yield error("name", f"clients would call it {model.name!r}, as {names[model.name]}: rename one", first)
@@ -289,7 +289,7 @@ def _lint_list(payload: Payload, arguments: Sequence[str], members: Collection[s
         yield from lint_models_list(given.read_bytes(), members)
     if len(payload.models) > 1 and payload.args_file and not has_option(arguments, LIST_OPTIONS):
         first = f"{LIST_OPTIONS[0]} and {ARCHIVE_PREFIX}{LIST_NAME}"
-        yield warning("arguments", f"it does not name the list of the models: add two lines, {first}", payload.args_file)
+        yield warning("arguments", f"it does not name the list of models: add two lines, {first}", payload.args_file)
 
 
 def _lint_member_names(payload: Payload, runtime_members: Collection[str]) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def lint_members(
 ) -> Iterator[Finding]:
     """Check the default arguments of the file OLD in an archive with the members NAMES, and a list of models in it.
 
-    MODELS_LIST is the content of the list, if it is not that of OLD.
+    MODELS_LIST is the content of the list, if it differs from the one in the file.
     """
     content = arguments_of(old)
     if content is None:

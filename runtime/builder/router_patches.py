@@ -221,12 +221,11 @@ static bool router_validate_model(std::string & name, server_models & models, bo
     ),
     Patch(
         file=_FILE,
-        anchor="""\
-    httplib::ResponseHandler response_handler = [pipe, headers_sent, make_header_msg](const httplib::Response & response) {
-        headers_sent->store(true);
-""",
-        replacement="""\
-    httplib::ResponseHandler response_handler = [pipe, headers_sent, is_event_stream, make_header_msg](const httplib::Response & response) {
+        anchor="    httplib::ResponseHandler response_handler = [pipe, headers_sent, make_header_msg]"
+        "(const httplib::Response & response) {\n        headers_sent->store(true);\n",
+        replacement="    httplib::ResponseHandler response_handler = "
+        "[pipe, headers_sent, is_event_stream, make_header_msg]"
+        """(const httplib::Response & response) {
         is_event_stream->store(response.get_header_value("Content-Type").rfind("text/event-stream", 0) == 0);
         headers_sent->store(true);
 """,
@@ -235,7 +234,8 @@ static bool router_validate_model(std::string & name, server_models & models, bo
     Patch(
         file=_FILE,
         anchor="    this->thread = std::thread([cli, pipe, req, headers_sent, make_header_msg]() {",
-        replacement="    this->thread = std::thread([cli, pipe, req, headers_sent, is_event_stream, make_header_msg]() {",
+        replacement="    this->thread = std::thread("
+        "[cli, pipe, req, headers_sent, is_event_stream, make_header_msg]() {",
         reason="the same",
     ),
     Patch(

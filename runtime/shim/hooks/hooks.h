@@ -38,8 +38,8 @@ void llamafile_check_grammar(const char *text);
 void llamafile_check_text(std::size_t size);
 void llamafile_check_prompts(std::size_t count);
 
-// The router, which serves several models with a child process for each (server/router.cpp). The child's command line for
-// the engine's ARGUMENTS, with the program first, and what its environment needs beside this process's own.
+// The router, which serves several models with a child process for each (server/router.cpp). The child's command line
+// for the engine's ARGUMENTS, with the program first, and what its environment needs beside this process's own.
 std::vector<std::string> llamafile_child_command(const std::vector<std::string> &arguments);
 std::vector<std::string> llamafile_child_environment();
 // The key that children want with each request, and that only this process has.

@@ -14,9 +14,9 @@ const std::set<std::string> REPOSITORIES = {
 const std::set<std::string> ADDRESSES = {"-mu", "--model-url", "-mmu", "--mmproj-url"};
 const std::set<std::string> REGISTRIES = {"-dr", "--docker-repo"};
 const std::set<std::string> ABBREVIATIONS = {
-    "--embd-gemma-default",   "--fim-qwen-1.5b-default",    "--fim-qwen-3b-default",       "--fim-qwen-7b-default",
-    "--fim-qwen-7b-spec",     "--fim-qwen-14b-spec",        "--fim-qwen-30b-default",      "--gpt-oss-20b-default",
-    "--gpt-oss-120b-default", "--vision-gemma-4b-default",  "--vision-gemma-12b-default",
+    "--embd-gemma-default",   "--fim-qwen-1.5b-default",   "--fim-qwen-3b-default",      "--fim-qwen-7b-default",
+    "--fim-qwen-7b-spec",     "--fim-qwen-14b-spec",       "--fim-qwen-30b-default",     "--gpt-oss-20b-default",
+    "--gpt-oss-120b-default", "--vision-gemma-4b-default", "--vision-gemma-12b-default",
 };
 const std::set<std::string> CERTIFICATES = {"--ssl-key-file", "--ssl-cert-file"};
 constexpr const char *SERVERS[] = {"MODEL_ENDPOINT", "HF_ENDPOINT"};

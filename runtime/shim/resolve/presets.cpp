@@ -128,9 +128,8 @@ bool is_called(const Preset &preset, const std::string &name) {
 
 // The first of PRESETS if NAME is empty, else that called NAME; null if there is none.
 const Preset *find(const std::vector<Preset> &presets, const std::string &name) {
-    const auto found = std::find_if(presets.begin(), presets.end(), [&](const Preset &preset) {
-        return name.empty() || is_called(preset, name);
-    });
+    const auto found = std::find_if(presets.begin(), presets.end(),
+                                    [&](const Preset &preset) { return name.empty() || is_called(preset, name); });
     return found == presets.end() ? nullptr : &*found;
 }
 

@@ -8,7 +8,8 @@
 struct common_params;
 
 // What these rights weaken, for the user.
-constexpr const char ROUTER_WEAKNESS[] = "starting this program for each model, and connections, which are to its children";
+constexpr const char ROUTER_WEAKNESS[] =
+    "starting this program for each model, and connections, which are to its children";
 
 // Adds them to RIGHTS.
 void add_router_rights(const common_params &params, Rights &rights);

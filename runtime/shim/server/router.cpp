@@ -30,8 +30,8 @@ constexpr const char OWN_MESSAGE[] = "llamafile: ";
 constexpr const char COLOUR[] = "\x1b["; // begins a sequence of characters that sets the colour, and ends with m
 constexpr const char *MONITORED[] = {"/metrics", "/slots"};
 // Headers of a client's request that are not for children.
-constexpr const char *CLIENT_HEADERS[] = {"Authorization", "X-Api-Key", "Cookie", "Origin", "Sec-Fetch-Site",
-                                          "Sec-Fetch-Mode"};
+constexpr const char *CLIENT_HEADERS[] = {"Authorization", "X-Api-Key",      "Cookie",
+                                          "Origin",        "Sec-Fetch-Site", "Sec-Fetch-Mode"};
 
 std::mutex message_mutex;
 
@@ -112,7 +112,8 @@ void hide_command_lines(httplib::Response &response) {
 std::vector<std::string> llamafile_child_command(const std::vector<std::string> &arguments) {
     std::vector<std::string> command = own_command();
     if (command.empty()) {
-        throw std::runtime_error("this system does not tell a program its path; start it by its path, as in ./x.llamafile");
+        throw std::runtime_error(
+            "this system does not tell a program its path; start it by its path, as in ./x.llamafile");
     }
     command.insert(command.end(), arguments.begin(), arguments.end());
     if (is_sandbox_unwanted()) {
@@ -163,8 +164,8 @@ std::string llamafile_load_failure(const std::string &model) {
 }
 
 std::string llamafile_child_failure(const std::string &reason) {
-    const std::string message = "the process of this model ended before its answer did (" + reason +
-                                "); the next request starts it again";
+    const std::string message =
+        "the process of this model ended before its answer did (" + reason + "); the next request starts it again";
     common_json error = {{"message", message}, {"type", "server_error"}};
     error["param"] = nullptr;
     error["code"] = BAD_GATEWAY;

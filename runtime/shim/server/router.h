@@ -16,5 +16,6 @@ bool is_router(const common_params &params);
 // neither the client's nor the page that it comes from.
 void address_to_child(httplib::Request &request);
 
-// Removes from RESPONSE, a list of models, the command lines of children: they show where the files of this machine lie.
+// Removes from RESPONSE, a list of models, the command lines of children: they show where the files of this machine
+// lie.
 void hide_command_lines(httplib::Response &response);
