@@ -102,6 +102,9 @@ void correct_stream(const Request &request, Response &response) {
 httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     return [engine](const Request &request, Response &response) {
         engine(request, response);
+        if (session().is_router) {
+            replace_header(response, "Vary", "Origin"); // children set it too
+        }
         correct_stream(request, response);
     };
 }

@@ -2,6 +2,7 @@
 
 #include "arg.h"
 #include "base/csv.h"
+#include "base/file.h"
 #include "base/message.h"
 #include "base/mode.h"
 #include "base/router_child.h"
@@ -21,7 +22,9 @@
 #include "server/shutdown.h"
 
 #include <clocale>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 // The engine's server (tools/server/server.cpp has no header).
@@ -65,6 +68,13 @@ void load_pages(common_params &params) {
     }
 }
 
+void check_models_folder(const std::string &path) {
+    std::error_code ignored;
+    if (!path.empty() && !std::filesystem::is_directory(system_path(path), ignored)) {
+        throw UserError("there is no folder '" + path + "' with models");
+    }
+}
+
 // The names that --host gives the server, and the origins in the engine's variable for them.
 void allow_senders(const common_params &params) {
     for (const std::string &host : params.hostnames) {
@@ -92,6 +102,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
     if (!session().has_alias && !params.model.path.empty()) {
         params.model_alias.insert(base_name(params.model.path)); // without the folders, which clients must not see
     }
+    check_models_folder(params.models_dir);
     remove_brackets(params);
     claim_sockets(params);
     session().page_path = params.api_prefix + "/";
