@@ -14,7 +14,8 @@ import pytest
 
 from apepack.packing.pack import PackInputs, pack
 from apepack.packing.payload import ModelInput
-from assimilate import assimilate
+from assimilate.conversion import assimilate
+from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, Server, confinement, free_port, serving
 from tests.builders.ape import loader
 from tests.builders.gguf import TinyModel
@@ -30,9 +31,12 @@ NAMES = ("chat", "draft", "embed")
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three models of 600 KB, which load in milliseconds."""
+    """Three models of 0.8 MB, which load in milliseconds: two of them and their contexts need less than 2 MiB."""
     folder = tmp_path_factory.mktemp("models")
-    return [TinyModel(embedding=64, layers=2, seed=at).write(folder / f"{name}.gguf") for at, name in enumerate(NAMES)]
+    return [
+        TinyModel(embedding=64, layers=4, feed_forward=128, seed=at).write(folder / f"{name}.gguf")
+        for at, name in enumerate(NAMES)
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +112,7 @@ def test_each_way_of_starting(way: str, several: Path, bare: dict[str, str], tmp
         plain = tmp_path / "plain"
         plain.write_bytes(several.read_bytes())
         plain.chmod(0o755)
-        assimilate(plain)
+        assimilate(plain, host_platform())
         command = [plain]
     with serving([*command, "--nobrowser"], tmp_path / "log", bare) as server:
         check_all(server)
