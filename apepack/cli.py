@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from apepack.commands.group import ARGUMENTS, Group, Inputs, complete_first_word
+from apepack.commands.group import ARGUMENTS, ORDER, Group, Inputs, complete_first_word
 from zipalign import console
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from apepack.format.prologue import Magic
     from apepack.packing.lint import Finding
-    from apepack.packing.payload import PackInputs
+    from apepack.packing.payload import ModelInput, PackInputs
     from apepack.provenance.manifest import Source
 
 __all__ = ["command", "main"]
@@ -32,7 +32,17 @@ def main() -> NoReturn:
 
 @click.command("apepack", cls=Group, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-o", "--output", metavar="OUT", type=console.OutputPath(), help="Write to OUT.")
-@click.option("--mmproj", "projector", metavar="FILE", type=click.Path(), help="With MODEL: its projector.")
+@click.option(
+    "--model", "models", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: another model to serve."
+)
+@click.option(
+    "--mmproj",
+    "projectors",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="With MODEL: the projector of the model before it.",
+)
 @click.option("--args", "args_file", metavar="FILE", type=click.Path(), help="With MODEL: store FILE as .args.")
 @click.option("--add", "extra", metavar="FILE", multiple=True, type=click.Path(), help="With MODEL: store FILE too.")
 @click.option("--source", metavar="REPO@REVISION", help="With MODEL: where it came from, for the manifest.")
@@ -64,7 +74,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
 
     With MODEL.gguf: append the weights to a runtime. Each ARG becomes a default argument of the result. The runtime is
     --runtime, or the llamafile installed with this command, or linked from the programs of the Python package
-    llamafile-runtime or of llamafile-build. For a split model, name the first file. A model on the Hugging Face Hub is
+    llamafile-runtime or of llamafile-build. For a split model, name the first file. Of several models, the result
+    serves each by its name. A model on the Hugging Face Hub is
     hf://ORGANISATION/NAME[@REVISION]/FILE.gguf.
 
     With BUILD: link native programs, at most one for each platform, into one file that runs on all of them. The
@@ -91,7 +102,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], **options: Any) 
 # Options for linking, with a model or without.
 _FILE_OPTIONS = {"--no-windows": "no_windows", "--no-portable": "no_portable", "--no-gpu": "no_gpu"}
 _PACK_OPTIONS = {
-    "--mmproj": "projector",
+    "--model": "models",
+    "--mmproj": "projectors",
     "--args": "args_file",
     "--add": "extra",
     "--source": "source",
@@ -174,23 +186,49 @@ def _pack_inputs(inputs: tuple[str, ...], arguments: list[str] | None, options: 
 
     if options["args_file"] and arguments is not None:
         raise click.UsageError("Give default arguments with --args or after --, not both.")
-    model, source = _fetched(inputs[0], options)
-    shards = shard_paths(model) or ()  # naming them all is allowed, because all are packed
+    first, *more = _model_inputs(inputs[0], options)
+    shards = shard_paths(first.model) or ()  # naming them all is allowed, because all are packed
     others = [name for name in inputs[1:] if Path(name) not in shards]
     if others:
         raise click.UsageError(
-            f"Only one MODEL is possible: add {others[0]} with --mmproj if it is a projector, otherwise with --add."
+            f"One MODEL comes without an option: add {others[0]} with --model, with --mmproj if it is a projector, "
+            "otherwise with --add."
         )
-    projector, projector_source = _fetched(options["projector"], options) if options["projector"] else (None, None)
+    if options["source"] and more:
+        raise click.UsageError("--source is for one model; of several, those from the Hub get theirs by themselves.")
     return PackInputs(
-        model,
+        first.model,
         arguments or (),
         Path(options["args_file"]) if options["args_file"] else None,
         [Path(name) for name in options["extra"]],
-        projector,
-        _source(options["source"]) if options["source"] else source,
-        projector_source,
+        first.projector,
+        _source(options["source"]) if options["source"] else first.source,
+        first.projector_source,
+        more,
     )
+
+
+def _model_inputs(first: str, options: dict[str, Any]) -> list[ModelInput]:
+    """Return the models FIRST and those of --model, each with the --mmproj behind it on the command line."""
+    from apepack.packing.payload import ModelInput  # noqa: PLC0415  # not needed for --help
+
+    projectors: dict[int, str] = {}
+    names = iter(options["projectors"])
+    at = 0
+    for option in click.get_current_context().meta.get(ORDER, ()):
+        if option == "models":
+            at += 1
+        elif at in projectors:
+            raise click.UsageError(f"--mmproj is given twice for one model: {projectors[at]} and {next(names)}.")
+        else:
+            projectors[at] = next(names)
+    models = []
+    for number, name in enumerate((first, *options["models"])):
+        model, source = _fetched(name, options)
+        projector = projectors.get(number)
+        path, projector_source = _fetched(projector, options) if projector else (None, None)
+        models.append(ModelInput(model, path, source, projector_source))
+    return models
 
 
 def _fetched(name: str, options: dict[str, Any]) -> tuple[Path, Source | None]:

@@ -24,6 +24,7 @@ __all__ = [
     "GgufFormatError",
     "InvalidOptionError",
     "ModelError",
+    "ModelsListError",
     "OptionError",
     "PagesError",
     "PromptError",
@@ -196,6 +197,14 @@ class ArgumentsError(OptionError):
     def __init__(self, problem: str, line: int) -> None:
         self.line = line
         super().__init__(f".args: {problem} in line {line}")
+
+
+class ModelsListError(OptionError):
+    """A list of models is damaged."""
+
+    def __init__(self, problem: str, line: int) -> None:
+        self.line = line
+        super().__init__(f"models.ini: {problem} in line {line}")
 
 
 class PromptError(OptionError):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["ARGUMENTS", "COMMANDS", "Group", "Inputs", "complete_first_word", "split_arguments"]
+__all__ = ["ARGUMENTS", "COMMANDS", "ORDER", "Group", "Inputs", "complete_first_word", "split_arguments"]
 
 # The module of each is loaded when it is used, or for help. A file of one of these names is written `./NAME`.
 COMMANDS: Final[tuple[str, ...]] = (
@@ -25,6 +25,9 @@ COMMANDS: Final[tuple[str, ...]] = (
 )
 # In the context's `meta`: the words after `--`, if there are any.
 ARGUMENTS: Final = "apepack.arguments"
+# There, too: the names of the options for models and projectors, in the order of the command line.
+ORDER: Final = "apepack.order"
+_ORDERED: Final = ("models", "projectors")
 
 
 def split_arguments(ctx: click.Context, args: list[str]) -> list[str]:
@@ -53,6 +56,8 @@ class Inputs(click.Argument):
 class Group(click.Group):
     """A group that is a command itself, with arguments of its own, unless the first word names a sub-command."""
 
+    allow_interspersed_args = True  # options may stand behind MODEL.gguf: those of sub-commands are parsed by these
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return those of the command itself: the list of sub-commands follows the options."""
         return click.Command.collect_usage_pieces(self, ctx)
@@ -73,7 +78,10 @@ class Group(click.Group):
         if args and args[0] in COMMANDS:
             ctx.args = args
             return args
-        return click.Command.parse_args(self, ctx, split_arguments(ctx, args))
+        own = split_arguments(ctx, args)
+        _, _, order = self.make_parser(ctx).parse_args(list(own))
+        ctx.meta[ORDER] = [parameter.name for parameter in order if parameter.name in _ORDERED]
+        return click.Command.parse_args(self, ctx, own)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command, or the command itself."""

@@ -17,12 +17,21 @@ from runtime.gguf.file_names import is_gguf_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["ARCHIVE_PREFIX", "ARGS_SIZE_MAX", "MODEL_OPTIONS", "PROJECTOR_OPTIONS", "has_option", "lint_arguments"]
+__all__ = [
+    "ARCHIVE_PREFIX",
+    "ARGS_SIZE_MAX",
+    "LIST_OPTIONS",
+    "MODEL_OPTIONS",
+    "PROJECTOR_OPTIONS",
+    "has_option",
+    "lint_arguments",
+]
 
 ARGS_SIZE_MAX: Final = 16 << 20  # the limit of the runtime
 ARCHIVE_PREFIX: Final = "/zip/"
 
 MODEL_OPTIONS: Final = frozenset({"-m", "--model"})
+LIST_OPTIONS: Final = ("--models-preset",)
 PROJECTOR_OPTIONS: Final = frozenset({"-mm", "--mmproj"})
 # Options that select the model.
 _MODEL_SOURCE_OPTIONS: Final = MODEL_OPTIONS | {
@@ -37,6 +46,7 @@ _TEXT_OPTIONS: Final = frozenset(
     {
         "-f", "--file", "-bf", "--binary-file", "-sysf", "--system-prompt-file", "-jf", "--json-schema-file",
         "--chat-template-file", "--grammar-file", "-lcs", "--lookup-cache-static", "--tts-speaker-file",
+        "--models-preset",
     }
 )  # fmt: skip  # short forms beside long ones
 _TEXT_LIST_OPTIONS: Final = frozenset({"--in-file", "--image", "--audio", "--video"})

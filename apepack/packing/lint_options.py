@@ -20,7 +20,7 @@ __all__ = ["lint_options"]
 # Options that a file with a model refuses, unless it is unsealed (shim/options/translation.cpp).
 _REMOTE_MODEL_OPTIONS: Final = frozenset(
     {
-        "--models-dir", "--models-preset", "-mu", "--model-url", "-mmu", "--mmproj-url", "-dr", "--docker-repo", "-hf",
+        "--models-dir", "-mu", "--model-url", "-mmu", "--mmproj-url", "-dr", "--docker-repo", "-hf",
         "-hfr", "--hf-repo", "-hfd", "-hfrd", "--hf-repo-draft", "--spec-draft-hf", "--embd-gemma-default",
         "--fim-qwen-1.5b-default", "--fim-qwen-3b-default", "--fim-qwen-7b-default", "--fim-qwen-7b-spec",
         "--fim-qwen-14b-spec", "--fim-qwen-30b-default", "--gpt-oss-20b-default", "--gpt-oss-120b-default",

@@ -40,6 +40,17 @@ def pack_json(packed: PackResult, output: Path, runtime: Path | None) -> dict[st
             "tensors": sum(len(shard.tensors) for shard in packed.payload.shards),
             "shards": len(packed.payload.shards),
         },
+        "models": [
+            {
+                "name": given.name,
+                "member": given.shards[0].path.name,
+                "architecture": given.shards[0].architecture,
+                "tensors": sum(len(shard.tensors) for shard in given.shards),
+                "shards": len(given.shards),
+                "projector": given.projector.path.name if given.projector else None,
+            }
+            for given in packed.payload.models
+        ],
         "members": [
             {
                 "name": member.name,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from apepack.errors import InputError
 from apepack.packing.lint import error, warning
-from apepack.packing.lint_args import lint_arguments
+from apepack.packing.lint_args import LIST_OPTIONS, has_option, lint_arguments
+from apepack.packing.lint_list import lint_models_list
 from apepack.packing.lint_model import lint_model
 from apepack.packing.model import model_of
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import parse_arguments
 from runtime.gguf.file_names import is_gguf_name
+from runtime.models_list import MEMBER_NAME as LIST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -45,11 +47,23 @@ def lint_upgrade(path: Path, old: OldFile, runtime: NewRuntime) -> Iterator[Find
             yield from lint_model(model, own_engine=runtime.own_engine)
 
 
-def lint_members(old: OldFile, names: Collection[str], *, own_options: bool) -> Iterator[Finding]:
-    """Check the default arguments of the file OLD in an archive with the members NAMES."""
+def lint_members(
+    old: OldFile, names: Collection[str], *, own_options: bool, models_list: bytes | None = None
+) -> Iterator[Finding]:
+    """Check the default arguments of the file OLD in an archive with the members NAMES, and a list of models in it.
+
+    MODELS_LIST is the content of the list, if it differs from the one in the file.
+    """
     content = arguments_of(old)
-    if content is not None:
-        yield from lint_arguments(parse_arguments(content), len(content), names, own_options=own_options)
+    if content is None:
+        return
+    arguments = parse_arguments(content)
+    yield from lint_arguments(arguments, len(content), names, own_options=own_options)
+    if LIST_NAME in names and has_option(arguments, LIST_OPTIONS):
+        entry = old.archive.entry(LIST_NAME)
+        listed = old.content(entry) if entry and models_list is None else models_list
+        if listed is not None:
+            yield from lint_models_list(listed, names)
 
 
 def arguments_of(old: OldFile) -> bytes | None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apepack.packing.lint import enforce, error
-from apepack.packing.lint_args import MODEL_OPTIONS, PROJECTOR_OPTIONS, has_option, lint_arguments
+from apepack.packing.lint_args import (
+    LIST_OPTIONS,
+    MODEL_OPTIONS,
+    PROJECTOR_OPTIONS,
+    has_option,
+    lint_arguments,
+)
 from apepack.packing.model import is_gguf_file, read_model
 from apepack.packing.runtime_part import read_runtime
 from apepack.provenance.description import renew_manifest
@@ -18,6 +24,7 @@ from apepack.upgrade.sidecars import check_signature, drop_signature
 from runtime.args import MEMBER_NAME as ARGS_NAME
 from runtime.args import format_arguments, parse_arguments
 from runtime.gguf.file_names import is_gguf_name
+from runtime.models_list import MEMBER_NAME as LIST_NAME
 from zipalign import Member, add_files, remove_entries
 from zipalign.input_file import open_input
 from zipalign.layout import DEFAULT_ALIGNMENT
@@ -114,7 +121,7 @@ def change_arguments(path: Path, given: Sequence[str] | bytes, policy: ChangePol
 def _names_of_weights(before: Sequence[str], given: Sequence[str]) -> list[str]:
     """Return the options of BEFORE with model and projector, those without a counterpart in GIVEN."""
     kept: list[str] = []
-    for options in (MODEL_OPTIONS, PROJECTOR_OPTIONS):
+    for options in (LIST_OPTIONS, MODEL_OPTIONS, PROJECTOR_OPTIONS):
         at = next((at for at, argument in enumerate(before[:-1]) if argument in options), None)
         if at is not None and not has_option(given, options):
             kept += before[at : at + 2]
@@ -139,7 +146,9 @@ def add_members(
         check_signature(path, old.archive.entries, drop=policy.drop_signature)
         members = [Member(file.name, file) for file in files]
         present = {entry.name for entry in old.archive.entries}
-        findings = [*_lint_names(files), *_lint_after(path, old, present | {member.name for member in members})]
+        after = present | {member.name for member in members}
+        models_list = next((file.read_bytes() for file in files if file.name == LIST_NAME and file.is_file()), None)
+        findings = [*_lint_names(files), *_lint_after(path, old, after, models_list)]
         arguments = _arguments(old)
     found = enforce(findings, strict=policy.strict)
     for file in files:
@@ -192,8 +201,9 @@ def _arguments(old: OldFile) -> tuple[str, ...] | None:
     return None if content is None else tuple(parse_arguments(content))
 
 
-def _lint_after(path: Path, old: OldFile, names: set[str]) -> list[Finding]:
-    return list(lint_members(old, names, own_options=read_runtime(path).has_own_options))
+def _lint_after(path: Path, old: OldFile, names: set[str], models_list: bytes | None = None) -> list[Finding]:
+    own_options = read_runtime(path).has_own_options
+    return list(lint_members(old, names, own_options=own_options, models_list=models_list))
 
 
 def _lint_names(files: Sequence[Path]) -> list[Finding]:

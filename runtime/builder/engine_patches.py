@@ -6,11 +6,13 @@ from typing import Final
 
 from runtime.builder.compute_patches import COMPUTE_PATCHES
 from runtime.builder.patches import Patch
+from runtime.builder.router_patches import ROUTER_PATCHES
 
 __all__ = ["PATCHES"]
 
 PATCHES: Final = (
     *COMPUTE_PATCHES,
+    *ROUTER_PATCHES,
     Patch(
         file="tools/server/server.cpp",
         anchor='uses_default_port |= string_ends_with(address, ":8080");',

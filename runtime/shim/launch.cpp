@@ -4,11 +4,13 @@
 #include "archive/weights.h"
 #include "base/message.h"
 #include "base/program_name.h"
+#include "base/router_child.h"
 #include "base/user_error.h"
 #include "completion/completion.h"
 #include "cpu/cpu_variant.h"
 #include "cpu/time_slice.h"
 #include "engine/engine_options.h"
+#include "engine/model_cache.h"
 #include "gpu/gpu.h"
 #include "gpu/gpu_info.h"
 #include "options/gpu_flags.h"
@@ -17,6 +19,7 @@
 #include "options/usage.h"
 #include "resolve/model.h"
 #include "resolve/names.h"
+#include "resolve/presets.h"
 #include "sandbox/sandbox.h"
 #include "server/access.h"
 #include "server/chat.h"
@@ -128,6 +131,13 @@ Launch tool_launch(Tool tool, const std::string &argument0, const Arguments &use
     return launch;
 }
 
+// True if OPTIONS name no model, and this file has none: then the server offers those that other programs have fetched.
+bool serves_cached_models(const Options &options, Mode mode) {
+    const std::shared_ptr<const Container> container = own_container();
+    return mode == Mode::SERVER && !has_model(options) && !container->is_damaged() && !is_packed(*container) &&
+           has_cached_models();
+}
+
 // USER are the arguments of the command line, GIVEN those of OPTIONS; CONTEXT is complete but for the GPUs.
 Launch mode_launch(const std::string &argument0, const Arguments &user, const Arguments &given, const Options &options,
                    TranslationContext context) {
@@ -144,12 +154,12 @@ Launch mode_launch(const std::string &argument0, const Arguments &user, const Ar
     }
     const Translation translation = translate_with_remarks(options, context);
     launch.options = translation.launch_options;
+    launch.options.first_model = first_model(options);
     Arguments arguments = translation.arguments;
-    if (needs_model(options) && !has_model(options)) {
-        const std::shared_ptr<const Container> container = own_container();
-        if (given.empty() && container->has_archive() && !is_packed(*container)) {
-            return {Action::EXPLAIN_MISSING_MODEL, {argument0}};
-        }
+    if (given.empty() && own_container()->has_archive() && !is_packed(*own_container())) {
+        return {Action::EXPLAIN_MISSING_MODEL, {argument0}};
+    }
+    if (needs_model(options) && !has_model(options) && !serves_cached_models(options, context.mode)) {
         arguments.insert(arguments.begin(), {"-m", only_model()});
     }
     const Arguments resolved = resolve_names(arguments);
@@ -165,7 +175,7 @@ void print_version(const std::vector<Gpu> &gpus) {
 }
 
 int run_mode(const Launch &launch) {
-    if (launch.options.opens_browser && launch.mode == Mode::SERVER) {
+    if (launch.options.opens_browser && launch.mode == Mode::SERVER && !is_router_child()) {
         session().browser.prepare();
     }
     for (const std::string &origin : launch.options.allowed_origins) {
@@ -175,6 +185,8 @@ int run_mode(const Launch &launch) {
     if (!launch.options.has_sandbox) {
         disable_sandbox();
     }
+    session().first_model = launch.options.first_model;
+    session().models_memory = launch.options.models_memory;
     switch (launch.mode) {
     case Mode::COMPLETION:
         return run_completion(launch.arguments);
@@ -199,17 +211,18 @@ Launch prepare(const std::string &argument0, const Arguments &user) {
     const bool is_server = is_started_as(SERVER_NAME, argument0); // before the launcher's variable is removed
     find_own_container(argument0);
     const std::shared_ptr<const Container> container = own_container();
-    const Arguments given = merge(read_defaults(*container), user);
-    const Options options = split(given, context.engine);
+    const Arguments given = is_router_child() ? user : merge(read_defaults(*container), user);
+    Options options = split(given, context.engine);
     if (const std::optional<Launch> launch = answer(options)) {
         return *launch;
     }
     if (const std::optional<Launch> launch = answer_about_gpus(options, argument0, user)) {
         return *launch;
     }
-    context.mode = mode_of(options, is_server);
+    context.mode = is_router_child() ? Mode::SERVER : mode_of(options, is_server);
     context.is_sealed = is_packed(*container) && last_of(options, {"--unsealed"}) == nullptr;
     seal(context.is_sealed);
+    options = with_one_model(options, context.engine, context.mode);
     return mode_launch(argument0, user, given, options, context);
 }
 

@@ -7,3 +7,7 @@ std::vector<std::string> system_own_files() {
 std::string display_name(const std::string &path) {
     return path;
 }
+
+std::vector<std::string> system_own_command(bool) {
+    return {};
+}

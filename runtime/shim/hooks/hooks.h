@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 // True if the engine must ignore the machine's configuration files and environment variables (options/sealed.cpp).
 bool llamafile_sealed();
@@ -36,6 +37,31 @@ void llamafile_check_json(const std::string &text);
 void llamafile_check_grammar(const char *text);
 void llamafile_check_text(std::size_t size);
 void llamafile_check_prompts(std::size_t count);
+
+// The router, which serves several models with a child process for each (server/router.cpp). The child's command line
+// for the engine's ARGUMENTS, with the program first, and what its environment needs beside this process's own.
+std::vector<std::string> llamafile_child_command(const std::vector<std::string> &arguments);
+std::vector<std::string> llamafile_child_environment();
+// The key that children want with each request, and that only this process has.
+std::string llamafile_child_key();
+// Prints LINE of the output of the child that serves MODEL.
+void llamafile_child_line(const std::string &model, const std::string &line);
+// Why MODEL could not be loaded, as a sentence; it follows the child's last line.
+std::string llamafile_load_failure(const std::string &model);
+// The error in the API's form for a child that gives no answer because of REASON.
+std::string llamafile_child_failure(const std::string &reason);
+// The one of the models NAMES that serves requests without a name; empty if there are none.
+std::string llamafile_default_model(const std::vector<std::string> &names);
+// That no model of NAMES is called NAME, as a sentence.
+std::string llamafile_unknown_model(const std::string &name, const std::vector<std::string> &names);
+// True if a GET of PATH may load the model that it is about.
+bool llamafile_loads_for(const std::string &path);
+// Why the model NAME cannot be downloaded, as a sentence; empty if it can be.
+std::string llamafile_download_refusal(const std::string &name);
+// The memory that the weights MODEL and PROJECTOR need, in bytes, and whether that many as WANTED fit beside those that
+// loaded models have TAKEN.
+std::uint64_t llamafile_memory_of(const std::string &model, const std::string &projector);
+bool llamafile_has_room(std::uint64_t taken, std::uint64_t wanted);
 
 // True if the processor has matrix registers (AMX) and the engine may use them (cpu/cpu_variant.cpp).
 bool llamafile_has_amx();

@@ -52,8 +52,8 @@ integer 0 65535: --port
 integer 0 86400: --shutdown-seconds
 integer 1 1024: --spec-ngram-map-k-size-m --spec-ngram-map-k-size-n --spec-ngram-map-k4v-size-m
   --spec-ngram-map-k4v-size-n --spec-ngram-mod-n-match --spec-ngram-simple-size-m --spec-ngram-simple-size-n
-integer 1 2147483647: --batch-size --grp-attn-n --grp-attn-w --spec-ngram-map-k-min-hits --spec-ngram-map-k4v-min-hits
-  --spec-ngram-simple-min-hits --timeout -b -gan -gaw -to
+integer 1 2147483647: --batch-size --grp-attn-n --grp-attn-w --models-memory --spec-ngram-map-k-min-hits
+  --spec-ngram-map-k4v-min-hits --spec-ngram-simple-min-hits --timeout -b -gan -gaw -to
 integer 1 2147483647 -1: --parallel --sleep-idle-seconds -np
 json: --chat-template-kwargs --json-schema --mcp-servers-json --ui-config --webui-config -j
 letters dkypsmtxiea: --sampler-seq --sampling-seq

@@ -105,6 +105,10 @@ void shutdown_limit(Translator &to, const Flag &, const Option &option) {
     }
 }
 
+void models_memory(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().models_memory = std::stoull(option.values[0]) << 20;
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -223,6 +227,7 @@ const std::vector<Flag> FLAGS = {
     {{"--gpu"}, one, gpu, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
     {{"--shutdown-seconds"}, one, shutdown_limit, "", ""},
+    {{"--models-memory"}, one, models_memory, "", ""},
 
     // Other names and other forms.
     {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},

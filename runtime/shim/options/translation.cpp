@@ -1,5 +1,7 @@
 #include "options/translation.h"
 
+#include "archive/reference.h"
+#include "options/no_network.h"
 #include "options/value_domain.h"
 
 #include <algorithm>
@@ -10,7 +12,6 @@ namespace {
 // Options for models that are neither in the file nor local files, and abbreviations for several such options.
 const std::set<std::string> REMOTE_MODEL_OPTIONS = {
     "--models-dir",
-    "--models-preset",
     "-mu",
     "--model-url",
     "-mmu",
@@ -37,6 +38,13 @@ const std::set<std::string> REMOTE_MODEL_OPTIONS = {
     "--vision-gemma-12b-default",
 };
 
+constexpr const char LIST_OF_MODELS[] = "--models-preset"; // which may be a member
+
+bool is_elsewhere(const std::string &name, const Arguments &values) {
+    const bool is_other_list = name == LIST_OF_MODELS && (is_on_disk(values.front()) || !member_named(values.front()));
+    return is_other_list || REMOTE_MODEL_OPTIONS.count(name) != 0;
+}
+
 const char *name_of(Mode mode) {
     switch (mode) {
     case Mode::COMPLETION:
@@ -54,14 +62,19 @@ void Translator::pass(const std::string &name, const Arguments &values) {
     const auto known = translation_context.engine.find(name);
     if (known == translation_context.engine.end()) {
         refuse("the engine has no option '" + name + "'");
-    } else if (translation_context.is_sealed && REMOTE_MODEL_OPTIONS.count(name) != 0) {
+    } else if (translation_context.is_sealed && is_elsewhere(name, values)) {
         refuse("'" + current + "' names a model elsewhere, but this file uses what it holds; --unsealed allows it");
+    } else if (const std::string obstacle = network_refusal(name, values); !obstacle.empty()) {
+        refuse("'" + current + "' " + obstacle);
     } else if (known->second.modes.count(translation_context.mode) == 0) {
         remark(current, std::string("it means nothing in ") + name_of(translation_context.mode));
     } else if (const std::string reason = engine_reason(name, values); !reason.empty()) {
         refuse("'" + current + "' cannot be '" + values.front() + "': " + reason);
     } else {
         passed.push_back({name, values});
+        if (needs_offline(name)) {
+            passed.push_back({"--offline", {}});
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #include "gpu/gpu.h"
 #include "options/flags.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct LaunchOptions {
     bool has_sandbox = true;
     std::vector<std::string> allowed_origins; // of web pages that may use the server
     std::optional<int> shutdown_seconds;      // for running answers
+    std::string first_model;                  // of several
+    uint64_t models_memory = 0;               // that several models may take, in bytes; 0 for what is available
 };
 
 struct Translation {

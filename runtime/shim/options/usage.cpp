@@ -67,6 +67,12 @@ Server:
                         how many requests to answer at once
   --shutdown-seconds N  after a signal to end, finish running answers for N seconds (default: 25)
   --no-slots            do not show the requests in progress
+  --models-dir DIR, --models-preset FILE
+                        serve all models in DIR, or those listed in FILE, each by its name
+  --models-max N        keep at most N of several models loaded (default: 4)
+  --models-memory N     keep loaded models within N MiB
+  --sleep-idle-seconds N
+                        give up the memory of a model that was idle so long
   -spf, -sysf, --system-prompt-file FILE
                         a system prompt, for the chat and for the server's page
   --nobrowser           do not open a web browser

@@ -55,6 +55,7 @@ const std::vector<NamingOption> NAMING_OPTIONS = {
     {{"--grammar-file"}, Kind::TEXT},
     {{"--chat-template-file"}, Kind::TEXT},
     {{"--ui-config-file", "--webui-config-file"}, Kind::TEXT},
+    {{"--models-preset"}, Kind::TEXT},
     {{"-bf", "--binary-file"}, Kind::OTHER_TEXT, "-p"},
     {{"-jf", "--json-schema-file"}, Kind::OTHER_TEXT, "-j"},
     {{"--mcp-servers-config"}, Kind::OTHER_TEXT, "--mcp-servers-json"},

@@ -229,6 +229,55 @@ Calls for_driving() {
     return calls;
 }
 
+// What posix_spawn() calls, the start of a static program and of an APE loader, and a child before it is confined.
+Calls for_spawning() {
+    Calls calls;
+    for (const unsigned number : {
+             __NR_clone,
+             __NR_close_range,
+             __NR_dup,
+             __NR_dup3,
+             __NR_execve,
+             __NR_execveat,
+             __NR_fcntl,
+             __NR_getegid,
+             __NR_geteuid,
+             __NR_getgid,
+             __NR_getppid,
+             __NR_getuid,
+             __NR_ioctl,
+             __NR_kill,
+             __NR_membarrier,
+             __NR_mincore,
+             __NR_mmap,
+             __NR_mprotect,
+             __NR_pipe2,
+             __NR_prlimit64,
+             __NR_rseq,
+             __NR_set_robust_list,
+             __NR_set_tid_address,
+             __NR_sigaltstack,
+             __NR_statx,
+             __NR_tgkill,
+             __NR_wait4,
+             __NR_waitid,
+#ifdef __NR_landlock_create_ruleset
+             __NR_landlock_add_rule,
+             __NR_landlock_create_ruleset,
+             __NR_landlock_restrict_self,
+#endif
+#ifdef __x86_64__
+             __NR_arch_prctl,
+             __NR_dup2,
+             __NR_pipe,
+             __NR_vfork,
+#endif
+         }) {
+        calls.push_back({number, {}});
+    }
+    return calls;
+}
+
 Calls for_tightening() {
     return {
         int_is(__NR_seccomp, 0, SECCOMP_SET_MODE_FILTER),
@@ -250,5 +299,6 @@ std::vector<AllowedCall> allowed_calls(const Rights &rights) {
     append(calls, rights.resolve ? for_resolving() : Calls{});
     append(calls, rights.tighten ? for_tightening() : Calls{});
     append(calls, rights.drive ? for_driving() : Calls{});
+    append(calls, rights.spawn ? for_spawning() : Calls{});
     return calls;
 }

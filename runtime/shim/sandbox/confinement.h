@@ -15,10 +15,12 @@ struct Rights {
     bool resolve = false;     // query name servers
     bool tighten = false;     // reduce the rights again later
     bool drive = false;       // map code and control devices, as drivers do
+    bool spawn = false;       // start the programs in `executable`, which inherit these rights, and connect to any port
 
     int port = 0;
     std::vector<std::string> readable; // files and folders, with all below them, if the system distinguishes paths
     std::vector<std::string> writable;
+    std::vector<std::string> executable;
     std::vector<std::string> devices; // that drivers control
     std::vector<std::string> caches;  // folders in which drivers make files and folders
 };

@@ -23,6 +23,7 @@ constexpr int SCOPES = 6;
 
 constexpr __u64 FIRST_VERSION = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
 constexpr __u64 READING = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+constexpr __u64 STARTING = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
 constexpr __u64 WRITING = READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |
                           LANDLOCK_ACCESS_FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
                           LANDLOCK_ACCESS_FS_REMOVE_FILE;
@@ -32,14 +33,14 @@ constexpr __u64 OF_FILES = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_
                            LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
 
 // All rights that this kernel can refuse; rules then allow some of them.
-landlock_ruleset_attr everything(int version) {
+landlock_ruleset_attr everything(int version, bool keeps_ports) {
     landlock_ruleset_attr refused{};
     refused.handled_access_fs = FIRST_VERSION;
     refused.handled_access_fs |= version >= MOVING_BETWEEN_FOLDERS ? LANDLOCK_ACCESS_FS_REFER : 0;
     refused.handled_access_fs |= version >= TRUNCATING ? LANDLOCK_ACCESS_FS_TRUNCATE : 0;
     refused.handled_access_fs |= version >= DEVICE_CONTROL ? LANDLOCK_ACCESS_FS_IOCTL_DEV : 0;
     // Binding is limited by seccomp: the system may choose the port.
-    refused.handled_access_net = version >= TCP_PORTS ? LANDLOCK_ACCESS_NET_CONNECT_TCP : 0;
+    refused.handled_access_net = version >= TCP_PORTS && !keeps_ports ? LANDLOCK_ACCESS_NET_CONNECT_TCP : 0;
     refused.scoped = version >= SCOPES ? LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL : 0;
     return refused;
 }
@@ -85,7 +86,7 @@ Confinement confine_paths(const Rights &rights) {
                                                  "), so what may be opened at all may be opened anywhere"};
     }
     const auto known = static_cast<int>(version);
-    const landlock_ruleset_attr refused = everything(known);
+    const landlock_ruleset_attr refused = everything(known, rights.spawn);
     const auto ruleset = static_cast<int>(syscall(SYS_landlock_create_ruleset, &refused, size_for(known), 0));
     if (ruleset < 0) {
         return failure();
@@ -96,19 +97,22 @@ Confinement confine_paths(const Rights &rights) {
     for (const std::string &path : rights.writable) {
         allow(ruleset, path, WRITING & refused.handled_access_fs);
     }
+    for (const std::string &path : rights.executable) {
+        allow(ruleset, path, STARTING & refused.handled_access_fs);
+    }
     for (const std::string &path : rights.devices) {
         allow(ruleset, path, CONTROLLING & refused.handled_access_fs);
     }
     for (const std::string &path : rights.caches) {
         allow(ruleset, path, CACHING & refused.handled_access_fs);
     }
-    if (rights.connect && known >= TCP_PORTS) {
+    if (rights.connect && !rights.spawn && known >= TCP_PORTS) {
         allow_port(ruleset, rights.port);
     }
     Confinement result;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) {
         result = failure();
-    } else if (rights.connect && known < TCP_PORTS) {
+    } else if (rights.connect && !rights.spawn && known < TCP_PORTS) {
         result = {Confinement::Strength::WEAKER, "this kernel cannot tell ports apart (Linux 6.7 can)"};
     }
     close(ruleset);

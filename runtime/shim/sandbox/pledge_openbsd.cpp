@@ -16,6 +16,7 @@ Confinement confine_calls(const Rights &rights) {
     promises += rights.listen || rights.serve || rights.connect ? " inet" : "";
     promises += rights.listen ? " unix" : "";
     promises += rights.resolve ? " dns" : "";
+    promises += rights.spawn ? " proc exec" : "";
     if (pledge(promises.c_str(), nullptr) == 0) {
         return {};
     }

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "sandbox/confinement.h"
 #include "sandbox/driver_rights.h"
+#include "sandbox/router_rights.h"
 
 #include <iterator>
 #include <string>
@@ -23,6 +24,7 @@ using Strength = Confinement::Strength;
 // The kernel's limits apply to the process, so there is one sandbox.
 struct Sandbox {
     bool is_off = false;
+    bool is_unwanted = false;
     bool is_prepared = false;
     bool has_reported_weakness = false;
     bool serves = false;
@@ -96,6 +98,10 @@ Paths model_files(const common_params &params) {
     return files;
 }
 
+bool is_router(const common_params &params, Mode mode) {
+    return mode == Mode::SERVER && params.model.path.empty() && !is_fetched(params.model);
+}
+
 // The option that cannot work in a sandbox, because it starts programs or connects to other machines; empty if none is
 // set.
 std::string unconfinable_option(const common_params &params, Mode mode) {
@@ -112,8 +118,7 @@ std::string unconfinable_option(const common_params &params, Mode mode) {
     if (serves && params.ui_mcp_proxy) {
         return "--ui-mcp-proxy";
     }
-    const bool named = !params.model.path.empty() || is_fetched(params.model);
-    return serves && !named ? "serving several models" : "";
+    return is_router(params, mode) && !gpus_in_use().empty() ? "serving several models with a GPU" : "";
 }
 
 // The engine downloads them when the server starts; in the other modes, when the options are parsed.
@@ -168,6 +173,11 @@ ServingRights serving_rights(const common_params &params, Mode mode) {
     if (!gpus_in_use().empty()) {
         add_driver_rights(rights);
     }
+    if (is_router(params, mode)) {
+        rights.listen = rights.tighten = true; // for its children
+        add_router_rights(params, rights);
+        serving.exceptions.emplace_back(ROUTER_WEAKNESS);
+    }
     return serving;
 }
 
@@ -175,7 +185,6 @@ ServingRights serving_rights(const common_params &params, Mode mode) {
 Rights loading_rights(const common_params &params, Mode mode, const Rights &serving) {
     Rights rights = serving;
     rights.serve = rights.listen = rights.tighten = mode != Mode::COMPLETION;
-    rights.connect = mode == Mode::CHAT;
     rights.read_files = true;
     append(rights.readable, model_files(params));
     append(rights.readable, {std::begin(SYSTEM_FILES), std::end(SYSTEM_FILES)});
@@ -234,7 +243,11 @@ void confine_loading(Rights rights, Mode mode) {
 } // namespace
 
 void disable_sandbox() {
-    sandbox.is_off = true;
+    sandbox.is_off = sandbox.is_unwanted = true;
+}
+
+bool is_sandbox_unwanted() {
+    return sandbox.is_unwanted;
 }
 
 void confine_before_model(const common_params &params, Mode mode) {

@@ -14,6 +14,9 @@ struct common_params;
 // For --unsecure.
 void disable_sandbox();
 
+// True after disable_sandbox().
+bool is_sandbox_unwanted();
+
 // Must be called when the options are parsed and the only other thread is that of the engine's log. A second call has
 // no effect.
 void confine_before_model(const common_params &params, Mode mode);

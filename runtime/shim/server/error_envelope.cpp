@@ -32,8 +32,8 @@ constexpr Kind KINDS[] = {
 // What the engine says when it fails itself. Its other errors of status 500 are exceptions of its parsers, templates
 // and decoders: another request helps.
 constexpr const char *OWN_FAILURES[] = {
-    "Compute error", "Invalid input batch", "got exception: ",   "std::bad_alloc",
-    "unknown error", "Unable to save slot", "failed to process", "unsupported batch"};
+    "Compute error",       "Invalid input batch", "got exception: ",   "std::bad_alloc",  "unknown error",
+    "Unable to save slot", "failed to process",   "unsupported batch", "cannot be loaded"};
 
 constexpr const char CONTEXT_EXCEEDED[] = "exceed_context_size_error";
 

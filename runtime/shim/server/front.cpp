@@ -5,6 +5,7 @@
 #include "server/access.h"
 #include "server/drain.h"
 #include "server/error_envelope.h"
+#include "server/router.h"
 #include "server/session.h"
 
 namespace {
@@ -112,7 +113,19 @@ void correct_stream(const Request &request, Response &response) {
 httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     return [engine](const Request &request, Response &response) {
         engine(request, response);
+        if (session().is_router) {
+            replace_header(response, "Vary", "Origin"); // children set it too
+        }
         correct_stream(request, response);
+    };
+}
+
+httplib::Server::Handler without_command_lines(const httplib::Server::Handler &engine) {
+    return [engine](const Request &request, Response &response) {
+        engine(request, response);
+        if (session().is_router) {
+            hide_command_lines(response);
+        }
     };
 }
 
@@ -147,9 +160,10 @@ Front::Front() {
 Front &Front::Get(const std::string &pattern, const Handler &handler) {
     routes.add("GET", pattern);
     getters[without_prefix(pattern)] = handler;
-    httplib::Server::Get(pattern, in_front_of(handler));
+    const Handler shown = pattern.ends_with("/models") ? without_command_lines(handler) : handler;
+    httplib::Server::Get(pattern, in_front_of(shown));
     if (pattern.ends_with("/v1/models")) {
-        add_model_route(pattern, handler);
+        add_model_route(pattern, shown);
     }
     return *this;
 }
@@ -185,6 +199,9 @@ Front &Front::set_pre_routing_handler(const HandlerWithResponse &engine) {
         }
         const HandlerResponse result = engine(request, response);
         correct_headers(request, response);
+        if (session().is_router && result == HandlerResponse::Unhandled) {
+            address_to_child(const_cast<Request &>(request)); // of process_request(), which is not constant there
+        }
         return result;
     });
     return *this;

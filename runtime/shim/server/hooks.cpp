@@ -2,6 +2,7 @@
 
 #include "hooks/hooks.h"
 
+#include "base/router_child.h"
 #include "sandbox/sandbox.h"
 #include "server/listening.h"
 #include "server/session.h"
@@ -19,6 +20,11 @@ void llamafile_listening(const std::string &address) {
         // Ends the line in which the chat shows that it loads.
         std::fputs("\n", stdout);
         std::fflush(stdout);
+    }
+    if (is_router_child()) {
+        state.is_announced = true; // its address is the router's affair
+        install_shutdown_handlers();
+        return;
     }
     announce(address);
     if (state.pages.has_page()) {

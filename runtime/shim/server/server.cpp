@@ -2,8 +2,10 @@
 
 #include "arg.h"
 #include "base/csv.h"
+#include "base/file.h"
 #include "base/message.h"
 #include "base/mode.h"
+#include "base/router_child.h"
 #include "base/user_error.h"
 #include "common.h"
 #include "engine/engine_log.h"
@@ -15,11 +17,14 @@
 #include "server/access.h"
 #include "server/embeddings.h"
 #include "server/listening.h"
+#include "server/router.h"
 #include "server/session.h"
 #include "server/shutdown.h"
 
 #include <clocale>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 // The engine's server (tools/server/server.cpp has no header).
@@ -63,6 +68,13 @@ void load_pages(common_params &params) {
     }
 }
 
+void check_models_folder(const std::string &path) {
+    std::error_code ignored;
+    if (!path.empty() && !std::filesystem::is_directory(system_path(path), ignored)) {
+        throw UserError("there is no folder '" + path + "' with models");
+    }
+}
+
 // The names that --host gives the server, and the origins in the engine's variable for them.
 void allow_senders(const common_params &params) {
     for (const std::string &host : params.hostnames) {
@@ -90,6 +102,7 @@ void prepare_server(common_params &params, const Arguments &arguments) {
     if (!session().has_alias && !params.model.path.empty()) {
         params.model_alias.insert(base_name(params.model.path)); // without the folders, which clients must not see
     }
+    check_models_folder(params.models_dir);
     remove_brackets(params);
     claim_sockets(params);
     session().page_path = params.api_prefix + "/";
@@ -106,18 +119,23 @@ int run_server(const Arguments &arguments) {
                              LLAMA_EXAMPLE_SERVER)) {
         return 1;
     }
-    if (params.ui) {
+    if (is_router_child()) {
+        params.ui = false;
+        params.api_keys = {router_key()};
+    } else if (params.ui) {
         load_pages(params);
     }
     capture_engine_log(false);
     session().is_chat = false;
+    session().is_router = is_router(params);
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);
     session().sockets.release();
     common_log_flush(common_log_main());
     if (status != 0) {
         const std::string error = first_engine_error();
-        log_line(error.empty() ? "the server could not start" : "cannot load '" + params.model.path + "': " + error);
+        const std::string what = session().is_router ? "the models" : "'" + params.model.path + "'";
+        log_line(error.empty() ? "the server could not start" : "cannot load " + what + ": " + error);
     }
     return status;
 }

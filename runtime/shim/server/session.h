@@ -7,6 +7,7 @@
 #include "server/unix_socket.h"
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
 struct Session {
@@ -14,6 +15,9 @@ struct Session {
     bool has_alias = false;       // the user named the model; otherwise responses repeat the name in the request
     bool limits_requests = false; // see limits.cpp; not while options are parsed, which the user may set as he likes
     int shutdown_seconds = 25;    // for the answers that are running when the server is to end; Kubernetes allows 30
+    bool is_router = false;       // it serves several models, by children
+    std::string first_model;      // of several
+    uint64_t models_memory = 0;   // that several may take, in bytes; 0: what is available
     std::atomic<bool> is_announced{false};
     std::string page_path = "/"; // of the web page, in URLs
     Pages pages;
