@@ -12,6 +12,7 @@ __all__ = [
     "CardError",
     "EncryptedKeyError",
     "HubError",
+    "ImageNameError",
     "InputError",
     "InterruptedUpgradeError",
     "KeyFileError",
@@ -231,3 +232,15 @@ class CardError(ApepackError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(f"{path}: {reason}")
+
+
+class ImageNameError(ApepackError, ValueError):
+    """A text is no name of an image.
+
+    Attributes:
+        text: the text.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        self.text = text
+        super().__init__(f"{text!r} is no name of an image: {reason}")

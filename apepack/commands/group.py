@@ -22,6 +22,7 @@ COMMANDS: Final[tuple[str, ...]] = (
     "reproduce",
     "card",
     "publish",
+    "oci",
 )
 # In the context's `meta`: the words after `--`, if there are any.
 ARGUMENTS: Final = "apepack.arguments"

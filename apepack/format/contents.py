@@ -69,16 +69,17 @@ class EmbeddedLoader:
     span: Span
 
 
-def read_programs(data: memoryview) -> tuple[EmbeddedProgram, ...]:
+def read_programs(data: memoryview, head: bytes = b"") -> tuple[EmbeddedProgram, ...]:
     """Return the programs in the APE DATA, at most one for each platform, in the order of read_platforms().
 
-    Of a file of another dialect, the place of a program is that of its segments.
+    Of a file of another dialect, the place of a program is that of its segments. HEAD are the first bytes of the APE,
+    if it became a native program and DATA begins with other ones.
 
     Raises:
         NotAnApeError: DATA is not an APE.
         LayoutError: the headers of a program are damaged.
     """
-    prologue = parse_prologue(bytes(data[:SCAN_SIZE]))
+    prologue = parse_prologue(head + bytes(data[len(head) : SCAN_SIZE]))
     found: dict[str, EmbeddedProgram] = {}
     try:
         for program in (*_mapped(data, prologue), *_windows(data, prologue)):

@@ -6,14 +6,23 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from runtime.image.elf import Elf, ElfHeader, OsAbi, ProgramHeader, SegmentFlag, SegmentType
+from runtime.image.elf import (
+    Elf,
+    ElfHeader,
+    OsAbi,
+    ProgramHeader,
+    SegmentFlag,
+    SegmentType,
+    read_elf_header,
+    read_segments,
+)
 from runtime.image.embedding import VADDR_MIN
 from runtime.image.errors import NotEmbeddableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["embed_elf", "relocated_elf_header"]
+__all__ = ["embed_elf", "extract_elf", "relocated_elf_header"]
 
 
 def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
@@ -31,6 +40,20 @@ def embed_elf(data: bytes, elf: Elf, base: int) -> bytes:
     image[: ElfHeader.SIZE] = header.pack()
     image[header.phoff : elf.phdrs_end] = table
     return bytes(image)
+
+
+def extract_elf(image: bytes | memoryview, base: int) -> bytes:
+    """Return the program of its own that embed_elf() made IMAGE from, at offset BASE; sections and symbols are gone.
+
+    Raises:
+        RuntimePackageError: its headers are damaged.
+    """
+    header = read_elf_header(image)
+    table = image[header.phoff : header.phoff + header.phdrs_size]
+    segments = [_returned(segment, base) for segment in read_segments(table, header.phoff, base + len(image))]
+    program = bytearray(image)
+    program[header.phoff : header.phoff + header.phdrs_size] = b"".join(segment.pack() for segment in segments)
+    return bytes(program)
 
 
 def relocated_elf_header(elf: Elf, base: int) -> ElfHeader:
@@ -53,6 +76,18 @@ def _relocated(segment: ProgramHeader, base: int) -> ProgramHeader:
             filesz=segment.filesz + base, memsz=segment.memsz + base,
         )  # fmt: skip  # where it begins, then how far it goes
     return replace(segment, offset=segment.offset + base)
+
+
+def _returned(segment: ProgramHeader, base: int) -> ProgramHeader:
+    """Return SEGMENT as it was before _relocated(), but for its type."""
+    if segment.type == SegmentType.NULL or (segment.type != SegmentType.LOAD and not segment.filesz):
+        return segment
+    if segment.offset:
+        return replace(segment, offset=segment.offset - base)
+    return replace(
+        segment, vaddr=segment.vaddr + base, paddr=segment.paddr + base,
+        filesz=segment.filesz - base, memsz=segment.memsz - base,
+    )  # fmt: skip  # where it begins, then how far it goes
 
 
 def _can_begin_at_zero(segment: ProgramHeader, base: int) -> bool:

@@ -15,16 +15,18 @@ from runtime.args import PLACEHOLDER
 from runtime.gguf.file_names import is_gguf_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 __all__ = [
     "ARCHIVE_PREFIX",
     "ARGS_SIZE_MAX",
     "LIST_OPTIONS",
     "MODEL_OPTIONS",
+    "MODEL_SOURCE_OPTIONS",
     "PROJECTOR_OPTIONS",
     "has_option",
     "lint_arguments",
+    "with_renamed_files",
 ]
 
 ARGS_SIZE_MAX: Final = 16 << 20  # the limit of the runtime
@@ -34,7 +36,7 @@ MODEL_OPTIONS: Final = frozenset({"-m", "--model"})
 LIST_OPTIONS: Final = ("--models-preset",)
 PROJECTOR_OPTIONS: Final = frozenset({"-mm", "--mmproj"})
 # Options that select the model.
-_MODEL_SOURCE_OPTIONS: Final = MODEL_OPTIONS | {
+MODEL_SOURCE_OPTIONS: Final = MODEL_OPTIONS | {
     "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo", "--models-dir", "--models-preset",
 }  # fmt: skip  # short and long forms of five options
 # Options with weights, which the runtime searches on disk, then in the archive.
@@ -74,7 +76,7 @@ def lint_arguments(
     for option, value in _named_files(arguments):
         yield from _lint_file_name(option, value, members)
     weights = [name for name in members if is_gguf_name(name)]
-    if len(weights) > 1 and not has_option(arguments, _MODEL_SOURCE_OPTIONS):
+    if len(weights) > 1 and not has_option(arguments, MODEL_SOURCE_OPTIONS):
         holds = f"the archive holds {len(weights)} GGUF files ({', '.join(map(repr, sorted(weights)[:3]))})"
         yield error("arguments", f".args names no model, and {holds}: add two lines, -m and the name of one")
 
@@ -125,8 +127,34 @@ def _named_files(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             option = _normalise(argument)
 
 
+def with_renamed_files(arguments: Sequence[str], rename: Callable[[str], str]) -> list[str]:
+    """Return ARGUMENTS with what RENAME returns for the name of each file; list and scales stay."""
+    renamed = []
+    option = ""
+    for argument in arguments:
+        preceding, option = option, ""
+        if preceding in _LIST_OPTIONS:
+            fields = [
+                field.rpartition(":") if preceding in _SCALED_OPTIONS else (field, "", "")
+                for field in argument.split(",")
+            ]
+            renamed.append(",".join(rename(name) + colon + scale for name, colon, scale in fields))
+        elif preceding or argument.startswith(ARCHIVE_PREFIX):
+            renamed.append(rename(argument))
+        else:
+            renamed.append(argument)
+            option = _normalise(argument) if _normalise(argument) in _FILE_OPTIONS else ""
+    return renamed
+
+
+def _split_scale(option: str, field: str) -> tuple[str, str]:
+    """Return the name in a FIELD of the value of OPTION, and what follows it: a colon and a scale."""
+    at = field.rfind(":") if option in _SCALED_OPTIONS else -1
+    return (field, "") if at < 0 else (field[:at], field[at:])
+
+
 def _lint_file_name(option: str, value: str, members: Collection[str]) -> Iterator[Finding]:
-    name = value.rpartition(":")[0] if option in _SCALED_OPTIONS and ":" in value else value
+    name, _ = _split_scale(option, value)
     where = f".args has {option} {quote(name)}" if option else f".args has {quote(name)}"
     if name in members:
         return

@@ -223,3 +223,19 @@ def test_a_page_of_impossible_size_is_refused(packed: Path, bare: dict[str, str]
     result = run(packed, "--server", "--nobrowser", "--port", str(free_port()), env=bare)
     assert result.returncode == 1
     assert f"'www/index.html' in {packed} is compressed in a way" in result.stderr.splitlines()[-1]
+
+
+def test_a_program_with_its_arguments_beside_it_has_its_own_page(
+    llamafile: Path, tiny_model: Path, bare: dict[str, str]
+) -> None:
+    """As in a container image, where the program is exchanged without them."""
+    program = llamafile.with_name("program")
+    llamafile.rename(program)
+    add_files(llamafile.with_name("program.llamafile"), [Member(".args", f"-m\n{tiny_model}\n".encode())])
+
+    with shown(program, bare) as site:
+        status, page, _ = site.get("/")
+        models = site.get("/v1/models")[1]
+
+    assert (status, b"<html" in page) == (200, True)
+    assert tiny_model.name.encode() in models

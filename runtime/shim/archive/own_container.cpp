@@ -6,10 +6,15 @@
 
 namespace {
 
+struct Found {
+    std::shared_ptr<const Container> own = std::make_shared<const Container>();
+    std::shared_ptr<const Container> of_program = own;
+};
+
 // The engine opens its files through functions that have no argument for it (hooks/member_file.cpp).
-std::shared_ptr<const Container> &found() {
-    static std::shared_ptr<const Container> container = std::make_shared<const Container>();
-    return container;
+Found &found() {
+    static Found containers;
+    return containers;
 }
 
 // The first candidate with an archive, else the last one that can be opened.
@@ -29,18 +34,24 @@ Container find_program(const std::string &argument0) {
 } // namespace
 
 void find_own_container(const std::string &argument0) {
-    Container container = find_program(argument0);
-    if (!container.is_damaged() && !is_packed(container)) {
-        for (const std::string &path : companions_of(container.name())) {
+    Found &containers = found();
+    const auto program = std::make_shared<const Container>(find_program(argument0));
+    containers.own = program;
+    if (!program->is_damaged() && !is_packed(*program)) {
+        for (const std::string &path : companions_of(program->name())) {
             if (std::optional<Container> companion = Container::open_at(path, path)) {
-                container = *std::move(companion);
+                containers.own = std::make_shared<const Container>(*std::move(companion));
                 break;
             }
         }
     }
-    found() = std::make_shared<const Container>(std::move(container));
+    containers.of_program = program->has_archive() ? program : containers.own;
 }
 
 std::shared_ptr<const Container> own_container() {
-    return found();
+    return found().own;
+}
+
+std::shared_ptr<const Container> program_container() {
+    return found().of_program;
 }

@@ -13,3 +13,7 @@ void find_own_container(const std::string &argument0);
 
 // Without file or members if there is none.
 std::shared_ptr<const Container> own_container();
+
+// The container with the members that belong to the program, such as its pages: that of the program's own file, where
+// own_container() is a companion. A companion may be without them, or have those of another version.
+std::shared_ptr<const Container> program_container();

@@ -10,14 +10,14 @@ namespace {
 constexpr uint64_t LARGEST = 1 << 30;
 
 UserError damage(const std::string &what) {
-    return UserError("the part for GPUs in " + own_container()->name() + " is damaged: " + what +
+    return UserError("the part for GPUs in " + program_container()->name() + " is damaged: " + what +
                      "; fetch the file again");
 }
 
 } // namespace
 
 std::optional<CompressedMember> read_compressed(const std::string &name) {
-    const std::shared_ptr<const Container> container = own_container();
+    const std::shared_ptr<const Container> container = program_container();
     const zip::Member *member = container->find_member("/zip/" + name);
     if (member == nullptr) {
         return std::nullopt;

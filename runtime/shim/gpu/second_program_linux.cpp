@@ -70,7 +70,7 @@ int filled(int file, const CompressedMember &member) {
 
 // The path of the container by which another program finds it.
 std::string container_path() {
-    const std::string path = display_name(own_container()->location());
+    const std::string path = display_name(program_container()->location());
     char resolved[PATH_MAX];
     return realpath(path.c_str(), resolved) == nullptr ? path : resolved;
 }
@@ -78,7 +78,7 @@ std::string container_path() {
 } // namespace
 
 bool has_second_program() {
-    return own_container()->find_member(std::string("/zip/") + MEMBER) != nullptr;
+    return program_container()->find_member(std::string("/zip/") + MEMBER) != nullptr;
 }
 
 SecondProgram::~SecondProgram() {

@@ -19,7 +19,7 @@ extern const uint64_t llamafile_shaders_number;
 std::string load_shaders() {
     const std::optional<CompressedMember> member = read_compressed(SHADERS_MEMBER);
     if (!member) {
-        return "there is no member " + std::string(SHADERS_MEMBER) + " in " + own_container()->name();
+        return "there is no member " + std::string(SHADERS_MEMBER) + " in " + program_container()->name();
     }
     std::string mismatch = std::string(SHADERS_MEMBER) + " belongs to another version of this program";
     if (member->size != llamafile_shaders_size) {

@@ -76,7 +76,7 @@ bool can_unpack(const zip::Member &member) {
 
 } // namespace
 
-void Pages::unpack(Content &content, llama_ui_asset &page) {
+void Pages::unpack(Content &content, llama_ui_asset &page) const {
     if (content.is_deflated) {
         std::string inflated(page.size, '\0');
         const int size = stbi_zlib_decode_noheader_buffer(inflated.data(), static_cast<int>(inflated.size()),
@@ -85,7 +85,7 @@ void Pages::unpack(Content &content, llama_ui_asset &page) {
         content.bytes = std::move(inflated);
     }
     if (content.bytes.size() != page.size || crc_of(content.bytes) != content.crc) {
-        log_line("the page '" + page.name + "' in " + own_container()->name() + " is damaged: fetch the file again");
+        log_line("the page '" + page.name + "' in " + source->name() + " is damaged: fetch the file again");
         return;
     }
     page.data = reinterpret_cast<const unsigned char *>(content.bytes.data());
@@ -103,22 +103,20 @@ void Pages::add(const std::string &name, std::string &&bytes, const zip::Member 
 }
 
 void Pages::load_member(std::FILE *file, const zip::Member &member, const std::string &name) {
-    const std::shared_ptr<const Container> container = own_container();
     if (!can_unpack(member)) {
-        throw UserError("the page '" + member.name + "' in " + container->name() +
+        throw UserError("the page '" + member.name + "' in " + source->name() +
                         " is compressed in a way that cannot be undone here; add it again with: zipalign -6");
     }
-    add(name, container->read_bytes(file, member), member);
+    add(name, source->read_bytes(file, member), member);
 }
 
 void Pages::load_folder(const std::string &folder) {
-    const std::shared_ptr<const Container> container = own_container();
-    const File file = container->open();
+    const File file = source->open();
     if (file == nullptr) {
-        throw UserError(container->name() + " can no longer be opened");
+        throw UserError(source->name() + " can no longer be opened");
     }
     const std::string index = std::string("/") + FIRST_PAGE;
-    for (const zip::Member &member : container->members()) {
+    for (const zip::Member &member : source->members()) {
         if (!member.name.starts_with(folder) || member.name.back() == '/') {
             continue;
         }
@@ -131,12 +129,12 @@ void Pages::load_folder(const std::string &folder) {
     }
 }
 
-// Loads all pages of FOLDER, or none if it has no first page.
-void Pages::load_from(const std::string &folder) {
-    const std::shared_ptr<const Container> container = own_container();
+// Loads all pages of FOLDER in CONTAINER, or none if it has no first page.
+void Pages::load_from(const std::shared_ptr<const Container> &container, const std::string &folder) {
     if (container->find_member(folder + FIRST_PAGE) == nullptr) {
         return;
     }
+    source = container;
     try {
         load_folder(folder);
     } catch (const UserError &) {
@@ -151,9 +149,9 @@ void Pages::load_from(const std::string &folder) {
 }
 
 void Pages::load_default() {
-    load_from(OWN_PAGES);
+    load_from(own_container(), OWN_PAGES);
     if (assets.empty()) {
-        load_from(ENGINE_PAGES);
+        load_from(program_container(), ENGINE_PAGES);
     }
 }
 
@@ -165,7 +163,7 @@ void Pages::load_named(const std::string &path) {
     if (folder.empty()) { // the root contains the weights
         throw UserError("--path " + path + " names no folder; those of this file are /zip/FOLDER");
     }
-    load_from(folder);
+    load_from(own_container(), folder);
     if (assets.empty()) {
         throw UserError("there is no '" + folder + FIRST_PAGE + "' in " + own_container()->name() + " for --path " +
                         path);
@@ -197,7 +195,7 @@ std::string Pages::load(const std::string &path) {
 const llama_ui_asset *Pages::find(const std::string &name) {
     for (size_t i = 0; i < assets.size(); ++i) {
         if (assets[i].name == name) {
-            std::call_once(contents[i].unpacked, unpack, std::ref(contents[i]), std::ref(assets[i]));
+            std::call_once(contents[i].unpacked, [&] { unpack(contents[i], assets[i]); });
             return assets[i].data != nullptr ? &assets[i] : nullptr;
         }
     }

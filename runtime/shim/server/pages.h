@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -37,12 +38,13 @@ class Pages {
 
     void load_default();
     void load_named(const std::string &path);
-    void load_from(const std::string &folder);
+    void load_from(const std::shared_ptr<const Container> &container, const std::string &folder);
     void load_folder(const std::string &folder);
     void load_member(std::FILE *file, const zip::Member &member, const std::string &name);
     void add(const std::string &name, std::string &&bytes, const zip::Member &member);
-    static void unpack(Content &content, llama_ui_asset &page);
+    void unpack(Content &content, llama_ui_asset &page) const;
 
+    std::shared_ptr<const Container> source;
     std::vector<llama_ui_asset> assets;
     std::deque<Content> contents; // of the page at the same index
     std::once_flag loaded;

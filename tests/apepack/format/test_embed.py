@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.format.embed import embed_elf, relocated_elf_header
+from apepack.format.embed import embed_elf, extract_elf, relocated_elf_header
 from runtime.image.elf import Elf, ProgramHeader, SegmentType, read_elf
 from runtime.image.embedding import check_embeddable
 from runtime.image.errors import NotEmbeddableError
 from tests.builders.ape import LINUX, compiled
-from tests.builders.elf import exit_program, with_field, with_segment
+from tests.builders.elf import AARCH64, X86_64, exit_program, with_field, with_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,3 +93,33 @@ def test_a_table_without_room_is_refused() -> None:
 
     with pytest.raises(NotEmbeddableError, match="no room"):
         embed_elf(crowded, read_elf(crowded), BASE)
+
+
+@pytest.mark.parametrize("base", [0x10000, BASE])
+@pytest.mark.parametrize("machine", [X86_64, AARCH64])
+def test_extracting_is_the_reverse(machine: int, base: int) -> None:
+    image = exit_program(machine, status=5)
+    elf = read_elf(image)
+
+    extracted = extract_elf(embed_elf(image, elf, base), base)
+
+    found = read_elf(extracted)
+    assert [segment for segment in found.segments if segment.type == SegmentType.LOAD] == list(elf.loads)
+    assert found.header.entry == elf.header.entry
+    table = slice(elf.header.phoff, elf.phdrs_end)
+    assert extracted[table.stop :] == image[table.stop : elf.file_end]
+
+
+@pytest.mark.needs_compiler
+@pytest.mark.parametrize("name", LINUX)
+def test_an_extracted_program_has_the_segments_that_its_linker_made(name: str) -> None:
+    image = compiled("probe.cpp", name).read_bytes()
+    elf = read_elf(image)
+
+    found = read_elf(extract_elf(embed_elf(image, elf, BASE), BASE))
+
+    kept = [segment for segment in elf.segments if segment.type != SegmentType.PHDR]
+    assert sorted(found.segments, key=lambda segment: segment.pack()) == sorted(
+        [*kept, ProgramHeader(SegmentType.NULL, 0, 0, 0, 0, 0, 0, 0)] if len(kept) < len(elf.segments) else kept,
+        key=lambda segment: segment.pack(),
+    )

@@ -52,4 +52,4 @@ def test_options_that_settle_the_model() -> None:
     shim = (Path(__file__).parents[3] / "runtime" / "shim" / "resolve" / "model.cpp").read_text()
     found = re.search(r"bool names_model.*?\n\}", shim, re.DOTALL)
     assert found is not None
-    assert set(re.findall(r'"([^"]+)"', found.group())) == lint_args._MODEL_SOURCE_OPTIONS
+    assert set(re.findall(r'"([^"]+)"', found.group())) == lint_args.MODEL_SOURCE_OPTIONS

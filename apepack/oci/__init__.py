@@ -1,0 +1,1 @@
+"""Container images made from llamafiles: https://github.com/opencontainers/image-spec."""
