@@ -2,6 +2,7 @@
 
 #include "archive/own_container.h"
 #include "archive/weights.h"
+#include "base/environment.h"
 #include "base/message.h"
 #include "base/program_name.h"
 #include "base/user_error.h"
@@ -17,6 +18,8 @@
 #include "options/usage.h"
 #include "resolve/model.h"
 #include "resolve/names.h"
+#include "rpc/lost_worker.h"
+#include "rpc/workers.h"
 #include "sandbox/sandbox.h"
 #include "server/access.h"
 #include "server/chat.h"
@@ -32,6 +35,7 @@ namespace {
 using Action = Launch::Action;
 
 constexpr const char SERVER_NAME[] = "llamafile-server";
+constexpr const char WORKERS_VARIABLE[] = "LLAMA_ARG_RPC"; // the engine's
 const std::string NO_GPU = "there is no such GPU that this program can use: ";
 
 const std::map<std::string, Mode> MODES = {
@@ -138,12 +142,16 @@ Launch mode_launch(const std::string &argument0, const Arguments &user, const Ar
         launch.options.opens_browser = false;
         return launch;
     }
+    const std::string workers = variable(WORKERS_VARIABLE); // empty if the process is sealed
+    remove_variable(WORKERS_VARIABLE);
+    context.has_workers = !workers.empty() || last_of(options, {"--rpc"}) != nullptr;
     context.gpu_search = open_gpus(gpu_request(options), argument0, user);
     if (context.mode == Mode::SERVER && !names_gpu(options) && has_idle_gpu()) {
         log_line("this machine has a GPU, and the CPU computes; -ngl 999 lets the GPU compute as much as fits into it");
     }
     const Translation translation = translate_with_remarks(options, context);
     launch.options = translation.launch_options;
+    launch.options.workers = launch.options.workers.empty() ? workers : launch.options.workers;
     Arguments arguments = translation.arguments;
     if (needs_model(options) && !has_model(options)) {
         const std::shared_ptr<const Container> container = own_container();
@@ -173,6 +181,12 @@ int run_mode(const Launch &launch) {
     }
     if (!launch.options.has_sandbox) {
         disable_sandbox();
+    }
+    if (!launch.options.workers.empty()) {
+        connect_workers(launch.options.workers);
+    }
+    if (launch.mode != Mode::COMPLETION) {
+        leave_time_for_answers();
     }
     switch (launch.mode) {
     case Mode::COMPLETION:

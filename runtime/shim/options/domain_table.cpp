@@ -23,7 +23,7 @@ choice on off = enabled true 1 disabled false 0: --fit -fit
 choice on off auto = enabled true 1 disabled false 0 -1: --log-colors --reasoning -rea
 engine: --cpu-mask --cpu-mask-batch --cpu-mask-batch-draft --cpu-mask-draft --cpu-range --cpu-range-batch
   --cpu-range-draft --device --device-draft --host --logit-bias --media-path --mmproj-device --override-kv
-  --override-tensor --override-tensor-draft --rpc --slot-save-path --spec-draft-cpu-mask --spec-draft-cpu-mask-batch
+  --override-tensor --override-tensor-draft --slot-save-path --spec-draft-cpu-mask --spec-draft-cpu-mask-batch
   --spec-draft-cpu-range --spec-draft-device --spec-draft-override-tensor -C -Cb -Cbd -Cd -Cr -Crb -Crd -dev -devd -l
   -mmdev -ot -otd
 integer -1 2147483647: --cache-ram --embd-normalize --keep --reasoning-budget --sse-ping-interval -cram

@@ -96,6 +96,10 @@ void allowed_origins(Translator &to, const Flag &, const Option &option) {
     }
 }
 
+void workers(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().workers = option.values[0];
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -212,6 +216,7 @@ const std::vector<Flag> FLAGS = {
     {{"--nobrowser"}, none, no_browser, "", ""},
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
+    {{"--rpc"}, one, workers, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
 
     // Other names and other forms.

@@ -15,6 +15,7 @@ struct TranslationContext {
     bool is_sealed = false; // downloads are refused
     EngineOptions engine;
     GpuSearch gpu_search;
+    bool has_workers = false; // other hosts, whose devices are to the engine what GPUs are
 };
 
 // The options that the shim handles itself.
@@ -22,6 +23,7 @@ struct LaunchOptions {
     bool opens_browser = true;
     bool has_sandbox = true;
     std::vector<std::string> allowed_origins; // of web pages that may use the server
+    std::string workers;                      // hosts that compute a part of the model, as --rpc lists them
 };
 
 struct Translation {
