@@ -35,6 +35,7 @@ PACKAGES = {
     "fish": "fish",
     "g++": "g++",
     "git": "git",
+    "ip": "iproute2",
     "jar": "default-jdk-headless",
     "ksh": "ksh",
     "llvm-objdump": "llvm",

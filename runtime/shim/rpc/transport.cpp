@@ -8,10 +8,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
+#include <vector>
 
 namespace {
 
 constexpr int CONNECTING_SECONDS = 10;
+constexpr size_t TOGETHER_MAX = size_t{64} << 10; // bytes of a message that are sent in one piece
 constexpr char COLON = ':';
 constexpr char IN_PLACE_OF_COLON = ';';
 
@@ -50,10 +53,42 @@ struct socket_t::impl {
     std::string worker;
     Connection connection;
     int answers = 0; // received, until the connection is established
+    std::vector<char> together; // the beginning of a message, which flush() sends
 
     bool is_established() const { return answers > 1; }
     void check_hello(const uint8_t *bytes, size_t size);
+    void send(const void *bytes, size_t size);
+    void send_together();
+    bool sending(const std::function<void()> &send_all);
 };
+
+bool socket_t::impl::sending(const std::function<void()> &send_all) {
+    try {
+        if (is_established()) { // in the thread of this connection
+            worker_here = worker;
+            call_once_here();
+        }
+        send_all();
+        return true;
+    } catch (const NetworkError &error) {
+        if (is_established()) {
+            end_without(worker, error.what());
+        }
+        throw NetworkError("cannot use the worker " + worker + ": " + error.what());
+    }
+}
+
+void socket_t::impl::send(const void *bytes, size_t size) {
+    connection.send(bytes, size);
+    sent_bytes += size;
+}
+
+void socket_t::impl::send_together() {
+    if (!together.empty()) {
+        send(together.data(), together.size());
+        together.clear();
+    }
+}
 
 void socket_t::impl::check_hello(const uint8_t *bytes, size_t size) {
     uint64_t answer_size = 0;
@@ -76,21 +111,21 @@ socket_t::socket_t(std::unique_ptr<impl> p) : pimpl(std::move(p)) {}
 
 socket_t::~socket_t() = default;
 
+// The engine sends a byte, a size and a content, each of which would be a packet of its own.
 bool socket_t::send_data(const void *data, size_t size) {
-    try {
-        if (pimpl->is_established()) { // in the thread of this connection
-            worker_here = pimpl->worker;
-            call_once_here();
-        }
-        pimpl->connection.send(data, size);
-        sent_bytes += size;
+    if (size < TOGETHER_MAX && pimpl->together.size() < TOGETHER_MAX) {
+        const auto *bytes = static_cast<const char *>(data);
+        pimpl->together.insert(pimpl->together.end(), bytes, bytes + size);
         return true;
-    } catch (const NetworkError &error) {
-        if (pimpl->is_established()) {
-            end_without(pimpl->worker, error.what());
-        }
-        throw NetworkError("cannot use the worker " + pimpl->worker + ": " + error.what());
     }
+    return pimpl->sending([&] {
+        pimpl->send_together();
+        pimpl->send(data, size);
+    });
+}
+
+bool socket_t::flush() {
+    return pimpl->sending([&] { pimpl->send_together(); });
 }
 
 bool socket_t::recv_data(void *data, size_t size) {
@@ -107,10 +142,6 @@ bool socket_t::recv_data(void *data, size_t size) {
     if (!pimpl->is_established()) {
         pimpl->check_hello(static_cast<const uint8_t *>(data), size);
     }
-    return true;
-}
-
-bool socket_t::flush() {
     return true;
 }
 

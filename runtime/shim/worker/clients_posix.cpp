@@ -76,8 +76,8 @@ class Child {
         process = -1;
         served_process = 0;
         if (WIFSIGNALED(status)) {
-            log_line("the messages of " + name + " crashed the process that served it (signal " +
-                     std::to_string(WTERMSIG(status)) + "); the next program can connect");
+            log_line("the process that served " + name + " ended by signal " + std::to_string(WTERMSIG(status)) +
+                     "; the next program can connect");
         }
     }
 

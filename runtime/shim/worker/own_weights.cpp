@@ -44,17 +44,15 @@ void OwnWeights::add(const std::string &name) {
 
 void OwnWeights::add_part(const std::string &name) {
     std::string path = name;
-    uint64_t start = 0;
     if (!is_on_disk(name)) {
         const MemberReference reference = member_named(name);
         if (!reference) {
             throw UserError(missing_file_message(name));
         }
         path = reference.container->location();
-        start = reference.container->mappable_extent_of(*reference.member).offset;
     }
     const Gguf header = header_of(name);
-    const uint64_t data = start + gguf_get_data_offset(header.get());
+    const uint64_t data = gguf_get_data_offset(header.get()); // of a member too: from the start of its file
     for (int64_t index = 0; index < gguf_get_n_tensors(header.get()); ++index) {
         names.emplace(gguf_get_tensor_name(header.get(), index), tensors.size());
         tensors.push_back({parts.size(), data + gguf_get_tensor_offset(header.get(), index),

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int FIRST_MESSAGE_SECONDS = 10;
 constexpr size_t PIECE = size_t{16} << 20;
+constexpr size_t TOGETHER_MAX = size_t{64} << 10;
 
 [[noreturn]] void refuse_version() {
     throw MessageError("it speaks another version of the protocol than " + WorkerEngine::version() +
@@ -121,6 +122,13 @@ void WorkerSession::keep(const Bytes &setting) const {
 
 void WorkerSession::send(const Bytes &answer) const {
     const uint64_t size = answer.size();
-    connection.send(&size, sizeof size);
-    connection.send(answer.data(), answer.size());
+    if (size > TOGETHER_MAX) {
+        connection.send(&size, sizeof size);
+        connection.send(answer.data(), answer.size());
+        return;
+    }
+    Bytes together(sizeof size + answer.size()); // one packet instead of two
+    std::memcpy(together.data(), &size, sizeof size);
+    std::copy(answer.begin(), answer.end(), together.begin() + sizeof size);
+    connection.send(together.data(), together.size());
 }
