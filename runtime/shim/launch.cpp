@@ -183,7 +183,7 @@ int run_mode(const Launch &launch) {
         disable_sandbox();
     }
     if (!launch.options.workers.empty()) {
-        connect_workers(launch.options.workers);
+        connect_workers(launch.options.workers, launch.options.worker_seconds);
     }
     if (launch.mode != Mode::COMPLETION) {
         leave_time_for_answers();

@@ -28,9 +28,9 @@ def open_end(name: str) -> int:
 
 
 def carry(first: int, second: int, delay: float, loss: float) -> None:
-    """Carry packets between the two ends until they are gone, each DELAY seconds late, and the part LOSS of them not."""
+    """Carry packets between the two ends, each DELAY seconds late; the part LOSS of them is lost."""
     other = {first: second, second: first}
-    chance = random.Random(1)  # noqa: S311 -- which packets are lost is no secret
+    chance = random.Random(1)
     under_way: deque[tuple[float, int, bytes]] = deque()
     while True:
         wait = max(0.0, under_way[0][0] - time.monotonic()) if under_way else None

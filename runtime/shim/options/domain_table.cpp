@@ -49,6 +49,7 @@ integer 0 2147483647: --cache-reuse --checkpoint-min-step --ctx-checkpoints --dr
   --ubatch-size --yarn-orig-ctx -cms -ctxcp -fitc -mg -ncffn -ncmoe -ncmoed -ub
 integer 0 3: --prio-batch --prio-batch-draft --prio-draft --spec-draft-prio --spec-draft-prio-batch
 integer 0 65535: --port
+integer 0 86400: --rpc-wait
 integer 1 1024: --spec-ngram-map-k-size-m --spec-ngram-map-k-size-n --spec-ngram-map-k4v-size-m
   --spec-ngram-map-k4v-size-n --spec-ngram-mod-n-match --spec-ngram-simple-size-m --spec-ngram-simple-size-n
 integer 1 2147483647: --batch-size --grp-attn-n --grp-attn-w --spec-ngram-map-k-min-hits --spec-ngram-map-k4v-min-hits

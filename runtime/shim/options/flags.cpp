@@ -100,6 +100,10 @@ void workers(Translator &to, const Flag &, const Option &option) {
     to.launch_options().workers = option.values[0];
 }
 
+void worker_seconds(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().worker_seconds = std::stoi(option.values[0]);
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -217,6 +221,7 @@ const std::vector<Flag> FLAGS = {
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
     {{"--rpc"}, one, workers, "", ""},
+    {{"--rpc-wait"}, one, worker_seconds, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
 
     // Other names and other forms.

@@ -24,6 +24,7 @@ struct LaunchOptions {
     bool has_sandbox = true;
     std::vector<std::string> allowed_origins; // of web pages that may use the server
     std::string workers;                      // hosts that compute a part of the model, as --rpc lists them
+    int worker_seconds = 0;                   // to wait until they are there
 };
 
 struct Translation {

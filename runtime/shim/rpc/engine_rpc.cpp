@@ -15,10 +15,12 @@
 #include "ggml-rpc.h"
 
 #include <array>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <thread>
 
 namespace {
 
@@ -136,18 +138,33 @@ WorkerName parse_worker(const std::string &text) {
     return {host, port};
 }
 
-void connect_worker(const WorkerName &worker) {
-    const std::string endpoint = encoded_host(worker.host) + ":" + std::to_string(worker.port);
-    try {
-        dispatchers().push_back(get_dispatcher(endpoint));
-        ggml_backend_reg_t devices = ggml_backend_rpc_add_server(endpoint.c_str());
-        if (devices == nullptr) {
-            throw UserError("the worker " + worker.host + " has no devices to compute with");
+using Clock = std::chrono::steady_clock;
+
+constexpr auto PAUSE = std::chrono::seconds(1);
+
+std::shared_ptr<rpc_dispatcher> dispatcher_for(const std::string &endpoint, Clock::time_point deadline) {
+    for (;;) {
+        try {
+            return get_dispatcher(endpoint);
+        } catch (const PeerError &error) {
+            throw UserError(error.what());
+        } catch (const NetworkError &error) {
+            if (Clock::now() >= deadline) {
+                throw UserError(error.what());
+            }
+            std::this_thread::sleep_for(PAUSE);
         }
-        ggml_backend_register(devices);
-    } catch (const NetworkError &error) {
-        throw UserError(error.what());
     }
+}
+
+void connect_worker(const WorkerName &worker, Clock::time_point deadline) {
+    const std::string endpoint = encoded_host(worker.host) + ":" + std::to_string(worker.port);
+    dispatchers().push_back(dispatcher_for(endpoint, deadline));
+    ggml_backend_reg_t devices = ggml_backend_rpc_add_server(endpoint.c_str());
+    if (devices == nullptr) {
+        throw UserError("the worker " + worker.host + " has no devices to compute with");
+    }
+    ggml_backend_register(devices);
 }
 
 } // namespace
@@ -175,11 +192,12 @@ void register_rpc_backend() {
     ggml_backend_register(ggml_backend_rpc_reg());
 }
 
-void connect_workers(const std::string &list) {
+void connect_workers(const std::string &list, int seconds) {
     const std::vector<WorkerName> workers = parse_workers(list);
     register_rpc_backend();
+    const Clock::time_point deadline = Clock::now() + std::chrono::seconds(seconds);
     for (const WorkerName &worker : workers) {
-        connect_worker(worker);
+        connect_worker(worker, deadline);
     }
 }
 
@@ -201,7 +219,7 @@ constexpr size_t KEEP_FLAG = sizeof(rpc_tensor);
 constexpr size_t NO_SUCH_MESSAGE = SIZE_MAX;
 
 template <typename Message> Message read_as(const Bytes &bytes, size_t offset = 0) {
-    Message message;
+    Message message{};
     std::memcpy(&message, bytes.data() + offset, sizeof message);
     return message;
 }
@@ -456,7 +474,7 @@ std::optional<Bytes> WorkerEngine::answer(uint8_t byte, const Bytes &message) {
     if (byte == RPC_CMD_FREE_BUFFER) {
         state->allocated.erase(read_as<rpc_msg_free_buffer_req>(message).remote_ptr);
     }
-    return byte == RPC_CMD_GET_DEVICE_MEMORY ? limited_memory(*result) : result;
+    return byte == RPC_CMD_GET_DEVICE_MEMORY && result ? limited_memory(*result) : result;
 }
 
 // No more than the client may have: the engine divides the model by these numbers.

@@ -192,7 +192,7 @@ std::optional<Address> parse_address(const std::string &text) {
 }
 
 bool is_loopback_address(const Address &address) {
-    static const Address ipv6 = *parse_address("::1");
+    constexpr Address ipv6 = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
     const bool is_mapped = std::memcmp(address.bytes, MAPPED_IPV4, sizeof MAPPED_IPV4) == 0;
     return (is_mapped && address.bytes[sizeof MAPPED_IPV4] == 127) ||
            std::memcmp(address.bytes, ipv6.bytes, sizeof ipv6.bytes) == 0;
@@ -201,14 +201,16 @@ bool is_loopback_address(const Address &address) {
 Listener::Listener(const std::string &host, int port) {
     tcp::start();
     const Addresses addresses = addresses_of(host, port, AI_PASSIVE);
-    own = socket_for(*addresses);
+    Connection made = socket_for(*addresses);
+    const SocketHandle handle = made.socket();
 #ifndef _WIN32 // where it would let two programs share the port
-    set_flag(own.socket(), SOL_SOCKET, SO_REUSEADDR);
+    set_flag(handle, SOL_SOCKET, SO_REUSEADDR);
 #endif
-    if (bind(native(own.socket()), addresses->ai_addr, static_cast<socklen_t>(addresses->ai_addrlen)) != 0 ||
-        listen(native(own.socket()), BACKLOG) != 0) {
+    if (bind(native(handle), addresses->ai_addr, static_cast<socklen_t>(addresses->ai_addrlen)) != 0 ||
+        listen(native(handle), BACKLOG) != 0) {
         fail_with_last_error();
     }
+    own = std::move(made);
 }
 
 std::optional<Visitor> Listener::accept() const {

@@ -22,6 +22,12 @@ class NetworkError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// The peer is there, but not one that this program can use: waiting changes nothing.
+class PeerError : public NetworkError {
+  public:
+    using NetworkError::NetworkError;
+};
+
 class Connection {
   public:
     Connection() = default;

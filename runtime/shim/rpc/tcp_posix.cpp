@@ -88,6 +88,9 @@ bool means_gone_visitor(int error) {
 }
 
 std::string text_of(int error) {
+    if (error == EPIPE) {
+        return "it closed the connection";
+    }
     return error == EAGAIN || error == EWOULDBLOCK ? "it does not answer" : std::strerror(error);
 }
 

@@ -40,10 +40,9 @@ std::string version_text(const uint8_t *version) {
 }
 
 [[noreturn]] void refuse_version(const std::string &worker, const std::string &theirs) {
-    throw NetworkError("the worker " + worker + " speaks " + theirs + ", and this program version " +
-                       std::to_string(RPC_PROTO_MAJOR_VERSION) + "." + std::to_string(RPC_PROTO_MINOR_VERSION) + "." +
-                       std::to_string(RPC_PROTO_PATCH_VERSION) +
-                       " of the protocol; use the same llamafile on all hosts");
+    throw PeerError("the worker " + worker + " speaks " + theirs + ", and this program version " +
+                    std::to_string(RPC_PROTO_MAJOR_VERSION) + "." + std::to_string(RPC_PROTO_MINOR_VERSION) + "." +
+                    std::to_string(RPC_PROTO_PATCH_VERSION) + " of the protocol; use the same llamafile on all hosts");
 }
 
 } // namespace
@@ -52,7 +51,7 @@ std::string version_text(const uint8_t *version) {
 struct socket_t::impl {
     std::string worker;
     Connection connection;
-    int answers = 0; // received, until the connection is established
+    int answers = 0;            // received, until the connection is established
     std::vector<char> together; // the beginning of a message, which flush() sends
 
     bool is_established() const { return answers > 1; }

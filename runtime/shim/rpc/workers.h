@@ -13,9 +13,9 @@ struct WorkerName {
 
 std::vector<WorkerName> parse_workers(const std::string &list);
 
-// Connects to all of LIST, and makes their devices the engine's. Must be called before the sandbox, which allows no
-// further connections. Throws UserError.
-void connect_workers(const std::string &list);
+// Connects to all of LIST, and makes their devices the engine's; tries again for SECONDS where there is no worker yet.
+// Must be called before the sandbox, which allows no further connections. Throws UserError.
+void connect_workers(const std::string &list, int seconds);
 
 // Lets the engine's tools, which have an option of their own for workers, connect to them.
 void register_rpc_backend();

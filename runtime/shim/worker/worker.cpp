@@ -39,6 +39,7 @@ void end_on_assertion(const char *message) {
 
 std::string names_of_devices() {
     std::vector<std::string> names;
+    names.reserve(ggml_backend_dev_count());
     for (size_t index = 0; index < ggml_backend_dev_count(); ++index) {
         names.emplace_back(ggml_backend_dev_name(ggml_backend_dev_get(index)));
     }

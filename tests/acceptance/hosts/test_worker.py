@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import subprocess
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 import gguf
 import pytest
@@ -18,7 +20,7 @@ from tests.acceptance.packaging.packing import packed
 from tests.pipeline.conftest import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 SIZE = 4096
@@ -52,7 +54,7 @@ def test_its_help_says_that_there_is_no_protection(program: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--host", "0.0.0.0"], "name those that may by --allow"),
+        (["--host", "0.0.0.0"], "name those that may by --allow"),  # noqa: S104  # it is refused
         (["--host", "192.0.2.1", "--port", "50052"], "name those that may by --allow"),
         (["--host", "::"], "neither passwords nor encryption"),
         (["--port", "70000"], "--port takes a number from 0 to 65535"),
@@ -91,9 +93,7 @@ def test_wrong_options_get_one_sentence(program: Path, arguments: list[str], wor
         (["--rpc", ",".join(["127.0.0.1:9"] * 17)], "names 17 workers, and the engine takes 16"),
     ],
 )
-def test_wrong_workers_get_one_sentence(
-    llamafile: Path, tiny_model: Path, arguments: list[str], words: str
-) -> None:
+def test_wrong_workers_get_one_sentence(llamafile: Path, tiny_model: Path, arguments: list[str], words: str) -> None:
     result = run(llamafile, "--cli", "-m", str(tiny_model), "-p", "a", *arguments)
     assert result.returncode == 1
     assert words in result.stderr
@@ -110,9 +110,7 @@ def test_wrong_workers_get_one_sentence(
         (b"", "it serves one program at a time"),
     ],
 )
-def test_a_worker_of_another_version_is_refused(
-    llamafile: Path, tiny_model: Path, answer: bytes, words: str
-) -> None:
+def test_a_worker_of_another_version_is_refused(llamafile: Path, tiny_model: Path, answer: bytes, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -132,7 +130,7 @@ def test_a_worker_of_another_version_is_refused(
 
 
 # Messages after a valid beginning: what they are, given the buffer and its address, and the words in the log.
-HOSTILE = {
+HOSTILE: Final[dict[str, tuple[Callable[[int, int], tuple[int, bytes]], str]]] = {
     "a command that there is not": (lambda _b, _a: (99, b""), "unknown command 99"),
     "a second greeting": (lambda _b, _a: (Command.HELLO, bytes(24)), "unknown command 14"),
     "a short message": (lambda _b, _a: (Command.ALLOC_BUFFER, b"x"), "wrong size"),
@@ -223,7 +221,7 @@ def test_what_is_no_client_of_this_version_is_told_apart(running: Worker, messag
 
 
 def test_random_messages_never_end_the_worker(running: Worker) -> None:
-    chance = random.Random(18)  # noqa: S311 -- no secret
+    chance = random.Random(18)
     for _ in range(60):
         with running.client() as client:
             buffer, address = client.allocate(SIZE)
@@ -267,7 +265,9 @@ def probe(client: Client, name: str, content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["llamafile", "assimilated"])
-def test_it_has_the_tensors_of_its_own_file(llamafile: Path, program: Path, tiny_model: Path, *, is_plain: bool) -> None:
+def test_it_has_the_tensors_of_its_own_file(
+    llamafile: Path, program: Path, tiny_model: Path, *, is_plain: bool
+) -> None:
     tensors = {one.name: one for one in gguf.GGUFReader(tiny_model).tensors}
     name, one = next((name, one) for name, one in tensors.items() if one.tensor_type.name == "F32")
     content = one.data.tobytes()
@@ -317,3 +317,16 @@ def test_a_folder_that_others_may_use_is_no_cache(program: Path, tmp_path: Path,
     result = run(program, "--cache-dir", str(folder))
     assert result.returncode == 1
     assert words in result.stderr
+
+
+def test_a_program_waits_for_its_workers(llamafile: Path, program: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    options = ["--rpc", f"127.0.0.1:{port}", "--rpc-wait", "60"]
+    command = ["/bin/sh", str(llamafile), "--cli", "-m", str(tiny_model), "-p", "a", "-n", "2", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
+        time.sleep(1)
+        assert waiting.poll() is None
+        with worker(program, tmp_path, "--port", str(port)):
+            _, errors = waiting.communicate(timeout=60)
+    assert (waiting.returncode, errors) == (0, b"")
