@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from benchmarks.cables import Host
 
 ROUNDS: Final = 3
-COUNTS: Final = (1, 2, 3)  # hosts beside the one that is asked
-GENERATED: Final = 48
-WORDS: Final = 60
-THREADS: Final = "2"
+COUNTS: Final = (2, 3)  # hosts beside the one that is asked
+GENERATED: Final = 32
+WORDS: Final = 30
+THREADS: Final = "1"
 START_SECONDS_MAX: Final = 120
 PORT: Final = 8089
 WORKER_PORT: Final = 50052
@@ -45,7 +45,7 @@ SENDING: Final = "llamafile, weights sent"
 TITLE: Final = "A model divided over several hosts"
 ABOUT: Final = f"""\
 Written by `benchmarks/bench_hosts.py`. The hosts are network namespaces of one machine, with cables of 1 Gbit/s to the
-one that is asked; they share two cores, {THREADS} threads each. {GENERATED} tokens after {WORDS} words. `{OURS}`:
+one that is asked; they share two cores, {THREADS} thread each. {GENERATED} tokens after {WORDS} words. `{OURS}`:
 the workers are the same llamafile, which has the weights; `{SENDING}`: they have none; `local`: no
 workers. The engine's own `llama-server` and `ggml-rpc-server` are built from the same source for this very processor.
 """
@@ -69,7 +69,7 @@ class Contestant:
             before = _transferred(near)
             start = time.perf_counter()
             workers = ",".join(f"{host.address}:{WORKER_PORT}" for host in near)
-            rpc = ["--rpc", workers, "-ngl", "99"] if self.worker else []
+            rpc = ["--rpc", workers] if self.worker else []
             server = _start([*self.server, "--port", str(PORT), "-t", THREADS, "-c", "1024", "--parallel", "1", *rpc])
             stack.callback(_end, server)
             _wait_until_ready(server)

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import gguf
 import pytest
@@ -20,7 +20,7 @@ from tests.acceptance.packaging.packing import packed
 from tests.pipeline.conftest import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SIZE = 4096
@@ -129,8 +129,10 @@ def test_a_worker_of_another_version_is_refused(llamafile: Path, tiny_model: Pat
     assert result.stderr.count("\n") == 1
 
 
+Message: TypeAlias = "Callable[[int, int], tuple[int, bytes]]"
+
 # Messages after a valid beginning: what they are, given the buffer and its address, and the words in the log.
-HOSTILE: Final[dict[str, tuple[Callable[[int, int], tuple[int, bytes]], str]]] = {
+HOSTILE: Final[dict[str, tuple[Message, str]]] = {
     "a command that there is not": (lambda _b, _a: (99, b""), "unknown command 99"),
     "a second greeting": (lambda _b, _a: (Command.HELLO, bytes(24)), "unknown command 14"),
     "a short message": (lambda _b, _a: (Command.ALLOC_BUFFER, b"x"), "wrong size"),
