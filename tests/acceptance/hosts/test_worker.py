@@ -6,8 +6,10 @@ import random
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import gguf
@@ -21,7 +23,6 @@ from tests.pipeline.conftest import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SIZE = 4096
 
@@ -332,3 +333,52 @@ def test_a_program_waits_for_its_workers(llamafile: Path, program: Path, tiny_mo
         with worker(program, tmp_path, "--port", str(port)):
             _, errors = waiting.communicate(timeout=60)
     assert (waiting.returncode, errors) == (0, b"")
+
+
+def seccomp_modes(process: int) -> set[str]:
+    """The modes of all threads of PROCESS: 2 is a filter, 0 is none."""
+    modes = set()
+    for status in Path(f"/proc/{process}/task").glob("*/status"):
+        modes |= {line.split()[1] for line in status.read_text().splitlines() if line.startswith("Seccomp:")}
+    return modes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_the_process_that_serves_a_program_is_confined_before_the_first_message(running: Worker) -> None:
+    with running.client() as client:
+        assert client.allocate(SIZE) != (0, 0)
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+        assert len(children) == 1
+        assert seccomp_modes(int(children[0])) == {"2"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_the_threads_that_talk_with_workers_are_confined(
+    llamafile: Path, program: Path, roomy_model: Path, tmp_path: Path
+) -> None:
+    with worker(program, tmp_path) as started:
+        options = ["--rpc", f"127.0.0.1:{started.port}", "-n", "4000", "-c", "4096", "--ignore-eos"]
+        command = ["/bin/sh", str(llamafile), "--cli", "-m", str(roomy_model), "-p", "a", *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as computing:
+            assert computing.stdout
+            assert computing.stdout.read(2)  # the sandbox is closed before the first text
+            assert seccomp_modes(computing.pid) == {"2"}
+            computing.kill()
+
+
+def test_it_ends_at_once_on_request(program: Path, tmp_path: Path) -> None:
+    with worker(program, tmp_path, ends=True) as started, started.client() as client:
+        started.process.terminate()
+        assert started.process.wait(timeout=10) == 0
+        assert client.is_ended()
+
+
+def test_default_arguments_name_workers(llamafile: Path, tiny_model: Path, runtime: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "llamafile-rpc-server").symlink_to(runtime)
+    with worker(other / "llamafile-rpc-server", other) as started:
+        packed(llamafile, tiny_model, "-m", "tiny.gguf", "--temp", "0", "--rpc", f"127.0.0.1:{started.port}")
+        result = run(llamafile, "--cli", "-p", "a", "-n", "4")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "serves 127.0.0.1" in started.messages()
