@@ -11,8 +11,8 @@
 namespace {
 
 constexpr int MILLISECONDS = 1000;
-constexpr int QUESTIONS = 3; // to a silent peer
-constexpr int PAUSE_SECONDS = SILENCE_SECONDS / (QUESTIONS + 1);
+[[maybe_unused]] constexpr int QUESTIONS = 3; // to a silent peer
+[[maybe_unused]] constexpr int PAUSE_SECONDS = SILENCE_SECONDS / (QUESTIONS + 1);
 
 [[maybe_unused]] void set_number(int socket, int option, int value) {
     setsockopt(socket, IPPROTO_TCP, option, &value, sizeof value);
