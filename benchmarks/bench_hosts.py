@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cables import Host
 
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 COUNTS: Final = (2, 3)  # hosts beside the one that is asked
 GENERATED: Final = 32
 WORDS: Final = 30
@@ -133,7 +133,9 @@ def _ask(tokens: int) -> dict[str, float]:
 
 def contestants(folder: Path, name: str, model: Path) -> list[Contestant]:
     """Return all contestants for MODEL, ours first."""
-    packed = Program.pack(folder / f"{name}.llamafile", [model], ["-m", model.name])
+    full_folder = folder / name
+    full_folder.mkdir()
+    packed = Program.pack(full_folder / "full.llamafile", [model], ["-m", model.name])
     alias = packed.command("llamafile-rpc-server")
     bare_folder = folder / f"{name}-bare"
     bare_folder.mkdir()

@@ -75,6 +75,34 @@ namespace {
 // so it sends all weights of small models, and a third of those of large ones.
 constexpr size_t ASK_FROM = 4096;
 
+// A worker that knows none of the first tensors has no weights, and the hashes of the others are not computed.
+constexpr size_t QUESTIONS_IN_VAIN = 16;
+
+struct Questions {
+    size_t asked = 0;
+    size_t known = 0;
+
+    bool are_in_vain() const { return known == 0 && asked >= QUESTIONS_IN_VAIN; }
+};
+
+// Asks the worker whether it has the bytes; then it has set them.
+bool is_known(rpc_dispatcher &dispatcher, const rpc_tensor &tensor, const void *data, size_t offset, size_t size) {
+    static std::map<const rpc_dispatcher *, Questions> questions; // of the thread that loads the model
+    Questions &here = questions[&dispatcher];
+    if (here.are_in_vain()) {
+        return false;
+    }
+    auto probe = std::make_shared<rpc_msg_set_tensor_hash_req>();
+    probe->tensor = tensor;
+    probe->offset = offset;
+    probe->hash = fnv_hash(static_cast<const uint8_t *>(data), size);
+    rpc_msg_set_tensor_hash_rsp answer{};
+    dispatcher.send(RPC_CMD_SET_TENSOR_HASH, probe, sizeof *probe, &answer, sizeof answer);
+    ++here.asked;
+    here.known += answer.result != 0 ? 1 : 0;
+    return answer.result != 0;
+}
+
 void set_weights(ggml_backend_buffer_t buffer, ggml_tensor *tensor, const void *data, size_t offset, size_t size) {
     if (size < ASK_FROM || tensor->buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) {
         ggml_backend_rpc_buffer_set_tensor(buffer, tensor, data, offset, size);
@@ -82,13 +110,7 @@ void set_weights(ggml_backend_buffer_t buffer, ggml_tensor *tensor, const void *
     }
     const auto *context = static_cast<ggml_backend_rpc_buffer_context *>(buffer->context);
     const rpc_tensor serialized = serialize_tensor(tensor);
-    auto probe = std::make_shared<rpc_msg_set_tensor_hash_req>();
-    probe->tensor = serialized;
-    probe->offset = offset;
-    probe->hash = fnv_hash(static_cast<const uint8_t *>(data), size);
-    rpc_msg_set_tensor_hash_rsp known{};
-    context->dispatcher->send(RPC_CMD_SET_TENSOR_HASH, probe, sizeof *probe, &known, sizeof known);
-    if (known.result != 0) {
+    if (is_known(*context->dispatcher, serialized, data, offset, size)) {
         return;
     }
     size_t message_size = 0;

@@ -167,8 +167,8 @@ wait_for 'ends the connection\\|has served' "$work/worker1"
     script = f"""\
 start_worker 1 -t 1
 {vanish}{ask}
-ip addr add 10.0.1.9/24 dev cable1
 ip addr del 10.0.1.1/24 dev cable1
+ip addr add 10.0.1.9/24 dev cable1
 {ask.strip()} 2>&1 || true
 """
     result = on_hosts(1, script, server, tmp_path, smollm2)
