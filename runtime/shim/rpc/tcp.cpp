@@ -192,10 +192,10 @@ std::optional<Address> parse_address(const std::string &text) {
 }
 
 bool is_loopback_address(const Address &address) {
-    constexpr Address ipv6 = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+    constexpr Address IPV6 = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
     const bool is_mapped = std::memcmp(address.bytes, MAPPED_IPV4, sizeof MAPPED_IPV4) == 0;
     return (is_mapped && address.bytes[sizeof MAPPED_IPV4] == 127) ||
-           std::memcmp(address.bytes, ipv6.bytes, sizeof ipv6.bytes) == 0;
+           std::memcmp(address.bytes, IPV6.bytes, sizeof IPV6.bytes) == 0;
 }
 
 Listener::Listener(const std::string &host, int port) {
