@@ -19,7 +19,7 @@ INSTALL_PROGRAM = $(INSTALL)
 INSTALL_DATA = $(INSTALL) -m 644
 
 # The installed programs. llamafile-build is not one: it needs the sources and .venv with half a gigabyte of compilers.
-COMPANIONS := server quantize perplexity imatrix tokenize bench
+COMPANIONS := server quantize perplexity imatrix tokenize bench rpc-server
 COMMANDS := apepack assimilate zipalign
 PROGRAMS := llamafile $(COMPANIONS:%=llamafile-%) $(COMMANDS)
 MAN1 := $(PROGRAMS:%=man/man1/%.1) $(wildcard man/man1/apepack-*.1)

@@ -6,6 +6,7 @@ The speed of a model depends on its shape and the type of its weights, not on th
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import gguf
@@ -18,73 +19,104 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["TYPES", "bench_models"]
+__all__ = ["TYPES", "bench_models", "billion_model"]
 
 TYPES: Final = ("F16", "Q8_0", "Q4_K_M", "Q4_0")
-# Half a billion weights in the proportions of Llama 3: grouped-query attention, a feed-forward part four times as wide.
-_EMBEDDING: Final = 1536
-_LAYERS: Final = 16
-_HEADS: Final = 24
-_KEY_HEADS: Final = 6
-_FEED_FORWARD: Final = 6144
 _VOCABULARY: Final = 32000
 _SPREAD: Final = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The proportions of Llama 3: grouped-query attention, a feed-forward part four times as wide."""
+
+    embedding: int
+    layers: int
+    heads: int
+    key_heads: int
+
+    @property
+    def feed_forward(self) -> int:
+        return 4 * self.embedding
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """The numbers that name it in the cache."""
+        return (self.embedding, self.layers, self.heads, self.key_heads, self.feed_forward, _VOCABULARY)
+
+
+_HALF: Final = _Shape(1536, 16, 24, 6)  # half a billion weights
+_BILLION: Final = _Shape(2048, 16, 32, 8)
+
+
 def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
     """Return the models' paths by their names; QUANTIZE starts llamafile-quantize. They stay in the cache."""
-    shape = (_EMBEDDING, _LAYERS, _HEADS, _KEY_HEADS, _FEED_FORWARD, _VOCABULARY)
 
     def generate(folder: Path) -> None:
-        _write(folder / "F16.gguf")
+        _write(folder / "F16.gguf", _HALF)
         for type_ in TYPES[1:]:
-            command = [*quantize, str(folder / "F16.gguf"), str(folder / f"{type_}.gguf"), type_]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _quantize(quantize, folder, type_)
 
-    folder = cached("bench-models", digest_of([repr(shape)]), generate)
-    billions = _weights() / 1e9
+    folder = cached("bench-models", digest_of([repr(_HALF.key)]), generate)
     return {"SmolLM2 135M Q4_1": demo_model()} | {
-        f"{billions:.1f}B {type_}": folder / f"{type_}.gguf" for type_ in TYPES
+        f"{_billions(_HALF)} {type_}": folder / f"{type_}.gguf" for type_ in TYPES
     }
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
-    keys = _EMBEDDING // _HEADS * _KEY_HEADS
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (_VOCABULARY, _EMBEDDING)}
-    for layer in range(_LAYERS):
+def billion_model(quantize: Sequence[str], type_: str) -> tuple[str, Path]:
+    """Return the name and the path of a model of a billion random weights of TYPE_, which stays in the cache."""
+
+    def generate(folder: Path) -> None:
+        _write(folder / "F16.gguf", _BILLION)
+        _quantize(quantize, folder, type_)
+        (folder / "F16.gguf").unlink()
+
+    folder = cached("bench-models", digest_of([repr(_BILLION.key), type_]), generate)
+    return f"{_billions(_BILLION)} {type_}", folder / f"{type_}.gguf"
+
+
+def _quantize(quantize: Sequence[str], folder: Path, type_: str) -> None:
+    command = [*quantize, str(folder / "F16.gguf"), str(folder / f"{type_}.gguf"), type_]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _shapes(shape: _Shape) -> dict[str, tuple[int, ...]]:
+    width, wide = shape.embedding, shape.feed_forward
+    keys = width // shape.heads * shape.key_heads
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (_VOCABULARY, width)}
+    for layer in range(shape.layers):
         block = {
-            "attn_norm": (_EMBEDDING,), "attn_q": (_EMBEDDING, _EMBEDDING), "attn_k": (keys, _EMBEDDING),
-            "attn_v": (keys, _EMBEDDING), "attn_output": (_EMBEDDING, _EMBEDDING), "ffn_norm": (_EMBEDDING,),
-            "ffn_gate": (_FEED_FORWARD, _EMBEDDING), "ffn_up": (_FEED_FORWARD, _EMBEDDING),
-            "ffn_down": (_EMBEDDING, _FEED_FORWARD),
+            "attn_norm": (width,), "attn_q": (width, width), "attn_k": (keys, width), "attn_v": (keys, width),
+            "attn_output": (width, width), "ffn_norm": (width,), "ffn_gate": (wide, width), "ffn_up": (wide, width),
+            "ffn_down": (width, wide),
         }  # fmt: skip  # a table
         shapes |= {f"blk.{layer}.{name}.weight": shape for name, shape in block.items()}
-    return shapes | {"output_norm.weight": (_EMBEDDING,), "output.weight": (_VOCABULARY, _EMBEDDING)}
+    return shapes | {"output_norm.weight": (width,), "output.weight": (_VOCABULARY, width)}
 
 
-def _weights() -> int:
-    return sum(int(np.prod(shape)) for shape in _shapes().values())
+def _billions(shape: _Shape) -> str:
+    return f"{sum(int(np.prod(one)) for one in _shapes(shape).values()) / 1e9:.1f}B"
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, model: _Shape) -> None:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(4096)
-    writer.add_embedding_length(_EMBEDDING)
-    writer.add_block_count(_LAYERS)
-    writer.add_feed_forward_length(_FEED_FORWARD)
-    writer.add_head_count(_HEADS)
-    writer.add_head_count_kv(_KEY_HEADS)
-    writer.add_rope_dimension_count(_EMBEDDING // _HEADS)
+    writer.add_embedding_length(model.embedding)
+    writer.add_block_count(model.layers)
+    writer.add_feed_forward_length(model.feed_forward)
+    writer.add_head_count(model.heads)
+    writer.add_head_count_kv(model.key_heads)
+    writer.add_rope_dimension_count(model.embedding // model.heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     _add_vocabulary(writer)
-    for name, shape in _shapes().items():
+    for name, shape in _shapes(model).items():
         writer.add_tensor_info(name, shape, np.dtype(_type(shape)), int(np.prod(shape)) * _type(shape)().itemsize)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     random = np.random.default_rng(1)
-    for shape in _shapes().values():
+    for shape in _shapes(model).values():
         weights = random.standard_normal(shape, dtype=np.float32) * _SPREAD
         writer.write_tensor_data((weights if len(shape) > 1 else weights + 1).astype(_type(shape)))
     writer.close()

@@ -26,7 +26,7 @@ __all__ = ["PEERS", "WITHOUT_AMX", "Native", "has_amx", "native_build", "native_
 
 # Installed as by its users, and the library that draws plots.
 PEERS: Final = (f"{ENGINE_SDIST.distribution}=={ENGINE_SDIST.version}", "matplotlib==3.11.2")
-TARGETS: Final = ("llama-bench", "llama-completion", "llama-server")
+TARGETS: Final = ("llama-bench", "llama-completion", "llama-server", "ggml-rpc-server")
 # The newest clang that there is: Debian numbers them.
 _CLANGS: Final = ("clang", *(f"clang-{version}" for version in range(25, 13, -1)))
 _OPTIONS: Final = (
@@ -37,6 +37,7 @@ _OPTIONS: Final = (
     "-DLLAMA_BUILD_UI=OFF",
     "-DLLAMA_USE_PREBUILT_UI=OFF",
     "-DLLAMA_OPENSSL=OFF",
+    "-DGGML_RPC=ON",
 )
 
 

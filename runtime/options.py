@@ -34,7 +34,7 @@ choice on off = enabled true 1 disabled false 0: --fit -fit
 choice on off auto = enabled true 1 disabled false 0 -1: --log-colors --reasoning -rea
 engine: --cpu-mask --cpu-mask-batch --cpu-mask-batch-draft --cpu-mask-draft --cpu-range --cpu-range-batch
   --cpu-range-draft --device --device-draft --host --logit-bias --media-path --mmproj-device --override-kv
-  --override-tensor --override-tensor-draft --rpc --slot-save-path --spec-draft-cpu-mask --spec-draft-cpu-mask-batch
+  --override-tensor --override-tensor-draft --slot-save-path --spec-draft-cpu-mask --spec-draft-cpu-mask-batch
   --spec-draft-cpu-range --spec-draft-device --spec-draft-override-tensor -C -Cb -Cbd -Cd -Cr -Crb -Crd -dev -devd -l
   -mmdev -ot -otd
 integer -1 2147483647: --cache-ram --embd-normalize --keep --reasoning-budget --sse-ping-interval -cram
@@ -60,7 +60,7 @@ integer 0 2147483647: --cache-reuse --checkpoint-min-step --ctx-checkpoints --dr
   --ubatch-size --yarn-orig-ctx -cms -ctxcp -fitc -mg -ncffn -ncmoe -ncmoed -ub
 integer 0 3: --prio-batch --prio-batch-draft --prio-draft --spec-draft-prio --spec-draft-prio-batch
 integer 0 65535: --port
-integer 0 86400: --shutdown-seconds
+integer 0 86400: --rpc-wait --shutdown-seconds
 integer 1 1024: --spec-ngram-map-k-size-m --spec-ngram-map-k-size-n --spec-ngram-map-k4v-size-m
   --spec-ngram-map-k4v-size-n --spec-ngram-mod-n-match --spec-ngram-simple-size-m --spec-ngram-simple-size-n
 integer 1 2147483647: --batch-size --grp-attn-n --grp-attn-w --models-memory --spec-ngram-map-k-min-hits
@@ -115,10 +115,11 @@ text: --alias --allow-origin --api-key --api-key-file --api-prefix --audio --bin
   --json-schema-file --keepalive --log-file --log-format --log-prompts-dir --logdir --lookup-cache-dynamic
   --lookup-cache-static --lora --lora-base --mcp-servers-config --mmproj --mmproj-url --model --model-draft --model-url
   --models-dir --models-preset --output --output-file --path --prompt --prompt-cache --reasoning-budget-message
-  --reasoning-effort --reverse-prompt --server-base --spec-draft-hf --spec-draft-model --ssl-cert-file --ssl-key-file
-  --system-prompt --system-prompt-file --tags --tfs --token-burst --token-cidr --token-rate --tools --tools-runtime
-  --trust --ui-config-file --url-prefix --video --video-ffmpeg-dir --webui-config-file --workers --www-root -H -a -bf
-  -dr -dt -f -hf -hfd -hff -hfr -hfrd -hft -jf -k -lcd -lcs -ld -m -md -mm -mmu -mu -o -p -r -spf -sys -sysf -w
+  --reasoning-effort --reverse-prompt --rpc --server-base --spec-draft-hf --spec-draft-model --ssl-cert-file
+  --ssl-key-file --system-prompt --system-prompt-file --tags --tfs --token-burst --token-cidr --token-rate --tools
+  --tools-runtime --trust --ui-config-file --url-prefix --video --video-ffmpeg-dir --webui-config-file --workers
+  --www-root -H -a -bf -dr -dt -f -hf -hfd -hff -hfr -hfrd -hft -jf -k -lcd -lcs -ld -m -md -mm -mmu -mu -o -p -r -spf
+  -sys -sysf -w
 two integer -2147483648 2147483647: --control-vector-layer-range
 """
 # End of table options

@@ -37,6 +37,7 @@ PACKAGES = {
     "g++": "g++",
     "git": "git",
     "haproxy": "haproxy",
+    "ip": "iproute2",
     "jar": "default-jdk-headless",
     "ksh": "ksh",
     "llvm-objdump": "llvm",

@@ -45,6 +45,8 @@ _CONSTANTS: Final = {"GGML_SCHED_PRIO_LOW": -1, "GGML_SCHED_PRIO_REALTIME": 3}
 # Domains that the engine's source does not state: it takes other values, and then fails, crashes, or wraps them.
 _KNOWN: Final = {
     "--port": "integer 0 65535",
+    "--rpc-wait": "integer 0 86400",
+    "--rpc": "text",  # the engine would connect to judge it
     "--ctx-size": "size 0 2147483647",
     "--seed": "integer -1 4294967295",
     "--predict": "integer -2 2147483647",

@@ -25,8 +25,8 @@ PROGRAM_PATH: Final = f"{FOLDER}/llamafile"
 COMPANION_PATH: Final = f"{FOLDER}/llamafile.llamafile"  # where the program looks for the archive that it lacks
 # Names by which the program is a tool of its own.
 _TOOLS: Final = (
-    "llamafile-bench", "llamafile-imatrix", "llamafile-perplexity", "llamafile-quantize", "llamafile-server",
-    "llamafile-tokenize",
+    "llamafile-bench", "llamafile-imatrix", "llamafile-perplexity", "llamafile-quantize", "llamafile-rpc-server",
+    "llamafile-server", "llamafile-tokenize",
 )  # fmt: skip  # as many to a line as fit
 _ARCHITECTURES: Final = ("amd64", "arm64")
 _SYSTEM: Final = "linux"

@@ -101,7 +101,9 @@ LIBRARIES: Final = (
 )
 
 # Where the engine's headers are, from the root of its source.
-INCLUDES: Final = ("include", "ggml/include", "common", "tools/server", "tools/cli", "tools/mtmd", "vendor", ".")
+INCLUDES: Final = (
+    "include", "ggml/include", "ggml/src", "common", "tools/server", "tools/cli", "tools/mtmd", "vendor", ".",
+)  # fmt: skip  # a list
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 #include "archive/own_container.h"
 #include "archive/weights.h"
+#include "base/environment.h"
 #include "base/message.h"
 #include "base/program_name.h"
 #include "base/router_child.h"
@@ -20,6 +21,8 @@
 #include "resolve/model.h"
 #include "resolve/names.h"
 #include "resolve/presets.h"
+#include "rpc/lost_worker.h"
+#include "rpc/workers.h"
 #include "sandbox/sandbox.h"
 #include "server/access.h"
 #include "server/chat.h"
@@ -35,6 +38,7 @@ namespace {
 using Action = Launch::Action;
 
 constexpr const char SERVER_NAME[] = "llamafile-server";
+constexpr const char WORKERS_VARIABLE[] = "LLAMA_ARG_RPC"; // the engine's
 const std::string NO_GPU = "there is no such GPU that this program can use: ";
 
 const std::map<std::string, Mode> MODES = {
@@ -148,6 +152,9 @@ Launch mode_launch(const std::string &argument0, const Arguments &user, const Ar
         launch.options.opens_browser = false;
         return launch;
     }
+    const std::string workers = variable(WORKERS_VARIABLE); // empty if the process is sealed
+    remove_variable(WORKERS_VARIABLE);
+    context.has_workers = !workers.empty() || last_of(options, {"--rpc"}) != nullptr;
     context.gpu_search = open_gpus(gpu_request(options), argument0, user);
     if (context.mode == Mode::SERVER && !names_gpu(options) && has_idle_gpu()) {
         log_line("this machine has a GPU, and the CPU computes; -ngl 999 lets the GPU compute as much as fits into it");
@@ -155,6 +162,7 @@ Launch mode_launch(const std::string &argument0, const Arguments &user, const Ar
     const Translation translation = translate_with_remarks(options, context);
     launch.options = translation.launch_options;
     launch.options.first_model = first_model(options);
+    launch.options.workers = launch.options.workers.empty() ? workers : launch.options.workers;
     Arguments arguments = translation.arguments;
     if (given.empty() && own_container()->has_archive() && !is_packed(*own_container())) {
         return {Action::EXPLAIN_MISSING_MODEL, {argument0}};
@@ -187,6 +195,13 @@ int run_mode(const Launch &launch) {
     }
     session().first_model = launch.options.first_model;
     session().models_memory = launch.options.models_memory;
+    session().has_workers = !launch.options.workers.empty();
+    if (session().has_workers) {
+        connect_workers(launch.options.workers, launch.options.worker_seconds);
+    }
+    if (launch.mode != Mode::COMPLETION) {
+        leave_time_for_answers();
+    }
     switch (launch.mode) {
     case Mode::COMPLETION:
         return run_completion(launch.arguments);

@@ -2,6 +2,8 @@
 
 #include "base/program_name.h"
 #include "log.h"
+#include "rpc/workers.h"
+#include "worker/worker.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -25,7 +27,7 @@ struct Named {
 constexpr Named TOOLS[] = {
     {"llamafile-bench", llama_bench},           {"llamafile-imatrix", llama_imatrix},
     {"llamafile-perplexity", llama_perplexity}, {"llamafile-quantize", llama_quantize},
-    {"llamafile-tokenize", llama_tokenize},
+    {"llamafile-rpc-server", run_worker},       {"llamafile-tokenize", llama_tokenize},
 };
 
 // The quantizer exits with an error status after printing its usage, even on request.
@@ -48,6 +50,9 @@ Tool tool_named(const std::string &argument0) {
 int run_tool(Tool tool, const Arguments &arguments) {
     if (tool == llama_quantize && std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
         std::atexit(exit_successfully);
+    }
+    if (has_option(arguments, {"--rpc", "-rpc"})) {
+        register_rpc_backend();
     }
     const int status = tool(static_cast<int>(arguments.size()), pointers_to(arguments).data());
     common_log_flush(common_log_main()); // the last lines contain the results

@@ -109,6 +109,14 @@ void models_memory(Translator &to, const Flag &, const Option &option) {
     to.launch_options().models_memory = std::stoull(option.values[0]) << 20;
 }
 
+void workers(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().workers = option.values[0];
+}
+
+void worker_seconds(Translator &to, const Flag &, const Option &option) {
+    to.launch_options().worker_seconds = std::stoi(option.values[0]);
+}
+
 void locked(Translator &to, const Flag &, const Option &) {
     to.set_locked();
 }
@@ -225,6 +233,8 @@ const std::vector<Flag> FLAGS = {
     {{"--nobrowser"}, none, no_browser, "", ""},
     {{"--unsecure"}, none, no_sandbox, "", ""},
     {{"--gpu"}, one, gpu, "", ""},
+    {{"--rpc"}, one, workers, "", ""},
+    {{"--rpc-wait"}, one, worker_seconds, "", ""},
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
     {{"--shutdown-seconds"}, one, shutdown_limit, "", ""},
     {{"--models-memory"}, one, models_memory, "", ""},

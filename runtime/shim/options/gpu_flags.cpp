@@ -103,7 +103,7 @@ ToolArguments split_tool_arguments(const Arguments &arguments) {
 
 void on_gpu(Translator &to, const Flag &, const Option &option) {
     const GpuSearch &search = to.context().gpu_search;
-    if (!search.gpus.empty()) {
+    if (!search.gpus.empty() || to.context().has_workers) {
         if (LAYERS.count(option.name) == 0 || std::strtol(option.values[0].c_str(), nullptr, 10) < AS_MANY_AS_FIT) {
             to.pass(option.name, option.values);
         }
@@ -116,6 +116,9 @@ void on_gpu(Translator &to, const Flag &, const Option &option) {
 void gpu(Translator &to, const Flag &flag, const Option &option) {
     const GpuSearch &search = to.context().gpu_search;
     const std::string &brand = BRANDS.at(lower_case(option.values[0]));
+    if (to.context().has_workers && (brand == "disable" || !search.gpus.empty())) {
+        return; // a list of devices would leave out the workers'; the engine knows no other GPUs than those chosen
+    }
     if (brand == "disable" || (search.gpus.empty() && search.obstacle.empty())) {
         to.pass("--device", {"none"});
     } else if (!search.gpus.empty()) {

@@ -17,6 +17,7 @@ struct TranslationContext {
     bool is_sealed = false; // downloads are refused
     EngineOptions engine;
     GpuSearch gpu_search;
+    bool has_workers = false; // other hosts, whose devices are to the engine what GPUs are
 };
 
 // The options that the shim handles itself.
@@ -27,6 +28,8 @@ struct LaunchOptions {
     std::optional<int> shutdown_seconds;      // for running answers
     std::string first_model;                  // of several
     uint64_t models_memory = 0;               // that several models may take, in bytes; 0 for what is available
+    std::string workers;                      // hosts that compute a part of the model, as --rpc lists them
+    int worker_seconds = 0;                   // to wait until they are there
 };
 
 struct Translation {

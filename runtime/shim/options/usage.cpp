@@ -86,6 +86,8 @@ Machine:
                         the same, of the model that drafts
   -sm, --split-mode, -ts, --tensor-split, -mg, --main-gpu VALUE
                         how several GPUs share the work
+  --rpc HOST:PORT,…     let other hosts compute a part of the model: llamafile-rpc-server runs there
+  --rpc-wait N          wait up to N seconds until they are there
   -fa, --flash-attn [on|off|auto]
                         another way to compute attention
   --memory-f32          keep keys and values in 32 bits

@@ -8,6 +8,7 @@
 #include "gpu/gpu.h"
 #include "hooks/hooks.h"
 #include "log.h"
+#include "rpc/workers.h"
 #include "sandbox/confinement.h"
 #include "sandbox/driver_rights.h"
 #include "sandbox/router_rights.h"
@@ -28,6 +29,7 @@ struct Sandbox {
     bool is_prepared = false;
     bool has_reported_weakness = false;
     bool serves = false;
+    Rights loading_rights;
     Rights serving_rights; // after the model is loaded
 };
 
@@ -233,6 +235,8 @@ void confine(const Rights &rights) {
 
 void confine_loading(Rights rights, Mode mode) {
     const Confinement paths = confine_paths(rights);
+    sandbox.loading_rights = rights;
+    confine_worker_threads([] { confine_paths(sandbox.loading_rights); });
     rights.write_files |= mode == Mode::CHAT && paths.strength != Strength::NONE; // the terminal, opened by name
     confine(rights);
     if (!sandbox.is_off) { // otherwise confine() has reported that there is no sandbox

@@ -2,6 +2,7 @@
 
 #include "base/origin.h"
 #include "base/text.h"
+#include "rpc/lost_worker.h"
 #include "server/access.h"
 #include "server/drain.h"
 #include "server/error_envelope.h"
@@ -98,6 +99,11 @@ void correct_stream(const Request &request, Response &response) {
         const std::function<void()> done = std::move(sink.done);
         sink.done = [&] { is_at_end = true; };
         const bool result = engine(offset, length, sink);
+        if (const std::string loss = is_at_end ? lost_worker() : ""; !loss.empty()) {
+            const common_json error = {{"error", {{"code", 503}, {"message", loss}, {"type", "unavailable_error"}}}};
+            const std::string event = "data: " + error.dump_safe() + "\n\n";
+            sink.write(event.data(), event.size());
+        }
         sink.done = done;
         if (is_at_end && has_chunks) {
             done();
@@ -112,9 +118,17 @@ void correct_stream(const Request &request, Response &response) {
 
 httplib::Server::Handler in_front_of(const httplib::Server::Handler &engine) {
     return [engine](const Request &request, Response &response) {
+        // To the engine, a request that cannot be answered any more is one whose client is gone. The request is one of
+        // process_request(), which is not constant there.
+        const_cast<Request &>(request).is_connection_closed = [is_closed = request.is_connection_closed] {
+            return is_closed() || !lost_worker().empty();
+        };
         engine(request, response);
         if (session().is_router) {
             replace_header(response, "Vary", "Origin"); // children set it too
+        }
+        if (const std::string loss = lost_worker(); !loss.empty() && !response.content_provider_) {
+            set_error(request, response, {503, loss});
         }
         correct_stream(request, response);
     };

@@ -128,6 +128,9 @@ int run_server(const Arguments &arguments) {
     capture_engine_log(false);
     session().is_chat = false;
     session().is_router = is_router(params);
+    if (session().is_router && session().has_workers) {
+        throw UserError("workers compute for one model: name it with -m, or leave out --rpc");
+    }
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);
     session().sockets.release();

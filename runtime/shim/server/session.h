@@ -16,6 +16,7 @@ struct Session {
     bool limits_requests = false; // see limits.cpp; not while options are parsed, which the user may set as he likes
     int shutdown_seconds = 25;    // for the answers that are running when the server is to end; Kubernetes allows 30
     bool is_router = false;       // it serves several models, by children
+    bool has_workers = false;     // other hosts compute a part of the model
     std::string first_model;      // of several
     uint64_t models_memory = 0;   // that several may take, in bytes; 0: what is available
     std::atomic<bool> is_announced{false};

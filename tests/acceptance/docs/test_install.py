@@ -21,7 +21,7 @@ from tests.pipeline.conftest import run
 from zipalign import read_archive
 
 COMPANIONS: Final = {
-    f"llamafile-{name}" for name in ("server", "quantize", "perplexity", "imatrix", "tokenize", "bench")
+    f"llamafile-{name}" for name in ("server", "quantize", "perplexity", "imatrix", "tokenize", "bench", "rpc-server")
 }
 COMMANDS: Final = {"apepack", "assimilate", "zipalign"}
 PROGRAMS: Final = {"llamafile"} | COMPANIONS | COMMANDS
