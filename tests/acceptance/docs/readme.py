@@ -17,19 +17,26 @@ PAGES: Final = [
     "SECURITY.md",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
 ]
-_LLAMAFILES: Final = {"./my.llamafile", "my.llamafile", "./llamafile-server", "my.exe", "llamafile.exe"}
+_LLAMAFILES: Final = {"./my.llamafile", "my.llamafile", "./llamafile-server", "my.exe", "llamafile.exe", "./all.llamafile"}
 
 # The expected commands: ours, and those of the systems that a section is about.
 COMMANDS: Final = {
     **dict.fromkeys(["apepack", "assimilate", "zipalign", "llamafile", "llamafile-build"], "this project"),
+    "./llamafile-rpc-server": "this project",
     **dict.fromkeys(["sh", "install", "tee", "echo", "sha256sum", "uname"], "any Linux"),
     **dict.fromkeys(["chmod", "cp", "ln", "printf", "curl", "make", "python3"], "any Unix"),
+    "docker": "Docker",
     "gh": "GitHub's command line",
+    "haproxy": "HAProxy",
+    "kubectl": "Kubernetes",
     "openssl": "OpenSSL",
     "pip": "Python",
     "pipx": "pipx",
+    "podman": "Podman",
+    "skopeo": "Skopeo",
     "ssh": "OpenSSH",
     "systemctl": "systemd",
+    "unzip": "Info-ZIP",
     "uv": "uv",
     "update-binfmts": "Debian's binfmt-support",
     "xattr": "macOS",

@@ -38,7 +38,7 @@ from zipalign import read_archive
 if TYPE_CHECKING:
     import click
 
-MANUAL: Final = Path(__file__).parents[3] / "man" / "man1" / "llamafile.1"
+MANUALS: Final = Path(__file__).parents[3] / "man" / "man1"
 # What compiles, or fetches what compiles; a Mac runs the last two when a command line tool is missing.
 COMPILERS: Final = ("cc", "c++", "gcc", "g++", "clang", "clang++", "ld", "make", "xcrun", "xcode-select")
 USER: Final = new_name()
@@ -52,8 +52,9 @@ def tiny(llamafile: Path, tiny_model: Path) -> Path:
 
 def options_of(name: str, first_word: str = "") -> set[str]:
     """The options that a command has, with their dashes; those of apepack's sub-command if the first word names one."""
-    if name == "llamafile":
-        return {f"-{option}" for option in re.findall(r"\bFl (\S+)", MANUAL.read_text(encoding="utf-8"))}
+    if name in {"llamafile", "./llamafile-rpc-server"}:
+        manual = (MANUALS / f"{name.removeprefix('./')}.1").read_text(encoding="utf-8")
+        return {f"-{option}" for option in re.findall(r"\bFl (\S+)", manual)}
     group: dict[str, click.Command] = {
         "apepack": apepack.cli.command,
         **{word: import_module(f"apepack.commands.{word}").command for word in SUB_COMMANDS},
