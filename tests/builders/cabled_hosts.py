@@ -32,7 +32,7 @@ add_host() {
         ip link add "cable$1" type veth peer name eth0 netns "$host"
     else
         lossy_cable "cable$1" "far$1" "$2" "$3" >"$work/cable$1" &
-        until grep -q ready "$work/cable$1"; do kill -0 $! || exit 77; sleep 0.05; done
+        until grep -qs ready "$work/cable$1"; do kill -0 $! || exit 77; sleep 0.05; done
         ip link set "far$1" netns "$host" name eth0
     fi
     ip addr add "10.0.$1.1/24" dev "cable$1"
@@ -55,7 +55,7 @@ start_worker() {
     nsenter --target "$inside" --net sh "$server" --host "10.0.$number.2" --allow "10.0.$number.1" "$@" \
         >"$work/worker$number" 2>&1 &
     eval "worker$number=$!"
-    until grep -q 'listening on' "$work/worker$number"; do
+    until grep -qs 'listening on' "$work/worker$number"; do
         kill -0 $! || { cat "$work/worker$number"; exit 1; }
         sleep 0.05
     done
@@ -65,7 +65,7 @@ sent_to() { cat "/sys/class/net/cable$1/statistics/tx_bytes"; }
 # wait_for TEXT FILE
 wait_for() {
     left=600
-    until grep -q "$1" "$2"; do
+    until grep -qs "$1" "$2"; do
         left=$((left - 1))
         [ $left -gt 0 ] || { cat "$2"; exit 1; }
         sleep 0.1

@@ -67,8 +67,8 @@ Server:
                         how many requests to answer at once
   --shutdown-seconds N  after a signal to end, finish running answers for N seconds (default: 25)
   --no-slots            do not show the requests in progress
-  --models-dir DIR, --models-preset FILE
-                        serve all models in DIR, or those listed in FILE, each by its name
+  --models-dir DIR      serve all models in DIR, each by its name
+  --models-preset FILE  serve the models listed in FILE
   --models-max N        keep at most N of several models loaded (default: 4)
   --models-memory N     keep loaded models within N MiB
   --sleep-idle-seconds N

@@ -21,7 +21,9 @@ Computes a part of a model for a llamafile on another host, which names this one
   --allow ADDRESS,…     addresses and networks that may connect, such as 10.0.0.2,10.0.1.0/24
   --insecure            let everyone connect who reaches the port
   -t, --threads N       threads to compute with
-  -d, --device NAME,…   devices to compute with; --gpu and --list-devices as of llamafile
+  -d, --device NAME,…   devices to compute with
+  --gpu WHICH           GPUs to compute with, as of llamafile
+  --list-devices        print the devices, and exit
   --max-memory SIZE     give a program at most so much memory, such as 12G
   -m, --model FILE      weights that need not be sent, because they are here (default: those in this file)
   -c, --cache           keep tensors that are sent, for the next time
