@@ -17,7 +17,14 @@ PAGES: Final = [
     "SECURITY.md",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
 ]
-_LLAMAFILES: Final = {"./my.llamafile", "my.llamafile", "./llamafile-server", "my.exe", "llamafile.exe", "./all.llamafile"}
+_LLAMAFILES: Final = {
+    "./my.llamafile",
+    "my.llamafile",
+    "./llamafile-server",
+    "my.exe",
+    "llamafile.exe",
+    "./all.llamafile",
+}
 
 # The expected commands: ours, and those of the systems that a section is about.
 COMMANDS: Final = {
