@@ -20,6 +20,7 @@ from benchmarks.models import billion_model
 from benchmarks.native import native_build, native_compilers
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
+from benchmarks.request import wait_until_ready
 from runtime.builder.artifacts import demo_model
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Contestant:
             rpc = ["--rpc", workers] if self.worker else []
             server = _start([*self.server, "--port", str(PORT), "-t", THREADS, "-c", "1024", "--parallel", "1", *rpc])
             stack.callback(_end, server)
-            _wait_until_ready(server)
+            wait_until_ready(server, PORT, START_SECONDS_MAX)
             loaded = time.perf_counter() - start
             after = _transferred(near)
             _ask(1)  # the first one sends the graphs
@@ -103,22 +104,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _transferred(near: Sequence[Host]) -> tuple[int, int]:
     pairs = [host.transferred() for host in near]
     return sum(sent for sent, _ in pairs), sum(received for _, received in pairs)
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", PORT)
-        try:
-            connection.request("GET", "/health")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.02)
-    raise TimeoutError(f"no server on port {PORT} after {START_SECONDS_MAX} s, or it ended")
 
 
 def _ask(tokens: int) -> dict[str, float]:

@@ -6,7 +6,6 @@ arguments; the clients share the processors with the server.
 
 from __future__ import annotations
 
-import http.client
 import socket
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ from benchmarks.measure import Limit, verdicts
 from benchmarks.native import native_build, native_compilers, peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
-from benchmarks.request import GENERATED, WORDS, ask
+from benchmarks.request import GENERATED, WORDS, ask, wait_until_ready
 from runtime.builder.artifacts import demo_model
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Contestant:
             [*self.command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as server:
             try:
-                _wait_until_ready(port)
+                wait_until_ready(server, port, START_SECONDS_MAX)
                 ask(port, 0)
                 with ThreadPoolExecutor(clients) as pool:
                     start = time.perf_counter()
@@ -68,22 +67,6 @@ class Contestant:
             finally:
                 server.terminate()
         return requests * GENERATED / seconds, statistics.median(waits) * 1000
-
-
-def _wait_until_ready(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        try:
-            connection.request("GET", "/health")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.02)
-    raise TimeoutError(f"no server on port {port} after {START_SECONDS_MAX} s")
 
 
 def contestants(program: Program) -> list[Contestant]:
