@@ -51,7 +51,7 @@ class Connection {
     // Lets receive() fail after SECONDS; 0: never.
     void limit_waiting(int seconds) const;
 
-    // Makes the system notice a peer that is gone without a word within SILENCE_SECONDS.
+    // Has the system close the connection when the peer has not answered for SILENCE_SECONDS.
     void watch_peer() const;
 
     void close();
