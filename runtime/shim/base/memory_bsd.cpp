@@ -1,7 +1,14 @@
 #include "base/memory.h"
 
 #include <limits>
+#include <unistd.h>
 
+// All of the machine's memory: FreeBSD and NetBSD do not say how much of it the cache of files could give back.
 uint64_t available_memory() {
-    return std::numeric_limits<uint64_t>::max(); // the size of the cache of files, which may shrink, is not known
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page_size = sysconf(_SC_PAGESIZE);
+    if (pages < 0 || page_size < 0) {
+        return std::numeric_limits<uint64_t>::max();
+    }
+    return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_size);
 }

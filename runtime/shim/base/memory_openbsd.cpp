@@ -3,5 +3,5 @@
 #include <limits>
 
 uint64_t available_memory() {
-    return std::numeric_limits<uint64_t>::max(); // the size of the cache of files, which may shrink, is not known
+    return std::numeric_limits<uint64_t>::max(); // pledge(2) ends a program that asks for it without "vminfo"
 }
