@@ -3,15 +3,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
-
-// HOST:PORT, with an address of IPv6 in brackets. Throws UserError.
-struct WorkerName {
-    std::string host;
-    int port;
-};
-
-std::vector<WorkerName> parse_workers(const std::string &list);
 
 // Connects to all of LIST, and makes their devices the engine's; tries again for SECONDS where there is no worker yet.
 // Must be called before the sandbox, which allows no further connections. Throws UserError.
