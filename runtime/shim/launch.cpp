@@ -242,7 +242,6 @@ Launch prepare(const std::string &argument0, const Arguments &user) {
 }
 
 int start(const Launch &launch) {
-    request_short_time_slices();
     switch (launch.action) {
     case Action::PRINT_USAGE:
         print_usage();
@@ -257,8 +256,10 @@ int start(const Launch &launch) {
         explain_missing_model(launch.arguments.front());
         return 1;
     case Action::RUN_TOOL:
+        request_short_time_slices();
         return run_tool(launch.tool, launch.arguments);
     case Action::RUN_MODE:
+        request_short_time_slices();
         return run_mode(launch);
     }
     return 1;
