@@ -4,6 +4,7 @@
 #include "gpu/child.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,16 @@ ProbeResult parse(const std::string &output) {
     return result;
 }
 
+// A signal of POSIX, or what Windows calls an exception: those are known by their hexadecimal numbers.
+std::string crash_name(int status) {
+    if (status >= 0) {
+        return std::to_string(status);
+    }
+    char text[16];
+    std::snprintf(text, sizeof text, "0x%08x", static_cast<unsigned>(status));
+    return text;
+}
+
 ProbeResult failure(std::string obstacle) {
     ProbeResult result;
     result.obstacle = std::move(obstacle);
@@ -59,7 +70,7 @@ ProbeResult probe_with(const std::string &program) {
     case ChildResult::End::TIMED_OUT:
         return failure("a driver gives no answer for " + std::to_string(limit()) + " seconds");
     case ChildResult::End::CRASHED:
-        return failure("a driver crashes (" + std::to_string(child.status) + ")");
+        return failure("a driver crashes (" + crash_name(child.status) + ")");
     case ChildResult::End::EXITED:
         break;
     }
