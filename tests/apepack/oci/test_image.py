@@ -20,6 +20,7 @@ from runtime.args import parse_arguments
 from runtime.platforms import platform_named
 from tests.apepack.oci.images import Layout, image, names_in, packed, read_layout
 from tests.apepack.oci.specification import OCIImageIndex, OCIImageManifest, OCIManifestConfig
+from tests.apepack.provenance.test_signature import sign_with_new_key
 from tests.apepack.upgrade.llamafiles import content, model, runtime, upgraded
 from tests.builders.elf import X86_64, exit_program
 from zipalign import Member, add_files, check_archive, read_archive
@@ -178,6 +179,22 @@ def test_a_file_that_became_a_program_gives_the_same_image(llamafile: Path, tmp_
     assert llamafile.read_bytes()[:4] == b"\x7fELF"
 
     assert image(llamafile, tmp_path / "after", tag="x").digest == before.digest
+
+
+def test_a_signature_beside_the_file_changes_nothing(llamafile: Path, tmp_path: Path) -> None:
+    before = image(llamafile, tmp_path / "before", tag="x")
+    sign_with_new_key(llamafile)
+
+    assert image(llamafile, tmp_path / "after", tag="x").digest == before.digest
+
+
+def test_a_signature_inside_stays_with_the_manifest(llamafile: Path, tmp_path: Path) -> None:
+    sign_with_new_key(llamafile, embed=True)
+    image(llamafile, tmp_path / "out", tag="x")
+
+    (tmp_path / "files.zip").write_bytes(read_layout(tmp_path / "out").files("amd64")[FILES])
+    for name in ("manifest.json", "signature.json"):
+        assert content(tmp_path / "files.zip", name) == content(llamafile, name)
 
 
 def test_one_layer_for_each_file_of_weights(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import warnings
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apepack.errors import MissingPackageError, SbomError
-from apepack.provenance.description import read_manifest
+from apepack.provenance.description import read_manifest, renew_manifest
 from apepack.provenance.libraries import read_libraries
 from apepack.provenance.sbom import bill_of_materials, store_bill_of_materials
 from apepack.provenance.verification import verify
 from tests.apepack.provenance.test_signature import sign_with_new_key
+from tests.builders.gguf import TinyModel
 from tests.builders.llamafile import PLATFORMS
 from zipalign import Member, add_files, read_archive, remove_entries
 
@@ -53,6 +55,19 @@ def test_it_lists_all_parts_with_the_digests_of_the_manifest(packed: Path) -> No
     assert len(found) == len(PLATFORMS) + len(("model", ".args", "NOTICES", "engine", "llama.cpp and ggml", "zstd"))
 
 
+def test_each_of_several_models_is_listed(target: Path, tmp_path: Path) -> None:
+    more = TinyModel().write(tmp_path / "more.gguf")
+    add_files(target, [Member("more.gguf", more)])
+    renew_manifest(target)
+    found = components(target)
+    assert {name for name, part in found.items() if part["type"] == "machine-learning-model"} == {
+        "model:tiny.gguf",
+        "model:more.gguf",
+    }
+    digest = hashlib.sha256(more.read_bytes()).hexdigest()
+    assert found["model:more.gguf"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
+
+
 def test_programs_depend_on_libraries(packed: Path) -> None:
     content = json.loads(bill_of_materials(packed))
     depends = {item["ref"]: item.get("dependsOn", []) for item in content["dependencies"]}
@@ -78,8 +93,6 @@ def test_as_a_member_it_is_the_same(target: Path) -> None:
 
 def test_another_file_has_another_serial_number(packed: Path, target: Path) -> None:
     add_files(target, [Member("note.txt", b"mine")])
-    from apepack.provenance.description import renew_manifest
-
     renew_manifest(target)
     numbers = {json.loads(bill_of_materials(path))["serialNumber"] for path in (packed, target)}
     assert len(numbers) == 2

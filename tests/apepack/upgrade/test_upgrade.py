@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apepack.errors import InputError
+from apepack.packing.pack import PackInputs, pack
+from apepack.packing.payload import ModelInput
 from apepack.provenance.description import read_manifest
 from apepack.upgrade.plan import Way
 from apepack.upgrade.restoration import restore
@@ -29,6 +31,7 @@ from tests.apepack.upgrade.llamafiles import (
     weights_offset,
 )
 from tests.builders.ape import LINUX
+from tests.builders.gguf import TinyModel
 from zipalign import Member, add_files, check_archive, read_archive
 
 if TYPE_CHECKING:
@@ -58,6 +61,23 @@ def test_in_place_the_weights_stay(old: Path, tmp_path: Path) -> None:
     assert restore(path)
     assert path.read_bytes() == before
     assert not undo_path(path).exists()
+
+
+def test_all_models_of_a_file_and_their_list_stay(old: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.llamafile"
+    more = TinyModel(seed=2).write(tmp_path / "more.gguf")
+    pack(PackInputs(model(tmp_path), more=[ModelInput(more)]), path, runtime=old)
+    listed, arguments = content(path, "models.ini"), content(path, ".args")
+    new = runtime(tmp_path / "new", page=60_000, gpu=4_000, seed=2)
+
+    upgraded(path, new)
+
+    check(path, new)
+    assert content(path, "more.gguf") == more.read_bytes()
+    assert (content(path, "models.ini"), content(path, ".args")) == (listed, arguments)
+    manifest = read_manifest(path)
+    assert manifest is not None
+    assert [entry.member for entry in manifest.models] == ["tiny.gguf", "more.gguf"]
 
 
 def test_members_that_do_not_fit_go_behind_the_weights(old: Path, tmp_path: Path) -> None:
