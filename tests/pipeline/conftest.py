@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from apepack.packing.pack import PackInputs, link_runtime, pack
+from apepack.packing.payload import ModelInput
 from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
 from runtime.builder.cache import cache_root
@@ -17,6 +18,7 @@ from tests.builders.gguf import TinyModel
 from tests.builders.home import new_name
 from tests.builders.hosts import wine64
 from tests.builders.vulkan import MODEL, require_software_device
+from tests.pipeline.routers import NAMES
 from tests.workers import shared_file
 from tools.gpu_check.llamafile import Llamafile
 from tools.gpu_inputs import are_lost
@@ -81,6 +83,26 @@ def smollm2(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that loads in milliseconds and talks nonsense."""
     return TinyModel().write(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three models of 0.8 MB, which load in milliseconds: two of them and their contexts need less than 2 MiB."""
+    folder = tmp_path_factory.mktemp("models")
+    return [
+        TinyModel(embedding=64, layers=4, feed_forward=128, seed=at).write(folder / f"{name}.gguf")
+        for at, name in enumerate(NAMES)
+    ]
+
+
+@pytest.fixture(scope="session")
+def several(runtime: Path, models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three models in one file."""
+    first, *more = models
+    inputs = PackInputs(first, ["--metrics"], more=[ModelInput(model) for model in more])
+    return shared_file(
+        tmp_path_factory, "several/several.llamafile", lambda output: pack(inputs, output, runtime=runtime)
+    )
 
 
 @pytest.fixture

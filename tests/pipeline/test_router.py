@@ -6,86 +6,21 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from apepack.packing.pack import PackInputs, pack
-from apepack.packing.payload import ModelInput
 from assimilate.conversion import assimilate
 from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, Server, confinement, free_port, serving
 from tests.builders.ape import loader
-from tests.builders.gguf import TinyModel
 from tests.builders.hosts import windows_command
 from tests.pipeline.conftest import run
-from tests.workers import shared_file
+from tests.pipeline.routers import NAMES, children, complete, is_running, states, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-NAMES = ("chat", "draft", "embed")
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three models of 0.8 MB, which load in milliseconds: two of them and their contexts need less than 2 MiB."""
-    folder = tmp_path_factory.mktemp("models")
-    return [
-        TinyModel(embedding=64, layers=4, feed_forward=128, seed=at).write(folder / f"{name}.gguf")
-        for at, name in enumerate(NAMES)
-    ]
-
-
-@pytest.fixture(scope="session")
-def several(runtime: Path, models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three models in one file."""
-    first, *more = models
-    inputs = PackInputs(first, ["--metrics"], more=[ModelInput(model) for model in more])
-    return shared_file(
-        tmp_path_factory, "several/several.llamafile", lambda output: pack(inputs, output, runtime=runtime)
-    )
-
-
-def complete(server: Server, model: str | None = None, **fields: Any) -> tuple[int, dict[str, Any]]:
-    named = {"model": model} if model else {}
-    status, text = server.ask("/v1/completions", {"prompt": "hi", "max_tokens": 2, **named, **fields})
-    return status, json.loads(text)
-
-
-def states(server: Server) -> dict[str, str]:
-    listed = json.loads(server.ask("/v1/models")[1])["data"]
-    return {model["id"]: model["status"]["value"] for model in listed}
-
-
-def children(server: Server) -> dict[str, int]:
-    """The processes of the models, by name."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-        except (OSError, IndexError):
-            continue
-        if parent == str(server.process.pid) and b"--alias" in words:
-            found[words[words.index(b"--alias") + 1].decode()] = int(folder.name)
-    return found
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def is_running(process: int) -> bool:
-    try:
-        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @pytest.fixture

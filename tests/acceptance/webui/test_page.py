@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apepack.packing.pack import PackInputs, pack
+from apepack.packing.payload import ModelInput
 from tests.acceptance.api.servers import serving
 from tests.acceptance.webui.browser import ENTER, Browser, browsing
 from tests.builders.gguf import TinyModel, TinyProjector
 from tests.builders.image import Picture
+from tests.pipeline.routers import states
 from zipalign import Member, add_files
 
 if TYPE_CHECKING:
@@ -139,6 +142,20 @@ def test_a8_localhost_is_the_same_page(packed: Path, bare: dict[str, str], brows
 
 
 @pytest.mark.slow
+def test_the_page_has_a_menu_of_the_models(
+    runtime: Path, tmp_path: Path, bare: dict[str, str], browser: Browser
+) -> None:
+    first, second = [TinyModel(seed=at).write(tmp_path / f"{name}.gguf") for at, name in enumerate(("first", "second"))]
+    both = tmp_path / "both.llamafile"
+    pack(PackInputs(first, ["--grammar", SHORT], more=[ModelInput(second)]), both, runtime=runtime)
+    with page_of(both, bare, browser) as server:
+        browser.click("button", "first")
+        browser.click("[role=option], [role=menuitem]", "second")
+        ask(browser, "Which is the capital of France?")
+        browser.find(ANSWER, "It is Paris.")
+        assert states(server) == {"first": "unloaded", "second": "loaded"}
+
+
 def test_readme_shows_the_page(smollm2: Path, bare: dict[str, str], tmp_path: Path) -> None:
     """With README_PICTURE=docs/chat.webp in the environment, the picture in README is taken anew."""
     command = ["/bin/sh", smollm2, "--nobrowser", "--temp", "0"]
