@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cables import Host
 
-ROUNDS: Final = 2
+ROUNDS: Final = 3
 COUNTS: Final = (2, 3)  # hosts beside the one that is asked
 GENERATED: Final = 32
 WORDS: Final = 30
