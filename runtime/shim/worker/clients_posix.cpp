@@ -16,6 +16,9 @@
 
 namespace {
 
+// A program that has ended may be followed by the next one at once, before its memory is free here.
+constexpr int FOLLOWS_WITHIN = 5000; // milliseconds
+
 volatile sig_atomic_t served_process = 0;
 
 // Ends the child too, and as the first process of a container, which no signal ends by default.
@@ -68,6 +71,16 @@ class Child {
 
     pollfd waiting() const { return {process > 0 ? end : -1, POLLIN, 0}; }
 
+    // Collects a child that ends within so many MILLISECONDS; false if it goes on.
+    bool ends_within(int milliseconds) {
+        pollfd one = waiting();
+        if (poll(&one, 1, milliseconds) <= 0) {
+            return false;
+        }
+        collect();
+        return true;
+    }
+
     void collect() {
         int status = 0;
         while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
@@ -115,7 +128,7 @@ void serve_clients(Listener &listener, bool is_apart, const AcceptVisitor &accep
         if (!visitor || !accepts(*visitor)) {
             continue;
         }
-        if (child.is_running()) {
+        if (child.is_running() && !child.ends_within(FOLLOWS_WITHIN)) {
             log_line(visitor->name + " must wait: this worker serves one program at a time");
         } else if (is_apart) {
             child.start(listener, *visitor, serve);

@@ -126,6 +126,13 @@ def test_memory_is_limited_and_free_when_the_client_is_gone(running: Worker) -> 
     assert "--max-memory leaves 16 MiB" in running.messages()
 
 
+def test_a_second_program_at_the_same_time_is_refused(running: Worker) -> None:
+    with running.client(), Client(running.port) as second:
+        with pytest.raises(EOFError):
+            second.greet()
+        assert "must wait: this worker serves one program at a time" in running.messages()
+
+
 def probe(client: Client, name: str, content: bytes) -> bool:
     """Whether the worker has CONTENT of the tensor NAME, and then sets it."""
     buffer, address = client.allocate(len(content))

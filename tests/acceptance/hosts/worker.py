@@ -129,16 +129,10 @@ class Worker:
     process: subprocess.Popen[bytes]
 
     def client(self) -> Client:
-        """Connect; the worker serves the connection when it has ended the previous one."""
-        for _ in range(200):
-            client = Client(self.port)
-            try:
-                assert client.greet() == VERSION
-            except (EOFError, BrokenPipeError):
-                client.socket.close()
-                continue
-            return client
-        raise AssertionError(self.log.read_text())
+        """Connect; the worker serves the connection as soon as it has ended the previous one."""
+        client = Client(self.port)
+        assert client.greet() == VERSION, self.log.read_text()
+        return client
 
     def messages(self) -> str:
         """What it has said."""
