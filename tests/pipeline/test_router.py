@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apepack.format.binfmt import BINFMT_CONFIGURATION, INTERPRETER
 from assimilate.conversion import assimilate
 from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, Server, confinement, free_port, serving
@@ -38,11 +39,32 @@ def check_all(server: Server) -> None:
     assert set(states(server).values()) == {"loaded"}
 
 
-@pytest.mark.parametrize("way", ["shell", "loader", "assimilated"])
+# Runs a command where the kernel starts llamafiles by a loader.
+BINFMT = """
+mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+printf '%s\\n' "$1" >/proc/sys/fs/binfmt_misc/register
+shift
+exec "$@"
+"""
+
+
+def with_binfmt(interpreter: Path) -> list[str]:
+    """Return what to write before a command; skip where the system forbids it."""
+    line = next(line for line in BINFMT_CONFIGURATION.splitlines() if line.startswith(":APE:"))
+    before = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", BINFMT, "sh"]
+    before.append(line.replace(INTERPRETER, str(interpreter)))
+    if subprocess.run([*before, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs a binfmt_misc of its own for each namespace (Linux 6.7)")
+    return before
+
+
+@pytest.mark.parametrize("way", ["shell", "loader", "binfmt_misc", "assimilated"])
 def test_each_way_of_starting(way: str, several: Path, bare: dict[str, str], tmp_path: Path) -> None:
     command: Sequence[object] = ["/bin/sh", several]
     if way == "loader":
         command = [loader(tmp_path), several]
+    elif way == "binfmt_misc":
+        command = [*with_binfmt(loader(tmp_path)), several]
     elif way == "assimilated":
         plain = tmp_path / "plain"
         plain.write_bytes(several.read_bytes())
