@@ -33,6 +33,7 @@ __all__ = [
     "linked",
     "loader",
     "names_in",
+    "private_mounts",
     "probe_output",
     "small_ape",
     "small_program",
@@ -164,11 +165,16 @@ def foreign_ape(image: bytes, *, magic: bytes = b"MZqFpD='", before: bytes = b""
     return prologue.ljust(_FOREIGN_BASE, b"\0") + image
 
 
-def in_private_mounts(script: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell script where it may mount file systems of its own; skip where the system forbids that."""
+def private_mounts() -> list[str]:
+    """Return what stands before a command that may mount file systems; skip where the system forbids that."""
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs user and mount namespaces (unshare -rm)")
+    return unshare
+
+
+def in_private_mounts(script: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script where it may mount file systems of its own; skip where the system forbids that."""
     environment = {"PATH": os.environ["PATH"]} | environment
-    command = [*unshare, "sh", "-euc", script, "sh", *arguments]
+    command = [*private_mounts(), "sh", "-euc", script, "sh", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)

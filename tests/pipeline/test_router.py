@@ -15,7 +15,7 @@ from apepack.format.binfmt import BINFMT_CONFIGURATION, INTERPRETER
 from assimilate.conversion import assimilate
 from runtime.platforms import host_platform
 from tests.acceptance.api.servers import ARE_CONFINED, Server, confinement, free_port, serving
-from tests.builders.ape import loader
+from tests.builders.ape import loader, private_mounts
 from tests.builders.hosts import windows_command
 from tests.pipeline.conftest import run
 from tests.pipeline.routers import NAMES, children, complete, is_running, states, wait_for
@@ -51,8 +51,7 @@ exec "$@"
 def with_binfmt(interpreter: Path) -> list[str]:
     """Return what to write before a command; skip where the system forbids it."""
     line = next(line for line in BINFMT_CONFIGURATION.splitlines() if line.startswith(":APE:"))
-    before = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", BINFMT, "sh"]
-    before.append(line.replace(INTERPRETER, str(interpreter)))
+    before = [*private_mounts(), "sh", "-euc", BINFMT, "sh", line.replace(INTERPRETER, str(interpreter))]
     if subprocess.run([*before, "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs a binfmt_misc of its own for each namespace (Linux 6.7)")
     return before

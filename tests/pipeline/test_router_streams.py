@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.acceptance.api.servers import Server, free_port, serving, wait_until_healthy
+from tests.acceptance.cli.test_modes import chat
 from tests.pipeline.routers import NAMES, children, complete, is_running, states, wait_for
 
 if TYPE_CHECKING:
@@ -99,11 +99,7 @@ def test_events_say_what_becomes_of_the_models(server: Server) -> None:
 @pytest.mark.parametrize("options", [(), ("-m", "draft")])
 def test_a_chat_uses_one_of_the_models(options: tuple[str, ...], several: Path, bare: dict[str, str]) -> None:
     port = free_port()
-    command = ["/bin/sh", str(several), "--chat", "-n", "2", "--port", str(port), *options]
-    pipes = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipes, stdout=pipes, stderr=pipes, text=True, errors="replace", env=bare
-    ) as it:
+    with chat(several, bare, "-n", "2", "--port", str(port), *options) as it:
         wait_until_healthy(it, port)
         beside = Server(it, port, it.stderr)  # type: ignore[arg-type]  # only asked
         listed = json.loads(beside.ask("/v1/models")[1])["data"]

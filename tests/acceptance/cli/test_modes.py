@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.acceptance.api.servers import free_port, serving
+from tests.acceptance.api.servers import free_port, serving, wait_until_healthy
 from tests.acceptance.packaging.packing import added, packed
 from tests.pipeline.conftest import run
 
@@ -156,22 +156,10 @@ def chat(program: Path, environment: dict[str, str], *arguments: str) -> subproc
     )
 
 
-def wait_for_server(process: subprocess.Popen[str], port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except OSError:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-    pytest.fail("the chat's server did not become healthy within a minute")
-
-
 def test_a_chat_has_the_server_beside_it(tiny: Path, bare: dict[str, str]) -> None:
     port = free_port()
     with chat(tiny, bare, "--port", str(port), "-n", "4") as process:
-        wait_for_server(process, port)
+        wait_until_healthy(process, port)
         body = json.dumps({"prompt": "hello", "n_predict": 4}).encode()
         with urlopen(Request(f"http://127.0.0.1:{port}/completion", body), timeout=60) as answer:
             assert json.load(answer)["tokens_predicted"] == 4
@@ -185,7 +173,7 @@ def test_a_chat_has_the_server_beside_it(tiny: Path, bare: dict[str, str]) -> No
 def test_a_chat_ends_when_it_is_interrupted(tiny: Path, bare: dict[str, str]) -> None:
     port = free_port()
     with chat(tiny, bare, "--port", str(port)) as process:
-        wait_for_server(process, port)
+        wait_until_healthy(process, port)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             process.send_signal(signal.SIGINT)  # the first one may come while there is something else to end
