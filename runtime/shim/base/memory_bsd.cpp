@@ -3,7 +3,8 @@
 #include <limits>
 #include <unistd.h>
 
-// All of the machine's memory: FreeBSD and NetBSD do not say how much of it the cache of files could give back.
+// All of the machine's memory: what other processes hold of it, and what the cache of files could give back, is not
+// looked up.
 uint64_t available_memory() {
     const long pages = sysconf(_SC_PHYS_PAGES);
     const long page_size = sysconf(_SC_PAGESIZE);

@@ -33,6 +33,20 @@ std::string lower_case(std::string text) {
     return text;
 }
 
+std::vector<std::string> split_at(char separator, const std::string &text) {
+    std::vector<std::string> parts;
+    size_t start = 0;
+    for (;;) {
+        const size_t end = text.find(separator, start);
+        if (end == std::string::npos) {
+            parts.push_back(text.substr(start));
+            return parts;
+        }
+        parts.push_back(text.substr(start, end - start));
+        start = end + 1;
+    }
+}
+
 std::string join(const std::vector<std::string> &parts, std::string_view separator) {
     std::string text;
     for (const std::string &part : parts) {

@@ -11,6 +11,9 @@ bool has_extension(std::string_view name, std::string_view extension);
 
 std::string lower_case(std::string text);
 
+// The parts of TEXT between the separators, at least one; parts may be empty.
+std::vector<std::string> split_at(char separator, const std::string &text);
+
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
 
 // TEXT with each control character but newline and tab as \xNN.

@@ -1,5 +1,6 @@
 #include "rpc/worker_list.h"
 
+#include "base/text.h"
 #include "base/user_error.h"
 
 #include "ggml-rpc.h"
@@ -36,14 +37,8 @@ WorkerName parse_worker(const std::string &text) {
 
 std::vector<WorkerName> parse_workers(const std::string &list) {
     std::vector<WorkerName> workers;
-    size_t start = 0;
-    for (;;) {
-        const size_t end = list.find(',', start);
-        workers.push_back(parse_worker(list.substr(start, end == std::string::npos ? end : end - start)));
-        if (end == std::string::npos) {
-            break;
-        }
-        start = end + 1;
+    for (const std::string &worker : split_at(',', list)) {
+        workers.push_back(parse_worker(worker));
     }
     if (workers.size() > GGML_RPC_MAX_SERVERS) {
         throw UserError("--rpc names " + std::to_string(workers.size()) + " workers, and the engine takes " +

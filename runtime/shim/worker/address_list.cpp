@@ -1,5 +1,6 @@
 #include "worker/address_list.h"
 
+#include "base/text.h"
 #include "base/user_error.h"
 
 #include <algorithm>
@@ -23,14 +24,8 @@ bool has_prefix(const Address &address, const Address &network, int bits) {
 } // namespace
 
 AddressList::AddressList(const std::string &text) {
-    size_t start = 0;
-    for (;;) {
-        const size_t end = text.find(',', start);
-        networks.push_back(parse(text.substr(start, end == std::string::npos ? end : end - start)));
-        if (end == std::string::npos) {
-            return;
-        }
-        start = end + 1;
+    for (const std::string &network : split_at(',', text)) {
+        networks.push_back(parse(network));
     }
 }
 
