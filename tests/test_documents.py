@@ -111,6 +111,13 @@ def test_every_file_of_the_shim_is_in_the_architecture() -> None:
         assert set(re.findall(r"`(\w+)`", cell)) == {path.stem for path in sources if path.parent == folder}, name
 
 
+def test_every_file_of_the_kernels_is_in_the_architecture() -> None:
+    table = re.search(r"^\| file of `runtime/kernels/` .*?\n\n", architecture(), re.MULTILINE | re.DOTALL)
+    assert table
+    names = re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table[0].splitlines()[2:] if line))
+    assert sorted(names) == sorted({path.stem for path in (ROOT / "runtime" / "kernels").iterdir()})
+
+
 def test_the_map_of_the_bytes_has_the_offsets_of_the_code() -> None:
     from apepack.format.prologue import HEAD_COPY_OFFSET, HEAD_SIZE, PROLOGUE_SIZE
     from runtime.image.embedding import IMAGE_ALIGNMENT

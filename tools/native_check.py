@@ -35,7 +35,7 @@ __all__ = ["check_format", "check_shim", "native_sources"]
 _ROOT: Final = Path(__file__).parents[1]
 _CHECKS: Final = _ROOT / ".clang-tidy"
 _PASSED: Final = _ROOT / "build" / "native-check"
-_NATIVE: Final = ("runtime/shim", "runtime/loader", "tests")
+_NATIVE: Final = ("runtime/shim", "runtime/kernels", "runtime/loader", "tests")
 _SUFFIXES: Final = {".c", ".cpp", ".h"}
 
 

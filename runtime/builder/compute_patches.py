@@ -195,4 +195,28 @@ atomic_fetch_add_explicit(&tp->n_barrier_passed, 1, memory_order_seq_cst);
         if (i % 64 == 0 && !llamafile_may_spin(&begin, threadpool->poll)) { break; }""",
         reason="the same between tokens, where threads wait for the next computation",
     ),
+    Patch(
+        file="ggml/src/ggml-cpu/traits.cpp",
+        anchor="bool ggml_cpu_extra_compute_forward(struct ggml_compute_params * params, struct ggml_tensor * op) {\n",
+        replacement="""\
+#include "kernels.h"
+
+bool ggml_cpu_extra_compute_forward(struct ggml_compute_params * params, struct ggml_tensor * op) {
+    if (llamafile_multiply(params, op)) {
+        return true;
+    }
+""",
+        reason="products of matrices are computed by runtime/kernels, from weights as they are stored",
+    ),
+    Patch(
+        file="ggml/src/ggml-cpu/traits.cpp",
+        anchor="bool ggml_cpu_extra_work_size(int n_threads, const struct ggml_tensor * op, size_t * size) {\n",
+        replacement="""\
+bool ggml_cpu_extra_work_size(int n_threads, const struct ggml_tensor * op, size_t * size) {
+    if (llamafile_product_size(n_threads, op, size)) {
+        return true;
+    }
+""",
+        reason="the other half of the previous patch",
+    ),
 )

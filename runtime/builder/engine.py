@@ -41,6 +41,7 @@ _PROJECT: Final = {
     "member_file.h": _HOOKS / "member_file.h",
     "standard.h": STANDARD_HEADERS,
     "pages/ui.h": _HOOKS / "webui" / "ui.h",
+    **{f"kernels/{file.name}": file for file in sorted((Path(__file__).parents[1] / "kernels").iterdir())},
 }
 _SYMBOL_PREFIX: Final = Path(__file__).with_name("symbol_prefix.py")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runtime.platforms import Platform
 
-__all__ = ["compiled_program"]
+__all__ = ["compiled_object", "compiled_program"]
 
 
 def compiled_program(
@@ -36,3 +36,19 @@ def compiled_program(
             )
 
     return cached("test-program", digest_of([toolchain.identity, *options, *sources, *headers]), fill) / name
+
+
+def compiled_object(platform: Platform, source: Path, flags: Sequence[str] = (), headers: Sequence[Path] = ()) -> Path:
+    """The object file of a source in C++, with processor flags of its own: zig would compile its libraries for them."""
+    toolchain = find_toolchain()
+    options = [*compiler_flags(platform, []), *flags]
+
+    def fill(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            run_tool(
+                [str(toolchain.zig), "c++", *options, "-c", "-o", str(folder / "object.o"), str(source)],
+                toolchain.environment(Path(scratch)),
+                f"compiling {source.name} for {platform.name}",
+            )
+
+    return cached("test-program", digest_of([toolchain.identity, *options, source, *headers]), fill) / "object.o"

@@ -1,0 +1,157 @@
+// Products of weights that are numbers in floating point: a panel has twice as many rows.
+#pragma once
+
+#include "panel.h"
+
+namespace {
+
+constexpr int FLOAT_ROWS = 2 * ROWS;
+constexpr int STEP = 8; // values of a row that are converted at once
+
+struct F32 {
+    using Number = float;
+    static Floats8 load(const float *from) { return load_8(from); }
+    static float to_float(float number) { return number; }
+};
+
+struct F16 {
+    using Number = ggml_half;
+    static Floats8 load(const ggml_half *from) {
+#if defined(__F16C__)
+        return reinterpret_cast<Floats8>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from))));
+#else
+        Floats8 floats;
+        for (int i = 0; i < STEP; i++) {
+            floats[i] = ::to_float(from[i]);
+        }
+        return floats;
+#endif
+    }
+    static float to_float(ggml_half number) { return ::to_float(number); }
+};
+
+struct BF16 {
+    using Number = uint16_t;
+    static Floats8 load(const uint16_t *from) {
+        using Shorts = uint16_t __attribute__((vector_size(16)));
+        using Words = uint32_t __attribute__((vector_size(32)));
+        Shorts shorts;
+        memcpy(&shorts, from, sizeof shorts);
+        return reinterpret_cast<Floats8>(__builtin_convertvector(shorts, Words) << 16);
+    }
+    static float to_float(uint16_t number) {
+        const uint32_t bits = static_cast<uint32_t>(number) << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+};
+
+// The values of STEP numbers, of which COUNT exist; the others are zero.
+template <class Weights> Floats8 load_some(const typename Weights::Number *from, int count) {
+    if (count >= STEP) {
+        return Weights::load(from);
+    }
+    Floats8 floats = {};
+    for (int i = 0; i < count; i++) {
+        floats[i] = Weights::to_float(from[i]);
+    }
+    return floats;
+}
+
+// STEP values of each row of a panel.
+struct FloatPanelBlock {
+    float values[STEP][FLOAT_ROWS];
+};
+
+// The values of COUNT columns at one place.
+template <int COUNT> struct FloatColumns {
+    float values[COUNT];
+};
+
+template <class Weights>
+void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size, int count, int size) {
+    for (int start = 0; start < size; start += STEP, panel++) {
+        uint8_t bytes[FLOAT_ROWS][BLOCK];
+        for (int row = 0; row < FLOAT_ROWS; row++) {
+            const char *numbers = from + (row < count ? row : count - 1) * row_size;
+            store_8(bytes[row], load_some<Weights>(reinterpret_cast<const typename Weights::Number *>(numbers) + start,
+                                                   size - start));
+        }
+        for (int first = 0; first < FLOAT_ROWS; first += TRANSPOSED) {
+            transpose<TRANSPOSED>(bytes + first, reinterpret_cast<uint8_t *>(panel->values[0] + first),
+                                  sizeof panel->values[0]);
+        }
+    }
+}
+
+template <int COUNT>
+void fill_float_columns(FloatColumns<COUNT> *columns, const float *const (&values)[COUNT], int size) {
+    int i = 0;
+    if constexpr (COUNT == TRANSPOSED) {
+        for (; i + STEP <= size; i += STEP) {
+            uint8_t bytes[COUNT][BLOCK];
+            for (int column = 0; column < COUNT; column++) {
+                memcpy(bytes[column], values[column] + i, BLOCK);
+            }
+            transpose<COUNT>(bytes, reinterpret_cast<uint8_t *>(columns + i), sizeof *columns);
+        }
+    }
+    for (; i < size; i++) {
+        for (int column = 0; column < COUNT; column++) {
+            columns[i].values[column] = values[column][i];
+        }
+    }
+}
+
+template <int COUNT>
+void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT> *columns, int size, bool is_sum,
+                         float (*results)[FLOAT_ROWS]) {
+    Lanes::Floats totals[COUNT][2];
+    for (int column = 0; column < COUNT; column++) {
+        totals[column][0] = is_sum ? Lanes::load(results[column]) : Lanes::zero();
+        totals[column][1] = is_sum ? Lanes::load(results[column] + ROWS) : Lanes::zero();
+    }
+    for (int i = 0; i < size; i++) {
+        const float *row = panel[i / STEP].values[i % STEP];
+        const Lanes::Floats first = Lanes::load(row), second = Lanes::load(row + ROWS);
+        for (int column = 0; column < COUNT; column++) {
+            const Lanes::Floats value = Lanes::broadcast(columns[i].values[column]);
+            totals[column][0] = Lanes::add_product(totals[column][0], first, value);
+            totals[column][1] = Lanes::add_product(totals[column][1], second, value);
+        }
+    }
+    for (int column = 0; column < COUNT; column++) {
+        Lanes::store(results[column], totals[column][0]);
+        Lanes::store(results[column] + ROWS, totals[column][1]);
+    }
+}
+
+template <class Weights, int COUNT>
+void multiply_float_row(const typename Weights::Number *row, const float *const (&columns)[COUNT], int size,
+                        float *const (&results)[COUNT]) {
+    constexpr int CHAINS = 4;
+    Floats8 totals[COUNT][CHAINS] = {};
+    int i = 0;
+    for (; i + CHAINS * STEP <= size; i += CHAINS * STEP) {
+        __builtin_prefetch(reinterpret_cast<const char *>(row + i) + PREFETCH_DISTANCE);
+#pragma clang loop unroll(full)
+        for (int chain = 0; chain < CHAINS; chain++) {
+            const Floats8 weights = Weights::load(row + i + chain * STEP);
+            for (int column = 0; column < COUNT; column++) {
+                totals[column][chain] = weights * load_8(columns[column] + i + chain * STEP) + totals[column][chain];
+            }
+        }
+    }
+    for (; i < size; i += STEP) {
+        const Floats8 weights = load_some<Weights>(row + i, size - i);
+        for (int column = 0; column < COUNT; column++) {
+            totals[column][0] = weights * load_some<F32>(columns[column] + i, size - i) + totals[column][0];
+        }
+    }
+    for (int column = 0; column < COUNT; column++) {
+        *results[column] = sum_of((totals[column][0] + totals[column][1]) + (totals[column][2] + totals[column][3]));
+    }
+}
+
+} // namespace

@@ -1,0 +1,131 @@
+// What a product needs of quantized weights, and of others: columns, panels, tiles and rows.
+#pragma once
+
+#include "floats.h"
+#include "row.h"
+#include "tile.h"
+
+namespace {
+
+constexpr int ROW_COLUMNS = 2; // up to so many columns, weights are read as stored
+
+// DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
+template <class Weights> struct Quantized {
+    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024;
+    // Of the value of this number in a row.
+    static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Weights::Block); }
+
+    template <int COUNT> static auto *columns(char *group) {
+        return reinterpret_cast<ColumnBlock<Weights, COUNT> *>(group);
+    }
+    static PanelBlock<Weights> *panel(char *memory) { return reinterpret_cast<PanelBlock<Weights> *>(memory); }
+
+    static size_t group_size(int size) {
+        return sizeof(ColumnBlock<Weights, COLUMNS>) * ((size + PARTS * BLOCK - 1) / (PARTS * BLOCK));
+    }
+    static size_t panel_size(int size) { return sizeof(PanelBlock<Weights>) * (size / BLOCK); }
+
+    template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
+        for (int column = 0; column < COUNT; column++) {
+            fill_column(columns<COUNT>(group), column, values[column], size);
+        }
+    }
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+        ::fill_panel(panel(memory), from, row_size, count, size);
+    }
+    template <int COUNT>
+    static void multiply(char *memory, char *group, int start, int depth, size_t ahead, float (*results)[ROWS]) {
+        multiply_tile<Weights, COUNT>(panel(memory), columns<COUNT>(group) + start / (PARTS * BLOCK), depth, start > 0,
+                                      ahead, results);
+    }
+    template <int COUNT>
+    static void multiply_row(const char *row, char *group, const float *const (&)[COUNT], int size,
+                             float *const (&results)[COUNT]) {
+        const auto *blocks = reinterpret_cast<const typename Weights::Block *>(row);
+        ::multiply_row<Weights, COUNT>(blocks, columns<COUNT>(group), size, results);
+    }
+    // Whether the product of rows needs columns that were filled.
+    static constexpr bool ROWS_NEED_COLUMNS = true;
+    static constexpr bool is_faster(int64_t columns) { return columns > 1 || Weights::HAS_FAST_ROWS; }
+};
+
+template <class Weights> struct Floating {
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256;
+    static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
+
+    template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }
+    static FloatPanelBlock *panel(char *memory) { return reinterpret_cast<FloatPanelBlock *>(memory); }
+
+    static size_t group_size(int size) { return sizeof(FloatColumns<COLUMNS>) * size; }
+    static size_t panel_size(int size) { return sizeof(FloatPanelBlock) * ((size + STEP - 1) / STEP); }
+
+    template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
+        fill_float_columns(columns<COUNT>(group), values, size);
+    }
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+        fill_float_panel<Weights>(panel(memory), from, row_size, count, size);
+    }
+    template <int COUNT>
+    static void multiply(char *memory, char *group, int start, int depth, size_t, float (*results)[FLOAT_ROWS]) {
+        multiply_float_tile<COUNT>(panel(memory), columns<COUNT>(group) + start, depth, start > 0, results);
+    }
+    template <int COUNT>
+    static void multiply_row(const char *row, char *, const float *const (&values)[COUNT], int size,
+                             float *const (&results)[COUNT]) {
+        multiply_float_row<Weights, COUNT>(reinterpret_cast<const typename Weights::Number *>(row), values, size,
+                                           results);
+    }
+    static constexpr bool ROWS_NEED_COLUMNS = false;
+    // Panels cost as much as a few columns. With AVX-512, the engine's functions for rows are as fast, and those in its
+    // files for AMX are faster.
+    static constexpr bool is_faster(int64_t columns) { return columns >= 24 || (columns <= ROW_COLUMNS && ROWS < 16); }
+};
+
+// Calls OPERATION with the kind of TYPE; false if there is none.
+template <class Operation> bool with_kind(ggml_type type, Operation &&operation) {
+    switch (type) {
+    case GGML_TYPE_Q8_0:
+        operation(Quantized<Q8_0>{});
+        return true;
+    case GGML_TYPE_Q4_0:
+        operation(Quantized<Q4_0>{});
+        return true;
+    case GGML_TYPE_Q4_1:
+        operation(Quantized<Q4_1>{});
+        return true;
+    case GGML_TYPE_Q5_0:
+        operation(Quantized<Q5_0>{});
+        return true;
+    case GGML_TYPE_Q5_1:
+        operation(Quantized<Q5_1>{});
+        return true;
+    case GGML_TYPE_Q4_K:
+        operation(Quantized<Q4_K>{});
+        return true;
+    case GGML_TYPE_Q5_K:
+        operation(Quantized<Q5_K>{});
+        return true;
+    case GGML_TYPE_Q6_K:
+        operation(Quantized<Q6_K>{});
+        return true;
+    case GGML_TYPE_IQ4_NL:
+        operation(Quantized<IQ4_NL>{});
+        return true;
+    case GGML_TYPE_IQ4_XS:
+        operation(Quantized<IQ4_XS>{});
+        return true;
+    case GGML_TYPE_F32:
+        operation(Floating<F32>{});
+        return true;
+    case GGML_TYPE_F16:
+        operation(Floating<F16>{});
+        return true;
+    case GGML_TYPE_BF16:
+        operation(Floating<BF16>{});
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace

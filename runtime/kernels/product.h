@@ -1,0 +1,201 @@
+// The product of an operation's jobs by all threads.
+#pragma once
+
+#include "kinds.h"
+#include "operation.h"
+
+#include "ggml-cpu-impl.h"
+
+namespace {
+
+constexpr int MOST_PANELS = 4; // of a thread at once: columns are read again for the next ones
+constexpr int NARROW = COLUMNS / 2;
+constexpr int SLICE = 512; // columns that stay in the second-level cache, by parts of their size
+
+constexpr size_t aligned(size_t size) {
+    return (size + LINE - 1) / LINE * LINE;
+}
+
+inline int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+template <class Kind, class Operation> class Product {
+  public:
+    Product(const ggml_tensor *op, int threads)
+        : operation(op, COLUMNS), rows(op->src[0]->ne[1]), size(static_cast<int>(op->src[0]->ne[0])),
+          row_size(op->src[0]->nb[1]), threads(threads) {
+        // Enough parts for all threads: the last ones should end together.
+        const int64_t share = rows / (PANEL_ROWS * 4 * threads);
+        panels_at_once = static_cast<int>(smaller(share < 1 ? 1 : share, MOST_PANELS));
+    }
+
+    size_t work_size() const {
+        return LINE + table_size() + operation.groups() * group_size() + threads * (panel_size() + results_size());
+    }
+
+    void multiply(const ggml_compute_params *params) {
+        char *memory = reinterpret_cast<char *>(aligned(reinterpret_cast<size_t>(params->wdata)));
+        groups = memory + table_size();
+        panel = groups + operation.groups() * group_size() + params->ith * (panel_size() + results_size());
+        if (params->ith == 0) {
+            ggml_threadpool_chunk_set(params->threadpool, params->nth);
+        }
+        if (table_size() > 0) {
+            if (params->ith == 0) {
+                operation.fill_table(memory);
+            }
+            ggml_barrier(params->threadpool);
+            operation.place_table(memory);
+        }
+        fill_columns(params->ith, params->nth);
+        ggml_barrier(params->threadpool);
+        const int64_t rows_at_once = panels_at_once * PANEL_ROWS;
+        const int64_t parts = (rows + rows_at_once - 1) / rows_at_once;
+        for (int64_t unit = params->ith; unit < operation.jobs() * parts;
+             unit = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+            const int64_t first = unit % parts * rows_at_once;
+            multiply_rows(operation.job(unit / parts), first, smaller(rows_at_once, rows - first));
+        }
+    }
+
+  private:
+    static constexpr int PANEL_ROWS = Kind::PANEL_ROWS;
+    using Tile = float (*)[PANEL_ROWS]; // a column of each
+
+    size_t table_size() const { return aligned(operation.table_size()); }
+    // First where the results of its columns belong, then their values.
+    size_t group_size() const { return LINE + aligned(Kind::group_size(size)); }
+    size_t panel_size() const { return aligned(Kind::panel_size(static_cast<int>(smaller(size, Kind::DEPTH)))); }
+    size_t results_size() const {
+        const int64_t columns = smaller(groups_of(operation.most_columns(), COLUMNS) * COLUMNS, SLICE);
+        return aligned(panels_at_once * columns * PANEL_ROWS * sizeof(float));
+    }
+    float **results_of(const Job &job, int64_t group) const {
+        static_assert(COLUMNS * sizeof(float *) <= LINE);
+        return reinterpret_cast<float **>(groups + (job.group + group) * group_size());
+    }
+    char *values_of(const Job &job, int64_t group) const { return groups + (job.group + group) * group_size() + LINE; }
+
+    // Calls CALL with the number of columns of a group as a constant.
+    template <class Call> static void with_width(int64_t columns, int64_t left, Call &&call) {
+        if (columns == 1) {
+            call.template operator()<1>();
+        } else if (columns == 2) {
+            call.template operator()<2>();
+        } else if (left <= NARROW) {
+            call.template operator()<NARROW>();
+        } else {
+            call.template operator()<COLUMNS>();
+        }
+    }
+
+    void fill_columns(int thread, int all) {
+        for (int64_t number = 0; number < operation.jobs(); number++) {
+            const Job job = operation.job(number);
+            if (job.count <= ROW_COLUMNS && !Kind::ROWS_NEED_COLUMNS) {
+                continue;
+            }
+            // By groups: two threads would write to one cache line.
+            for (int64_t group = 0; group < groups_of(job.count, COLUMNS); group++) {
+                if ((job.group + group) % all == thread) {
+                    fill_group(job, group);
+                }
+            }
+        }
+    }
+
+    void fill_group(const Job &job, int64_t group) {
+        const int64_t left = smaller(job.count - group * COLUMNS, COLUMNS);
+        with_width(job.count, left, [&]<int WIDTH>() {
+            const float *from[WIDTH];
+            for (int column = 0; column < WIDTH; column++) {
+                // Columns that are missing are copies: what they result in is not used.
+                const int64_t place = smaller(column, left - 1);
+                const Column values = operation.column(job.first + group * COLUMNS + place);
+                from[column] = values.from;
+                results_of(job, group)[column] = values.to;
+            }
+            Kind::template fill_columns<WIDTH>(values_of(job, group), from, size);
+        });
+    }
+
+    void multiply_rows(const Job &job, int64_t first, int64_t count) {
+        const char *weights = job.weights + first * row_size;
+        if (job.count == 1) {
+            multiply_few<1>(job, weights, first, count);
+        } else if (job.count == 2) {
+            multiply_few<2>(job, weights, first, count);
+        } else {
+            multiply_many(job, weights, first, count);
+        }
+    }
+
+    template <int WIDTH> void multiply_few(const Job &job, const char *weights, int64_t first, int64_t count) {
+        const float *from[WIDTH];
+        float *to[WIDTH];
+        for (int column = 0; column < WIDTH; column++) {
+            from[column] = operation.column(job.first + column).from;
+            to[column] = operation.column(job.first + column).to + first;
+        }
+        for (int64_t row = 0; row < count; row++) {
+            Kind::template multiply_row<WIDTH>(weights + row * row_size, values_of(job, 0), from, size, to);
+            for (float *&place : to) {
+                place++;
+            }
+        }
+    }
+
+    void multiply_many(const Job &job, const char *weights, int64_t first, int64_t count) {
+        for (int64_t slice = 0; slice < job.count; slice += SLICE) {
+            const Job part = {job.weights, job.first + slice, smaller(job.count - slice, SLICE),
+                              job.group + slice / COLUMNS};
+            multiply_slice(part, weights, first, count);
+        }
+    }
+
+    // By parts of a row that stay in the fastest cache as a panel, while all columns pass.
+    void multiply_slice(const Job &job, const char *weights, int64_t first, int64_t count) {
+        Tile results = reinterpret_cast<Tile>(panel + panel_size());
+        const int64_t stride = groups_of(job.count, COLUMNS) * COLUMNS;
+        for (int start = 0; start < size; start += Kind::DEPTH) {
+            const int depth = static_cast<int>(smaller(Kind::DEPTH, size - start));
+            for (int64_t row = 0; row < count; row += PANEL_ROWS) {
+                Kind::fill_panel(panel, weights + row * row_size + Kind::row_offset(start), row_size,
+                                 static_cast<int>(smaller(PANEL_ROWS, count - row)), depth);
+                multiply_panel(job, start, depth, results + row / PANEL_ROWS * stride);
+            }
+        }
+        for (int64_t column = 0; column < job.count; column++) {
+            float *to = results_of(job, column / COLUMNS)[column % COLUMNS] + first;
+            for (int64_t row = 0; row < count; row += PANEL_ROWS) {
+                const float *from = results[row / PANEL_ROWS * stride + column];
+                if (count - row >= PANEL_ROWS) {
+                    memcpy(to + row, from, PANEL_ROWS * sizeof *to); // of a constant size: no call
+                } else {
+                    memcpy(to + row, from, (count - row) * sizeof *to);
+                }
+            }
+        }
+    }
+
+    void multiply_panel(const Job &job, int start, int depth, Tile results) {
+        for (int64_t group = 0; group * COLUMNS < job.count; group++) {
+            char *values = values_of(job, group);
+            if (job.count - group * COLUMNS <= NARROW) {
+                Kind::template multiply<NARROW>(panel, values, start, depth, group_size(), results + group * COLUMNS);
+            } else {
+                Kind::template multiply<COLUMNS>(panel, values, start, depth, group_size(), results + group * COLUMNS);
+            }
+        }
+    }
+
+    Operation operation;
+    int64_t rows;
+    int size;
+    size_t row_size;
+    int threads, panels_at_once;
+    char *groups = nullptr, *panel = nullptr;
+};
+
+} // namespace

@@ -1,0 +1,254 @@
+// How each type stores its weights: what a kernel needs of a block.
+#pragma once
+
+#include "lanes.h"
+
+#define GGML_COMMON_DECL_C
+#include "ggml-common.h"
+#include "ggml.h"
+
+#include <cstddef>
+
+namespace {
+
+constexpr int BLOCK = 32; // weights that a kernel multiplies at once
+constexpr int PARTS = 8;  // of a superblock: each is such a block
+
+using Eight = uint8_t __attribute__((vector_size(8)));
+using Half = uint8_t __attribute__((vector_size(16), aligned(1)));
+
+inline float to_float(ggml_half half) {
+#if defined(__F16C__)
+    // Not _cvtsh_ss(): LLVM inserts the half into any register at hand (vpinsrw), and waits for what is there.
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+#elif defined(__aarch64__)
+    __fp16 value;
+    memcpy(&value, &half, sizeof value);
+    return value;
+#else
+    return ggml_fp16_to_fp32(half);
+#endif
+}
+
+// The scales of COUNT blocks, at most eight, at offset AT of each.
+template <class Block> void to_floats(const Block *blocks, int count, size_t at, float *to) {
+    const auto half = [blocks, at](int i) {
+        ggml_half value;
+        memcpy(&value, reinterpret_cast<const char *>(blocks + i) + at, sizeof value);
+        return value;
+    };
+#if defined(__F16C__)
+    if (count == PARTS) {
+        const __m128i halves = _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7));
+        _mm256_storeu_ps(to, _mm256_cvtph_ps(halves));
+        return;
+    }
+#endif
+    for (int i = 0; i < count; i++) {
+        to[i] = to_float(half(i));
+    }
+}
+
+inline Bytes load_bytes(const void *from) {
+    Bytes bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return bytes;
+}
+
+inline void store_bytes(uint8_t *to, Bytes bytes) {
+    memcpy(to, &bytes, sizeof bytes);
+}
+
+// 32 weights of 16 bytes: first the lower halves of all, then the upper ones.
+inline Bytes nibbles(const uint8_t *from) {
+    Half half;
+    memcpy(&half, from, sizeof half);
+    const Half low = half & 15, high = half >> 4;
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                                   21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+// BIT where the bit of the same number is set in FROM, which has 32 of them.
+inline Bytes bits(const uint8_t *from, uint8_t bit) {
+    const Bytes place = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
+                         1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const Eight four = {from[0], from[1], from[2], from[3], 0, 0, 0, 0};
+    const Bytes spread = __builtin_shufflevector(four, four, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
+                                                 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    return reinterpret_cast<Bytes>((spread & place) == place) & bit;
+}
+
+// The entries of a table of 16.
+inline Bytes look_up(const int8_t *table, Bytes indices) {
+#if defined(__AVX2__)
+    const __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i *>(table)));
+    return reinterpret_cast<Bytes>(_mm256_shuffle_epi8(entries, reinterpret_cast<__m256i>(indices)));
+#else
+    Half halves[2];
+    memcpy(halves, &indices, sizeof halves);
+    for (Half &half : halves) {
+#if defined(__SSSE3__)
+        const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i *>(table));
+        const __m128i found = _mm_shuffle_epi8(entries, reinterpret_cast<__m128i>(half));
+#else
+        const int8x16_t found = vqtbl1q_s8(vld1q_s8(table), reinterpret_cast<uint8x16_t>(half));
+#endif
+        memcpy(&half, &found, sizeof half);
+    }
+    return load_bytes(halves);
+#endif
+}
+
+// The scales and minimums of Q4_K and Q5_K: eight of each, of six bits.
+inline void unpack_6_bits(const uint8_t *from, float scale, float minimum, float *scales, float *minimums) {
+    uint64_t low;
+    uint32_t high;
+    memcpy(&low, from, sizeof low);
+    memcpy(&high, from + sizeof low, sizeof high);
+    // Four scales and four minimums, of which the upper two bits belong to others; then four bits of each of these.
+    const uint32_t first = low, second = low >> 32;
+    const uint32_t third = (high & 0x0f0f0f0f) | (first >> 2 & 0x30303030);
+    const uint32_t fourth = (high >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030);
+    const uint64_t factors = (first & 0x3f3f3f3f) | static_cast<uint64_t>(third) << 32;
+    const uint64_t offsets = (second & 0x3f3f3f3f) | static_cast<uint64_t>(fourth) << 32;
+    const auto store = [](float *to, uint64_t bytes, float factor) {
+        Eight eight;
+        memcpy(&eight, &bytes, sizeof eight);
+        const Floats8 floats = __builtin_convertvector(eight, Floats8) * factor;
+        memcpy(to, &floats, sizeof floats);
+    };
+    store(scales, factors, scale);
+    store(minimums, offsets, -minimum);
+}
+
+// Of each type: SIZE weights are a block as stored; SCALES are those of 32 weights; a weight is
+// scale * (byte - OFFSET) + minimum, where a byte is at most MAX, or, if it IS_SIGNED, between -MAX and MAX. Functions
+// get the first block of a superblock of 256 weights; its last parts may be missing. HAS_FAST_ROWS: a product with one
+// column is at least as fast as the engine's.
+struct Q8_0 {
+    using Block = block_q8_0;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 128;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = true, HAS_FAST_ROWS = true;
+    static Bytes bytes(const Block *blocks, int part) { return load_bytes(blocks[part].qs); }
+    static void scales(const Block *blocks, int count, float *scales, float *) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+    }
+};
+
+struct Q4_0 {
+    using Block = block_q4_0;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 8, MAX = 15;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = true;
+    static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs); }
+    static void scales(const Block *blocks, int count, float *scales, float *) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+    }
+};
+
+struct Q4_1 {
+    using Block = block_q4_1;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 15;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = true;
+    static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs); }
+    static void scales(const Block *blocks, int count, float *scales, float *minimums) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+        to_floats(blocks, count, offsetof(Block, m), minimums);
+    }
+};
+
+struct Q5_0 {
+    using Block = block_q5_0;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 16, MAX = 31;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs) | bits(blocks[part].qh, 16); }
+    static void scales(const Block *blocks, int count, float *scales, float *) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+    }
+};
+
+struct Q5_1 {
+    using Block = block_q5_1;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 31;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs) | bits(blocks[part].qh, 16); }
+    static void scales(const Block *blocks, int count, float *scales, float *minimums) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+        to_floats(blocks, count, offsetof(Block, m), minimums);
+    }
+};
+
+struct Q4_K {
+    using Block = block_q4_K;
+    static constexpr int SIZE = 256, SCALES = 1, OFFSET = 0, MAX = 15;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *block, int part) {
+        const Bytes both = load_bytes(block->qs + part / 2 * 32);
+        return part % 2 ? both >> 4 : both & 15;
+    }
+    static void scales(const Block *block, int, float *scales, float *minimums) {
+        unpack_6_bits(block->scales, to_float(block->d), to_float(block->dmin), scales, minimums);
+    }
+};
+
+struct Q5_K {
+    using Block = block_q5_K;
+    static constexpr int SIZE = 256, SCALES = 1, OFFSET = 0, MAX = 31;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *block, int part) {
+        const Bytes both = load_bytes(block->qs + part / 2 * 32);
+        const Bytes fifth = load_bytes(block->qh) >> part & 1;
+        return (part % 2 ? both >> 4 : both & 15) | fifth << 4;
+    }
+    static void scales(const Block *block, int, float *scales, float *minimums) {
+        unpack_6_bits(block->scales, to_float(block->d), to_float(block->dmin), scales, minimums);
+    }
+};
+
+struct Q6_K {
+    using Block = block_q6_K;
+    static constexpr int SIZE = 256, SCALES = 2, OFFSET = 32, MAX = 63;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *block, int part) {
+        const int half = part / 4, quarter = part % 4;
+        const Bytes both = load_bytes(block->ql + half * 64 + quarter % 2 * 32);
+        const Bytes upper = load_bytes(block->qh + half * 32) >> 2 * quarter & 3;
+        return (quarter / 2 ? both >> 4 : both & 15) | upper << 4;
+    }
+    static void scales(const Block *block, int, float *scales, float *) {
+        using Sixteen = int8_t __attribute__((vector_size(16)));
+        using Floats16 = float __attribute__((vector_size(64)));
+        Sixteen factors;
+        memcpy(&factors, block->scales, sizeof factors);
+        const Floats16 floats = __builtin_convertvector(factors, Floats16) * to_float(block->d);
+        memcpy(scales, &floats, sizeof floats);
+    }
+};
+
+// The values of the four-bit types that have tables.
+alignas(16) const int8_t IQ4_VALUES[] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+struct IQ4_NL {
+    using Block = block_iq4_nl;
+    static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 127;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = true, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *blocks, int part) { return look_up(IQ4_VALUES, nibbles(blocks[part].qs)); }
+    static void scales(const Block *blocks, int count, float *scales, float *) {
+        to_floats(blocks, count, offsetof(Block, d), scales);
+    }
+};
+
+struct IQ4_XS {
+    using Block = block_iq4_xs;
+    static constexpr int SIZE = 256, SCALES = 1, OFFSET = 0, MAX = 127;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = true, HAS_FAST_ROWS = false;
+    static Bytes bytes(const Block *block, int part) { return look_up(IQ4_VALUES, nibbles(block->qs + part * 16)); }
+    static void scales(const Block *block, int, float *scales, float *) {
+        const float scale = to_float(block->d);
+        for (int part = 0; part < 8; part++) {
+            const int low = block->scales_l[part / 2] >> part % 2 * 4 & 15, high = block->scales_h >> part * 2 & 3;
+            scales[part] = scale * ((low | high << 4) - 32);
+        }
+    }
+};
+
+} // namespace
