@@ -2,6 +2,7 @@
 #pragma once
 
 #include "floats.h"
+#include "repacked.h"
 #include "row.h"
 #include "tile.h"
 
@@ -44,9 +45,23 @@ template <class Weights> struct Quantized {
         const auto *blocks = reinterpret_cast<const typename Weights::Block *>(row);
         ::multiply_row<Weights, COUNT>(blocks, columns<COUNT>(group), size, results);
     }
-    // Whether the product of rows needs columns that were filled.
-    static constexpr bool ROWS_NEED_COLUMNS = true;
+    // Whether there are products of rows, and whether these need columns that were filled.
+    static constexpr bool HAS_ROWS = true, ROWS_NEED_COLUMNS = true;
     static constexpr bool is_faster(int64_t columns) { return columns > 1 || Weights::HAS_FAST_ROWS; }
+};
+
+// Rows that the engine has repacked. Its own functions are the faster ones for a few columns.
+template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+        fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
+                                      size);
+    }
+    static size_t row_offset(int values) { return values / Repacked::Weights::SIZE * sizeof(typename Repacked::Group); }
+    static constexpr bool HAS_ROWS = false;
+    static constexpr bool is_faster(int64_t columns) {
+        constexpr int64_t LEAST = Lanes::HAS_DOT ? ROW_COLUMNS + 1 : IS_SIGNED<typename Repacked::Weights> ? 24 : 8;
+        return columns >= LEAST;
+    }
 };
 
 template <class Weights> struct Floating {
@@ -75,7 +90,7 @@ template <class Weights> struct Floating {
         multiply_float_row<Weights, COUNT>(reinterpret_cast<const typename Weights::Number *>(row), values, size,
                                            results);
     }
-    static constexpr bool ROWS_NEED_COLUMNS = false;
+    static constexpr bool HAS_ROWS = true, ROWS_NEED_COLUMNS = false;
     // Panels cost as much as a few columns. With AVX-512, the engine's functions for rows are as fast, and those in its
     // files for AMX are faster.
     static constexpr bool is_faster(int64_t columns) { return columns >= 24 || (columns <= ROW_COLUMNS && ROWS < 16); }
@@ -126,6 +141,29 @@ template <class Operation> bool with_kind(ggml_type type, Operation &&operation)
     default:
         return false;
     }
+}
+
+// The same for weights that the engine has repacked.
+template <class Operation> bool with_repacked_kind(ggml_type type, Operation &&operation) {
+#if defined(__AVX2__)
+    switch (type) {
+    case GGML_TYPE_Q4_0:
+        operation(Rearranged<RepackedQ4_0>{});
+        return true;
+    case GGML_TYPE_Q4_K:
+        operation(Rearranged<RepackedQ4_K>{});
+        return true;
+    case GGML_TYPE_IQ4_NL:
+        operation(Rearranged<RepackedIQ4_NL>{});
+        return true;
+    default:
+        return false;
+    }
+#else
+    (void)type;
+    (void)operation;
+    return false;
+#endif
 }
 
 } // namespace

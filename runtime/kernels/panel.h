@@ -30,8 +30,8 @@ template <class Weights, int COUNT> struct ColumnBlock {
     int32_t offsets[COUNT][OFFSET<Weights> ? PARTS * SCALES : 0]; // -OFFSET * sum of values
 };
 
-template <class Weights> Bytes panel_bytes(const typename Weights::Block *blocks, int part) {
-    const Bytes bytes = Weights::bytes(blocks, part);
+// Weights as they are in a panel.
+template <class Weights> Bytes for_panel(Bytes bytes) {
     return Weights::IS_SIGNED && !Lanes::IS_SIGNED ? bytes ^ 128 : bytes;
 }
 
@@ -100,7 +100,7 @@ void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, i
         for (int part = 0; part < parts; part++) {
             uint8_t bytes[ROWS][BLOCK];
             for (int row = 0; row < ROWS; row++) {
-                store_bytes(bytes[row], panel_bytes<Weights>(rows[row], part));
+                store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[row], part)));
             }
             constexpr int COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
             for (int first = 0; first < ROWS; first += COUNT) {

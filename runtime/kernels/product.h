@@ -79,9 +79,9 @@ template <class Kind, class Operation> class Product {
 
     // Calls CALL with the number of columns of a group as a constant.
     template <class Call> static void with_width(int64_t columns, int64_t left, Call &&call) {
-        if (columns == 1) {
+        if (columns == 1 && Kind::HAS_ROWS) {
             call.template operator()<1>();
-        } else if (columns == 2) {
+        } else if (columns == 2 && Kind::HAS_ROWS) {
             call.template operator()<2>();
         } else if (left <= NARROW) {
             call.template operator()<NARROW>();
@@ -122,13 +122,15 @@ template <class Kind, class Operation> class Product {
 
     void multiply_rows(const Job &job, int64_t first, int64_t count) {
         const char *weights = job.weights + first * row_size;
-        if (job.count == 1) {
-            multiply_few<1>(job, weights, first, count);
-        } else if (job.count == 2) {
-            multiply_few<2>(job, weights, first, count);
-        } else {
-            multiply_many(job, weights, first, count);
+        if constexpr (Kind::HAS_ROWS) {
+            if (job.count == 1) {
+                return multiply_few<1>(job, weights, first, count);
+            }
+            if (job.count == 2) {
+                return multiply_few<2>(job, weights, first, count);
+            }
         }
+        multiply_many(job, weights, first, count);
     }
 
     template <int WIDTH> void multiply_few(const Job &job, const char *weights, int64_t first, int64_t count) {

@@ -27,7 +27,7 @@ inline void add_part(const typename Weights::Block *blocks, const ColumnBlock<We
                      const float (&factors)[COUNT][PARTS * Weights::SCALES], int part, int chain,
                      RowTotals<COUNT> &totals) {
     constexpr int SCALES = Weights::SCALES;
-    const Bytes bytes = panel_bytes<Weights>(blocks, part);
+    const Bytes bytes = for_panel<Weights>(Weights::bytes(blocks, part));
     for (int column = 0; column < COUNT; column++) {
         const Ints8 sums = dot_8<IS_SIGNED<Weights>>(Ints8{}, bytes, columns.values[part][column]);
         const float a = factors[column][part * SCALES], b = factors[column][part * SCALES + SCALES - 1];

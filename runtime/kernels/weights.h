@@ -100,7 +100,7 @@ inline Bytes look_up(const int8_t *table, Bytes indices) {
 }
 
 // The scales and minimums of Q4_K and Q5_K: eight of each, of six bits.
-inline void unpack_6_bits(const uint8_t *from, float scale, float minimum, float *scales, float *minimums) {
+inline void unpack_6_bits(const uint8_t *from, Floats8 scale, Floats8 minimum, float *scales, float *minimums) {
     uint64_t low;
     uint32_t high;
     memcpy(&low, from, sizeof low);
@@ -111,7 +111,7 @@ inline void unpack_6_bits(const uint8_t *from, float scale, float minimum, float
     const uint32_t fourth = (high >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030);
     const uint64_t factors = (first & 0x3f3f3f3f) | static_cast<uint64_t>(third) << 32;
     const uint64_t offsets = (second & 0x3f3f3f3f) | static_cast<uint64_t>(fourth) << 32;
-    const auto store = [](float *to, uint64_t bytes, float factor) {
+    const auto store = [](float *to, uint64_t bytes, Floats8 factor) {
         Eight eight;
         memcpy(&eight, &bytes, sizeof eight);
         const Floats8 floats = __builtin_convertvector(eight, Floats8) * factor;
@@ -186,7 +186,8 @@ struct Q4_K {
         return part % 2 ? both >> 4 : both & 15;
     }
     static void scales(const Block *block, int, float *scales, float *minimums) {
-        unpack_6_bits(block->scales, to_float(block->d), to_float(block->dmin), scales, minimums);
+        unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
+                      minimums);
     }
 };
 
@@ -200,7 +201,8 @@ struct Q5_K {
         return (part % 2 ? both >> 4 : both & 15) | fifth << 4;
     }
     static void scales(const Block *block, int, float *scales, float *minimums) {
-        unpack_6_bits(block->scales, to_float(block->d), to_float(block->dmin), scales, minimums);
+        unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
+                      minimums);
     }
 };
 

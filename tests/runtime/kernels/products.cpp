@@ -2,6 +2,7 @@
 // type how many shapes the kernels computed, and the largest difference: relative to the lengths of the two vectors.
 
 #include "kernels.h"
+#include "repacking.h"
 
 #include "ggml-cpu-impl.h"
 #include "ggml.h"
@@ -18,6 +19,11 @@
 
 // Of the shim; ggml-base calls it.
 void llamafile_prefer_huge_pages(void *, size_t) {}
+
+// Of the engine's CPU backend.
+ggml_backend_buffer_type_t ggml_backend_cpu_repack_buffer_type() {
+    return &repack_type;
+}
 
 // The engine's threads, as far as kernels see them.
 struct ggml_threadpool {
@@ -71,6 +77,7 @@ struct Shape {
     int experts, chosen;     // 0 for a plain product
     int threads;
     Numbers kind;
+    bool is_repacked;
 };
 
 // The values as kernels see them: quantized in blocks, unless weights are in floating point.
@@ -144,6 +151,9 @@ double check(const Shape &shape) {
                             shape.size, nullptr);
         ggml_get_type_traits(shape.type)->to_float(matrix->data, weights.data(), static_cast<int64_t>(weights.size()));
     }
+    if (shape.is_repacked) {
+        repack(matrix);
+    }
     ggml_tensor *input = ggml_new_tensor_3d(context, GGML_TYPE_F32, shape.size, has_experts ? 1 : shape.columns,
                                             has_experts ? shape.columns : matrices * shape.shared);
     memcpy(input->data, values.data(), ggml_nbytes(input));
@@ -180,44 +190,58 @@ double check(const Shape &shape) {
     return worst;
 }
 
+Shape random_shape(ggml_type type, bool is_repacked, int number) {
+    const int block = static_cast<int>(ggml_blck_size(type));
+    Shape shape{type,
+                block * between(1, block == 256  ? 6
+                                   : block == 32 ? 40
+                                                 : 300),
+                between(1, 80),
+                between(1, number % 2 == 0 ? 4 : 40),
+                between(1, 3),
+                between(1, 3),
+                0,
+                0,
+                between(1, 3),
+                static_cast<Numbers>(number % 3),
+                is_repacked};
+    if (number % 10 == 9) { // more columns than a thread takes at once
+        shape.size = block * (block == 1 ? 40 : 1);
+        shape.rows = between(1, 10);
+        shape.columns = between(510, 560);
+        shape.matrices = 1;
+    }
+    if (number % 4 == 3) {
+        shape.experts = between(2, 9);
+        shape.chosen = between(1, 2);
+    }
+    if (is_repacked) {
+        shape.rows *= repacking::ROWS;
+    }
+    return shape;
+}
+
+void check_type(ggml_type type, bool is_repacked, int shapes) {
+    double worst = 0;
+    int computed = 0;
+    for (int i = 0; i < shapes; i++) {
+        const double found = check(random_shape(type, is_repacked, i));
+        computed += found >= 0 ? 1 : 0;
+        worst = std::max(worst, found);
+    }
+    printf("%s%s %d %g\n", ggml_type_name(type), is_repacked ? "_repacked" : "", computed, worst);
+}
+
 } // namespace
 
 int main(int, char **arguments) {
     const int shapes = atoi(arguments[1]);
-    const ggml_type types[] = {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0,   GGML_TYPE_Q5_1,
-                               GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
-                               GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16};
-    for (const ggml_type type : types) {
-        double worst = 0;
-        int computed = 0;
-        for (int i = 0; i < shapes; i++) {
-            const int block = static_cast<int>(ggml_blck_size(type));
-            Shape shape{type,
-                        block * between(1, block == 256  ? 5
-                                           : block == 32 ? 27
-                                                         : 300),
-                        between(1, 80),
-                        between(1, i % 2 == 0 ? 4 : 40),
-                        between(1, 3),
-                        between(1, 3),
-                        0,
-                        0,
-                        between(1, 3),
-                        static_cast<Numbers>(i % 3)};
-            if (i % 10 == 9) { // more columns than a thread takes at once
-                shape.size = block * (block == 1 ? 40 : 1);
-                shape.rows = between(1, 10);
-                shape.columns = between(510, 560);
-                shape.matrices = 1;
-            }
-            if (i % 4 == 3) {
-                shape.experts = between(2, 9);
-                shape.chosen = between(1, 2);
-            }
-            const double found = check(shape);
-            computed += found >= 0 ? 1 : 0;
-            worst = std::max(worst, found);
-        }
-        printf("%s %d %g\n", ggml_type_name(type), computed, worst);
+    for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
+                                 GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+                                 GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16}) {
+        check_type(type, false, shapes);
+    }
+    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_IQ4_NL}) {
+        check_type(type, true, shapes / 2);
     }
 }
