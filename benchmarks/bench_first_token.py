@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assimilate.conversion import assimilate
-from benchmarks.measure import Limit, verdicts
+from benchmarks.measure import Limit, anonymous_kib, verdicts
 from benchmarks.models import bench_models
 from benchmarks.native import WITHOUT_AMX, native_build, native_compilers, peers_python
 from benchmarks.program import Program
@@ -70,17 +70,9 @@ class Contestant:
         most = 0
         with subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             while process.poll() is None:
-                most = max(most, _anonymous_kib(process.pid))
+                most = max(most, anonymous_kib(process.pid))
                 time.sleep(POLL_SECONDS)
         return most / 1024
-
-
-def _anonymous_kib(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has just ended
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Anonymous:")), 0)
 
 
 def contestants(folder: Path, model: Path) -> list[Contestant]:

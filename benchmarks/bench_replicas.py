@@ -5,7 +5,6 @@ One, two and four replicas share the processors of this machine with each other,
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import Limit, verdicts
+from benchmarks.measure import Limit, percentile, verdicts
 from benchmarks.program import Program
 from benchmarks.record import Record, workplace
 from benchmarks.request import GENERATED, WORDS, ask
@@ -25,7 +24,6 @@ from tests.builders.load import Load
 from tests.builders.replicas import replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 ROUNDS: Final = 3
@@ -63,15 +61,10 @@ class Contestant:
                 ask(server.port, 0)
             with ThreadPoolExecutor(clients) as pool:
                 start = time.perf_counter()
-                waits = sorted(pool.map(lambda number: ask(port, number), range(REQUESTS[clients])))
+                waits = list(pool.map(lambda number: ask(port, number), range(REQUESTS[clients])))
                 seconds = time.perf_counter() - start
         rate = len(waits) / seconds
-        return rate * GENERATED, rate, statistics.median(waits) * 1000, _percentile(waits, 95) * 1000
-
-
-def _percentile(values: Sequence[float], percent: float) -> float:
-    """Return the least of the sorted VALUES that PERCENT of them do not exceed."""
-    return values[math.ceil(len(values) * percent / 100) - 1]
+        return rate * GENERATED, rate, statistics.median(waits) * 1000, percentile(waits, 95) * 1000
 
 
 def _haproxy() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Limit", "Measured", "in_turns", "load_sentence", "machine", "read_again", "run", "verdicts"]
+__all__ = [
+    "Limit", "Measured", "anonymous_kib", "in_turns", "load_sentence", "machine", "percentile", "read_again",
+    "resident_kib", "run", "slope", "verdicts",
+]  # fmt: skip  # two lines of it
 
 _FORWARDS, _BACKWARDS = 1, -1
 _QUARTERS: Final = 4
@@ -96,6 +100,34 @@ def read_again(file: Path) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while stream.read(_PIECE):
             pass
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the least of VALUES that PERCENT of them do not exceed; PERCENT is above 0."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+def slope(values: Sequence[float]) -> float:
+    """Return by how much VALUES, measured at equal distances, grow from one to the next: the least-squares line's."""
+    return statistics.linear_regression(range(len(values)), values).slope
+
+
+def anonymous_kib(pid: int) -> int:
+    """Return the anonymous memory of the process PID in KiB, 0 if it has ended."""
+    return _memory_kib(pid, "Anonymous")
+
+
+def resident_kib(pid: int) -> int:
+    """Return the memory of the process PID in KiB, with mapped files, 0 if it has ended."""
+    return _memory_kib(pid, "Rss")
+
+
+def _memory_kib(pid: int, kind: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")), 0)
 
 
 def verdicts(limits: Sequence[Limit]) -> str:

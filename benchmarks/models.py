@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["TYPES", "bench_models", "billion_model"]
+__all__ = ["LONG_CONTEXT", "TYPES", "bench_models", "billion_model", "long_model", "quantize_file"]
 
 TYPES: Final = ("F16", "Q8_0", "Q4_K_M", "Q4_0")
+LONG_CONTEXT: Final = 65536  # tokens
 _VOCABULARY: Final = 32000
 _SPREAD: Final = 0.02
 
@@ -47,6 +48,7 @@ class _Shape:
 
 _HALF: Final = _Shape(1536, 16, 24, 6)  # half a billion weights
 _BILLION: Final = _Shape(2048, 16, 32, 8)
+_FEW_LAYERS: Final = _Shape(512, 2, 8, 2)
 
 
 def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
@@ -55,7 +57,7 @@ def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf", _HALF)
         for type_ in TYPES[1:]:
-            _quantize(quantize, folder, type_)
+            quantize_file(quantize, folder, type_)
 
     folder = cached("bench-models", digest_of([repr(_HALF.key)]), generate)
     return {"SmolLM2 135M Q4_1": demo_model()} | {
@@ -68,14 +70,27 @@ def billion_model(quantize: Sequence[str], type_: str) -> tuple[str, Path]:
 
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf", _BILLION)
-        _quantize(quantize, folder, type_)
+        quantize_file(quantize, folder, type_)
         (folder / "F16.gguf").unlink()
 
     folder = cached("bench-models", digest_of([repr(_BILLION.key), type_]), generate)
     return f"{_billions(_BILLION)} {type_}", folder / f"{type_}.gguf"
 
 
-def _quantize(quantize: Sequence[str], folder: Path, type_: str) -> None:
+def long_model(quantize: Sequence[str], type_: str) -> Path:
+    """Return the path of a small model of random weights of TYPE_ for LONG_CONTEXT, which stays in the cache."""
+
+    def generate(folder: Path) -> None:
+        _write(folder / "F16.gguf", _FEW_LAYERS, LONG_CONTEXT)
+        quantize_file(quantize, folder, type_)
+        (folder / "F16.gguf").unlink()
+
+    folder = cached("bench-models", digest_of([repr(_FEW_LAYERS.key), str(LONG_CONTEXT), type_]), generate)
+    return folder / f"{type_}.gguf"
+
+
+def quantize_file(quantize: Sequence[str], folder: Path, type_: str) -> None:
+    """Write FOLDER/TYPE_.gguf from FOLDER/F16.gguf; QUANTIZE starts llamafile-quantize."""
     command = [*quantize, str(folder / "F16.gguf"), str(folder / f"{type_}.gguf"), type_]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -98,9 +113,9 @@ def _billions(shape: _Shape) -> str:
     return f"{sum(int(np.prod(one)) for one in _shapes(shape).values()) / 1e9:.1f}B"
 
 
-def _write(path: Path, model: _Shape) -> None:
+def _write(path: Path, model: _Shape, context: int = 4096) -> None:
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(4096)
+    writer.add_context_length(context)
     writer.add_embedding_length(model.embedding)
     writer.add_block_count(model.layers)
     writer.add_feed_forward_length(model.feed_forward)

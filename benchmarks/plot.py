@@ -1,13 +1,15 @@
 """Draw benchmarks/NAME.svg from benchmarks/NAME.json.
 
 Run by the Python that has matplotlib (benchmarks/native.py). `plot.py NAME OTHER…` draws our result as a multiple of
-each of the others', cell by cell; `plot.py NAME` draws each measurement over the size; `plot.py NAME --summary OTHER`
-draws NAME-summary.svg, the picture of the README: two threads, one bar per test.
+each of the others', cell by cell; `plot.py NAME` draws each measurement over the size; `plot.py NAME --hour` draws each
+over the minutes; `plot.py NAME --summary OTHER` draws NAME-summary.svg, the picture of the README: two threads, one bar
+per test.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ import matplotlib.pyplot as plt
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HERE = Path(__file__).parent
+HERE = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent))
 OURS = "llamafile"
 ROW_INCHES = 0.28
 COUNTED = ("threads", "clients")
@@ -35,6 +37,28 @@ def draw_growth(record: dict[str, Any]) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="GB", ylabel="milliseconds", title=_title(record))
     axes.legend()
     return figure
+
+
+def draw_hour(record: dict[str, Any]) -> Figure:
+    """Draw the measurements over the minutes, one axis for each unit."""
+    names = list(record["cells"][0]["samples"])
+    units = list(dict.fromkeys(_unit(name) for name in names))
+    figure, rows = plt.subplots(len(units), figsize=(9, 2.2 * len(units)), layout="constrained", sharex=True)
+    minutes = [int(cell["minute"]) for cell in record["cells"]]
+    for unit, axes in zip(units, rows, strict=True):
+        for name in names:
+            if _unit(name) == unit:
+                axes.plot(minutes, [cell["samples"][name][0] for cell in record["cells"]], label=name)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(unit)
+        axes.legend(loc="lower right")
+    rows[-1].set_xlabel("minutes")
+    figure.suptitle(_title(record))
+    return figure
+
+
+def _unit(name: str) -> str:
+    return next((unit for unit in ("MiB", "ms") if unit in name.split()), name)
 
 
 def draw_ratios(record: dict[str, Any], others: list[str]) -> Figure:
@@ -95,6 +119,8 @@ def main() -> None:
     record = json.loads((HERE / f"{name}.json").read_text())
     if others[:1] == ["--summary"]:
         figure, path = draw_summary(record, others[1]), HERE / f"{name}-summary.svg"
+    elif others == ["--hour"]:
+        figure, path = draw_hour(record), HERE / f"{name}.svg"
     else:
         figure, path = draw_ratios(record, others) if others else draw_growth(record), HERE / f"{name}.svg"
     figure.savefig(path, metadata={"Date": None})

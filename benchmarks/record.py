@@ -22,6 +22,7 @@ __all__ = ["OURS", "Cell", "Record", "commit", "workplace"]
 
 OURS: Final = "llamafile"
 _HERE: Final = Path(__file__).parent
+_RESULTS: Final = Path(os.environ.get("BENCHMARK_RESULTS", _HERE))
 
 
 @contextlib.contextmanager
@@ -75,7 +76,10 @@ class Record:
         return self.cells[-1]
 
     def write(self, directory: Path, others: Sequence[str], rivals: Sequence[str], notes: str) -> None:
-        """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY."""
+        """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY.
+
+        They are written beside this module, or, for a trial, into the folder $BENCHMARK_RESULTS.
+        """
         facts = {
             "commit": commit(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -87,8 +91,8 @@ class Record:
         plot = f"\n![the same numbers as a plot]({self.name}.svg)\n" if self.has_plot else ""
         cells = [{**cell.labels, "samples": cell.samples} for cell in self.cells]
         text = json.dumps({"title": self.title, "unit": self.unit, **facts, "cells": cells}, indent=1)
-        (_HERE / f"{self.name}.json").write_text(text + "\n")
-        (_HERE / f"{self.name}.md").write_text(f"""# {self.title}
+        (_RESULTS / f"{self.name}.json").write_text(text + "\n")
+        (_RESULTS / f"{self.name}.md").write_text(f"""# {self.title}
 
 {self.about}
 

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import subprocess
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["GENERATED", "WORDS", "ask", "wait_until_ready"]
+__all__ = ["GENERATED", "WORDS", "ask", "complete", "running", "wait_until_ready"]
 
 WORDS: Final = 100  # of the prompt
 GENERATED: Final = 64  # tokens
+START_SECONDS_MAX: Final = 120
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start the server of COMMAND, and give it and its port when it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    with subprocess.Popen(
+        [*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_until_ready(server, port, START_SECONDS_MAX)
+            yield server, port
+        finally:
+            server.terminate()
 
 
 def ask(port: int, number: int) -> float:
@@ -32,6 +51,19 @@ def ask(port: int, number: int) -> float:
     if tokens != GENERATED:
         raise ValueError(f"got {tokens} tokens (expected {GENERATED})")
     return first
+
+
+def complete(port: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a completion without a cache and without chance, and return the whole answer."""
+    body = {"temperature": 0, "cache_prompt": False, **request}
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer: dict[str, Any] = json.loads(response.read())
+    connection.close()
+    if response.status != http.client.OK:
+        raise ValueError(f"the server answered {response.status}: {answer}")
+    return answer
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int, seconds_max: float) -> None:
