@@ -76,7 +76,7 @@ help:
 	@echo "  make check        checks style and types, C++ with clang-tidy, and the workflows of GitHub"
 	@echo "  make test         runs make check and all tests"
 	@echo "  make format       rewrites the sources in house style"
-	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; an hour and a half"
+	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; two and a half hours"
 	@echo "  make constraints  resolves the dependencies in pyproject.toml again; needs uv"
 	@echo "  make clean        removes build, dist and .venv; the cache in ~/.cache/llamafile-toolchain stays"
 	@echo
@@ -266,7 +266,8 @@ build/man/%.pdf: %
 	@mandoc -T pdf $< >$@
 
 # Needs gcc or clang. Half of the first run compiles the engines that the runtime is compared with.
-BENCHMARKS := zipalign upgrade verify start speed busy first_token server replicas scaling portable
+BENCHMARKS := zipalign upgrade verify start speed busy first_token server speculative long_context replicas scaling \
+    portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 

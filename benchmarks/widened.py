@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["widened_model"]
+__all__ = ["widen", "widened_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,15 @@ def _write(path: Path) -> None:
             writer.add_key_value(name, value, field.types[0], field.types[-1] if is_array else None)
     for tensor in reader.tensors:
         weights = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        writer.add_tensor(tensor.name, _widen(tensor.name, weights))
+        writer.add_tensor(tensor.name, widen(tensor.name, weights))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _widen(name: str, weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def widen(name: str, weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the WEIGHTS of the tensor NAME in the larger shape: a matrix in 16-bit floats, or a norm."""
     if weights.ndim == 1:  # of a norm
         wide = np.zeros(_NEW.embedding, np.float32)
         wide[: _OLD.embedding] = weights * math.sqrt(_OLD.embedding / _NEW.embedding)
