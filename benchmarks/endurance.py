@@ -17,7 +17,7 @@ from benchmarks.record import Record
 from benchmarks.request import GENERATED, WORDS, ask, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.program import Program
@@ -115,18 +115,12 @@ def _load(command: Sequence[str], clients: int, minutes: int) -> list[Minute]:
 
         with ThreadPoolExecutor(clients) as pool:
             asking = [pool.submit(client, number) for number in range(clients)]
-            for end in _ends(start, minutes):
+            for minute in range(1, minutes + 1):
+                time.sleep(max(start + minute * 60 - time.perf_counter(), 0))
                 memory.append((anonymous_kib(server.pid), resident_kib(server.pid)))
-                if server.poll() is not None or any(one.done() for one in asking):
-                    print(f"stopped after {end / 60:g} minutes: the server ended, or a request failed")  # noqa: T201 -- the answers so far are still written
+                if any(one.done() for one in asking):  # it failed
                     break
             over.set()
         for one in asking:
             one.result()
     return minutes_of(answers, memory)
-
-
-def _ends(start: float, minutes: int) -> Iterator[float]:
-    for end in range(60, 60 * minutes + 1, 60):
-        time.sleep(max(start + end - time.perf_counter(), 0))
-        yield end
