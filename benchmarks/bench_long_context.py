@@ -34,7 +34,7 @@ MEMORY: Final = "anonymous KiB a token of context"
 GOAL: Final = 0.98
 TITLE: Final = "Long contexts, compared with a native build"
 ABOUT: Final = f"""\
-Written by `benchmarks/bench_long_context.py`. A model of random Q8_0 weights: two layers with 8 heads and 2 key heads
+Written by `benchmarks/bench_long_context.py`. A model of random Q8_0 weights: one layer with 8 heads and 2 key heads
 of 64, so that attention to 32 K tokens takes minutes, not hours; the ratio of two programs depends on the shape of one
 layer. Its metadata say that it was trained for {LONG_CONTEXT} tokens. Both servers have the arguments
 `-t 2 -np 1 -c N -fa on -ctk TYPE -ctv TYPE`, N being {CONTEXT_MORE} above the length of the prompt, which

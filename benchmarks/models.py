@@ -48,7 +48,7 @@ class _Shape:
 
 _HALF: Final = _Shape(1536, 16, 24, 6)  # half a billion weights
 _BILLION: Final = _Shape(2048, 16, 32, 8)
-_FEW_LAYERS: Final = _Shape(512, 2, 8, 2)
+_FEW_LAYERS: Final = _Shape(512, 1, 8, 2)
 
 
 def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
