@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROUNDS: Final = 2
 DEPTHS: Final = (8192, 32768)  # tokens of the prompt
 CACHES: Final = ("f16", "q8_0")
-GENERATED: Final = 32
+GENERATED: Final = 64
 WORDS: Final = range(300, 30000)  # tokens that are words
 CONTEXT_MORE: Final = 256  # tokens, beyond the prompt
 PROMPT, GENERATION = "prompt tokens/s", f"tokens/s of {GENERATED} after it"
