@@ -6,12 +6,14 @@ from typing import Final
 
 from runtime.builder.compute_patches import COMPUTE_PATCHES
 from runtime.builder.patches import Patch
+from runtime.builder.prompt_patches import PROMPT_PATCHES
 from runtime.builder.router_patches import ROUTER_PATCHES
 
 __all__ = ["PATCHES"]
 
 PATCHES: Final = (
     *COMPUTE_PATCHES,
+    *PROMPT_PATCHES,
     *ROUTER_PATCHES,
     Patch(
         file="tools/server/server.cpp",
@@ -73,7 +75,7 @@ PATCHES: Final = (
     Patch(
         file="tools/server/server.cpp",
         anchor="// this call blocks the main thread until queue_tasks.terminate() is called",
-        replacement="llamafile_serving();",
+        replacement="llamafile_loaded(params, ctx_server.get_llama_context());\n        llamafile_serving();",
         reason="from here on the server opens neither files nor connections",
     ),
     Patch(

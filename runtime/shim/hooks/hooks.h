@@ -9,6 +9,15 @@
 #include <string>
 #include <vector>
 
+struct common_adapter_lora_info;
+struct common_chat_templates;
+struct common_chat_templates_inputs;
+struct common_params;
+struct llama_context;
+struct llama_vocab;
+struct server_prompt;
+struct server_tokens;
+
 // True if the engine must ignore the machine's configuration files and environment variables (options/sealed.cpp).
 bool llamafile_sealed();
 
@@ -30,6 +39,28 @@ void llamafile_listening(const std::string &address);
 // Called when the server has loaded everything, as the last step of the engine's main thread before it accepts
 // requests (server/hooks.cpp).
 void llamafile_serving();
+
+// The states of system prompts, which files keep for the next start (prompts/hooks.cpp).
+// Called when the server has loaded its model, as PARAMS say, into CONTEXT.
+void llamafile_loaded(const common_params &params, llama_context *context);
+// Called in the thread of a request for an answer in a conversation: TEMPLATES have rendered INPUTS as PROMPT.
+void llamafile_rendered(const common_chat_templates *templates, const common_chat_templates_inputs &inputs,
+                        const std::string &prompt);
+// Returns how many of TOKENS, which are those of TEXT, are of the system prompt that this thread has rendered; 0 if it
+// has rendered another text, or one that is not worth keeping.
+int llamafile_system_tokens(const llama_vocab *vocabulary, const std::string &text, const server_tokens &tokens);
+// Replaces the state of SEQUENCE, whose tokens are in PROMPT, by one from a file, if that has more of the tokens
+// WANTED. MAY_CUT says whether the engine can remove tokens from the end of a state.
+void llamafile_restore_prompt(llama_context *target, llama_context *draft, int sequence,
+                              const std::vector<common_adapter_lora_info> &adapters, bool may_cut,
+                              const server_tokens &wanted, server_prompt &prompt);
+// Copies the state of SEQUENCE if PROMPT has SYSTEM_TOKENS tokens, to write it later. Returns how many tokens PROMPT
+// must have for the next call; a negative number if none is needed.
+int llamafile_keep_prompt(llama_context *target, llama_context *draft, int sequence,
+                          const std::vector<common_adapter_lora_info> &adapters, const server_prompt &prompt,
+                          int system_tokens);
+// Called when the answer of SEQUENCE has ended.
+void llamafile_answer_ended(int sequence);
 
 // Limits on the content of a request: each throws std::invalid_argument, which becomes a response of status 400
 // (server/limits.cpp).
