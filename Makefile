@@ -266,8 +266,8 @@ build/man/%.pdf: %
 	@mandoc -T pdf $< >$@
 
 # Needs gcc or clang. Half of the first run compiles the engines that the runtime is compared with.
-BENCHMARKS := zipalign upgrade verify start speed busy first_token server speculative long_context replicas scaling \
-    portable
+BENCHMARKS := zipalign upgrade verify start speed busy first_token prompt_cache server speculative long_context replicas \
+    scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
 

@@ -53,8 +53,8 @@ integer 0 1: --cpu-strict --cpu-strict-batch --cpu-strict-batch-draft --cpu-stri
 integer 0 100: --poll
 integer 0 1024: --spec-ngram-mod-n-max --spec-ngram-mod-n-min
 integer 0 2: --mirostat
-integer 0 2147483647: --cache-reuse --checkpoint-min-step --ctx-checkpoints --draft --draft-max --draft-min --draft-n
-  --draft-n-min --dry-allowed-length --dry-penalty-last-n --fit-ctx --image-max-tokens --image-min-tokens
+integer 0 2147483647: --cache-disk --cache-reuse --checkpoint-min-step --ctx-checkpoints --draft --draft-max --draft-min
+  --draft-n --draft-n-min --dry-allowed-length --dry-penalty-last-n --fit-ctx --image-max-tokens --image-min-tokens
   --kv-unified-per-slot --main-gpu --models-max --mtmd-batch-max-tokens --n-cpu-ffn --n-cpu-moe --n-cpu-moe-draft
   --repeat-last-n --spec-draft-n-cpu-moe --spec-draft-n-max --spec-draft-n-min --spec-draft-ncmoe --swa-checkpoints
   --ubatch-size --yarn-orig-ctx -cms -ctxcp -fitc -mg -ncffn -ncmoe -ncmoed -ub

@@ -56,6 +56,7 @@ _KNOWN: Final = {
     "--parallel": "integer 1 2147483647 -1",
     "--slots": "optional integer 1 2147483647",
     "--models-memory": "integer 1 2147483647",
+    "--cache-disk": "integer 0 2147483647",
     "--sleep-idle-seconds": "integer 1 2147483647 -1",
     "--shutdown-seconds": "integer 0 86400",
     **dict.fromkeys(

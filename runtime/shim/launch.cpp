@@ -195,6 +195,7 @@ int run_mode(const Launch &launch) {
     }
     session().first_model = launch.options.first_model;
     session().models_memory = launch.options.models_memory;
+    session().disk_cache_mebibytes = launch.options.disk_cache_mebibytes.value_or(session().disk_cache_mebibytes);
     session().has_workers = !launch.options.workers.empty();
     if (session().has_workers) {
         connect_workers(launch.options.workers, launch.options.worker_seconds);

@@ -54,7 +54,7 @@ class TinyModel:
 
     def _write(self, writer: gguf.GGUFWriter) -> None:
         self._add_parameters(writer)
-        self._add_vocabulary(writer)
+        self.add_vocabulary(writer)
         self._add_tensors(writer)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -71,7 +71,8 @@ class TinyModel:
         writer.add_rope_dimension_count(self.embedding // self.heads)
         writer.add_layer_norm_rms_eps(1e-5)
 
-    def _add_vocabulary(self, writer: gguf.GGUFWriter) -> None:
+    def add_vocabulary(self, writer: gguf.GGUFWriter) -> None:
+        """Write its tokens."""
         tokens = [*_CONTROL, *(f"<0x{byte:02X}>" for byte in range(256)), *_LETTERS]
         types = [gguf.TokenType.UNKNOWN, *[gguf.TokenType.CONTROL] * 2]
         types += [gguf.TokenType.BYTE] * 256 + [gguf.TokenType.NORMAL] * len(_LETTERS)

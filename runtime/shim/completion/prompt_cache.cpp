@@ -1,5 +1,6 @@
 #include "completion/prompt_cache.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/message.h"
 #include "base/user_error.h"
@@ -16,30 +17,14 @@ namespace {
 
 constexpr size_t DIGEST_SIZE = 4;
 
-// FNV-1a: the digest guards against mistakes, not against attacks.
-class Digest {
-  public:
-    void add(const void *data, size_t size) {
-        const auto *bytes = static_cast<const unsigned char *>(data);
-        for (size_t i = 0; i < size; ++i) {
-            state = (state ^ bytes[i]) * 0x100000001b3;
-        }
-    }
-
-    void add(const std::string &text) { add(text.c_str(), text.size() + 1); }
-
-    template <typename Number> void add_number(Number number) { add(&number, sizeof number); }
-
-    std::vector<llama_token> tokens(uint64_t size) const {
-        std::vector<llama_token> result(DIGEST_SIZE);
-        std::memcpy(result.data(), &state, sizeof state);
-        std::memcpy(result.data() + 2, &size, sizeof size);
-        return result;
-    }
-
-  private:
-    uint64_t state = 0xcbf29ce484222325;
-};
+// The digest and SIZE, in the form of tokens.
+std::vector<llama_token> as_tokens(const Digest &digest, uint64_t size) {
+    const uint64_t value = digest.value();
+    std::vector<llama_token> result(DIGEST_SIZE);
+    std::memcpy(result.data(), &value, sizeof value);
+    std::memcpy(result.data() + 2, &size, sizeof size);
+    return result;
+}
 
 // Adds a sample of the weights, to avoid reading all of them.
 void add_sample(Digest &digest, const std::string &path, uint64_t size) {
@@ -75,7 +60,7 @@ std::vector<llama_token> digest_of(const common_params &params, const llama_mode
         digest.add(vector.fname);
         digest.add_number(vector.strength);
     }
-    return digest.tokens(llama_model_size(model));
+    return as_tokens(digest, llama_model_size(model));
 }
 
 } // namespace

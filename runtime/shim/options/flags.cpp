@@ -109,6 +109,14 @@ void models_memory(Translator &to, const Flag &, const Option &option) {
     to.launch_options().models_memory = std::stoull(option.values[0]) << 20;
 }
 
+void disk_cache(Translator &to, const Flag &, const Option &option) {
+    if (to.context().mode == Mode::COMPLETION) {
+        to.remark(option.name, "the command line keeps a prompt where --prompt-cache says");
+    } else {
+        to.launch_options().disk_cache_mebibytes = std::stoi(option.values[0]);
+    }
+}
+
 void workers(Translator &to, const Flag &, const Option &option) {
     to.launch_options().workers = option.values[0];
 }
@@ -238,6 +246,7 @@ const std::vector<Flag> FLAGS = {
     {{"--allow-origin", "--cors-origins"}, one, allowed_origins, "", ""},
     {{"--shutdown-seconds"}, one, shutdown_limit, "", ""},
     {{"--models-memory"}, one, models_memory, "", ""},
+    {{"--cache-disk"}, one, disk_cache, "", ""},
 
     // Other names and other forms.
     {{"--silent-prompt"}, none, renamed, "--no-display-prompt", ""},

@@ -28,6 +28,7 @@ struct LaunchOptions {
     std::optional<int> shutdown_seconds;      // for running answers
     std::string first_model;                  // of several
     uint64_t models_memory = 0;               // that several models may take, in bytes; 0 for what is available
+    std::optional<int> disk_cache_mebibytes;  // for the states of system prompts; 0 turns them off
     std::string workers;                      // hosts that compute a part of the model, as --rpc lists them
     int worker_seconds = 0;                   // to wait until they are there
 };

@@ -71,6 +71,8 @@ Server:
   --models-preset FILE  serve the models listed in FILE
   --models-max N        keep at most N of several models loaded (default: 4)
   --models-memory N     keep loaded models within N MiB
+  --cache-disk N        keep the computed states of system prompts for the next start, in at most N MiB of files
+                        below ~/.cache/llamafile/prompts or the like (default: 2048; 0: none)
   --sleep-idle-seconds N
                         give up the memory of a model that was idle so long
   -spf, -sysf, --system-prompt-file FILE

@@ -139,6 +139,15 @@ Calls for_writing() {
     };
 }
 
+// Calls for files that were opened before: none of them has a path.
+Calls for_keeping() {
+    return {
+        {__NR_ftruncate, {}},
+        {__NR_pwrite64, {}},
+        int_is(__NR_fcntl, 1, F_SETLK),
+    };
+}
+
 AllowedCall socket_of(int family, int kind) {
     return {__NR_socket, {{0, AN_INT, static_cast<uint64_t>(family)}, {1, SOCKET_KIND, static_cast<uint64_t>(kind)}}};
 }
@@ -293,6 +302,7 @@ std::vector<AllowedCall> allowed_calls(const Rights &rights) {
     append(calls, always_with_conditions());
     append(calls, rights.read_files ? for_reading() : Calls{});
     append(calls, rights.write_files ? for_writing() : Calls{});
+    append(calls, rights.keep_files ? for_keeping() : Calls{});
     append(calls, rights.listen ? for_listening() : Calls{});
     append(calls, rights.serve ? for_serving() : Calls{});
     append(calls, rights.connect ? for_connecting() : Calls{});

@@ -9,6 +9,7 @@
 struct Rights {
     bool read_files = false;  // open files for reading
     bool write_files = false; // create, write, rename and remove files
+    bool keep_files = false;  // write, lock and shorten files that are open already
     bool listen = false;      // make sockets, bind them, listen
     bool serve = false;       // accept and answer connections
     bool connect = false;     // make TCP connections, only to `port` if the system distinguishes ports

@@ -13,6 +13,7 @@ Confinement confine_calls(const Rights &rights) {
     std::string promises = "error stdio";
     promises += rights.read_files ? " rpath" : "";
     promises += rights.write_files ? " wpath cpath tty" : "";
+    promises += rights.keep_files ? " flock" : "";
     promises += rights.listen || rights.serve || rights.connect ? " inet" : "";
     promises += rights.listen ? " unix" : "";
     promises += rights.resolve ? " dns" : "";

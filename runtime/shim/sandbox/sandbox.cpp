@@ -8,6 +8,7 @@
 #include "gpu/gpu.h"
 #include "hooks/hooks.h"
 #include "log.h"
+#include "prompts/keeping.h"
 #include "rpc/workers.h"
 #include "sandbox/confinement.h"
 #include "sandbox/driver_rights.h"
@@ -155,6 +156,7 @@ ServingRights serving_rights(const common_params &params, Mode mode) {
     ServingRights serving;
     Rights &rights = serving.rights;
     rights.serve = true;
+    rights.keep_files = has_prompt_files();
     rights.connect = mode == Mode::CHAT;
     rights.port = params.port;
     serving.keep_readable(params.public_path, "reading in --path");

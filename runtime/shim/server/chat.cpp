@@ -13,9 +13,11 @@
 #include "llama.h"
 #include "log.h"
 #include "options/options.h"
+#include "prompts/keeping.h"
 #include "sandbox/sandbox.h"
 #include "server-stream.h"
 #include "server/server.h"
+#include "server/session.h"
 #include "server/shutdown.h"
 
 #include <clocale>
@@ -77,6 +79,7 @@ int run_chat(const Arguments &arguments) {
         prepare_server(params, arguments);
     }
     capture_engine_log(params.verbosity == LOG_LEVEL_ERROR);
+    open_prompt_keeping(params, uint64_t(session().disk_cache_mebibytes) << 20U, false);
     confine_before_model(params, Mode::CHAT);
     server_stream_session_manager_start();
     llama_backend_init();
@@ -86,7 +89,9 @@ int run_chat(const Arguments &arguments) {
     LLAMA_ASCII_LOGO = "";
     cli_context chat(params);
     if (chat.init()) {
-        return chat.run();
+        const int status = chat.run();
+        finish_prompt_keeping();
+        return status;
     }
     if (!cli_context::interrupted()) {
         const std::string error = first_engine_error();

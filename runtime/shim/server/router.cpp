@@ -10,6 +10,7 @@
 #include "gpu/gpu.h"
 #include "hooks/hooks.h"
 #include "json.h"
+#include "prompts/keeping.h"
 #include "resolve/weights_size.h"
 #include "sandbox/sandbox.h"
 #include "server/session.h"
@@ -122,6 +123,8 @@ std::vector<std::string> llamafile_child_command(const std::vector<std::string> 
     if (!llamafile_sealed()) {
         command.emplace_back("--unsealed");
     }
+    const std::vector<std::string> cache = prompt_option_for_children();
+    command.insert(command.end(), cache.begin(), cache.end());
     if (!gpus_in_use().empty() && !has_device(arguments)) {
         command.insert(command.end(), {"--device", devices_in_use()});
     }
@@ -132,6 +135,9 @@ std::vector<std::string> llamafile_child_environment() {
     std::vector<std::string> variables = {std::string(CHILD_VARIABLE) + "=" + llamafile_child_key()};
     if (const std::string launcher = own_launcher(); !launcher.empty()) {
         variables.push_back(std::string(LAUNCHER_VARIABLE) + "=" + launcher);
+    }
+    if (const std::string files = prompt_variable_for_children(); !files.empty()) {
+        variables.push_back(files);
     }
     return variables;
 }

@@ -11,6 +11,7 @@
 #include "engine/engine_log.h"
 #include "llama.h"
 #include "log.h"
+#include "prompts/keeping.h"
 #include "resolve/model.h"
 #include "sandbox/sandbox.h"
 #include "server-stream.h"
@@ -52,6 +53,7 @@ int serve_on_free_port(const common_params &params, const Arguments &arguments) 
     for (;;) {
         common_params attempt = params; // the engine changes it
         prepare_server(attempt, arguments);
+        open_prompt_keeping(attempt, uint64_t(session().disk_cache_mebibytes) << 20U, is_router(attempt));
         confine_before_model(attempt, Mode::SERVER);
         const int status = serve(attempt, arguments);
         if (status == 0 || !port_was_lost(attempt)) {
@@ -133,6 +135,7 @@ int run_server(const Arguments &arguments) {
     }
     prepare_shutdown();
     const int status = serve_on_free_port(params, arguments);
+    finish_prompt_keeping();
     session().sockets.release();
     common_log_flush(common_log_main());
     if (status != 0) {

@@ -1,10 +1,10 @@
 #include "worker/tensor_cache.h"
 
-#include "base/environment.h"
+#include "base/cache_folder.h"
 #include "base/file.h"
 #include "base/message.h"
+#include "base/private_files.h"
 #include "base/user_error.h"
-#include "worker/private_files.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -60,15 +60,7 @@ TensorCache::TensorCache(std::string path, uint64_t limit) : folder(std::move(pa
 }
 
 std::string TensorCache::default_folder() {
-#ifdef _WIN32
-    const std::string caches = variable("LOCALAPPDATA");
-#elif defined(__APPLE__)
-    const std::string caches = variable("HOME") + "/Library/Caches";
-#else
-    const std::string named = variable("XDG_CACHE_HOME");
-    const std::string caches = named.empty() ? variable("HOME") + "/.cache" : named;
-#endif
-    return caches + "/llamafile/rpc";
+    return user_cache_folder().value_or("/.cache/llamafile") + "/rpc";
 }
 
 std::string TensorCache::path_of(uint64_t hash) const {

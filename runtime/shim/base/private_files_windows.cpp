@@ -1,6 +1,6 @@
 // The folder for caches is in the user's profile, which others cannot open.
 
-#include "worker/private_files.h"
+#include "base/private_files.h"
 
 #include <filesystem>
 #include <system_error>

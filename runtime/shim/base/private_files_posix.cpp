@@ -1,4 +1,4 @@
-#include "worker/private_files.h"
+#include "base/private_files.h"
 
 #include <cerrno>
 #include <cstring>
