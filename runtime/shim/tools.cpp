@@ -2,6 +2,8 @@
 
 #include "base/program_name.h"
 #include "log.h"
+#include "roofline/options.h"
+#include "roofline/roofline.h"
 #include "rpc/workers.h"
 #include "worker/worker.h"
 
@@ -24,10 +26,25 @@ struct Named {
     Tool tool;
 };
 
+// The engine's tool, and one more measurement.
+int run_bench(int argc, char **argv) {
+    const Arguments arguments(argv + 1, argv + argc);
+    if (has_option(arguments, {ROOFLINE_OPTION})) {
+        return run_roofline(argc, argv);
+    }
+    if (has_option(arguments, {"--help", "-h"})) {
+        std::atexit(print_roofline_usage); // the tool exits after printing its own
+    }
+    return llama_bench(argc, argv);
+}
+
 constexpr Named TOOLS[] = {
-    {"llamafile-bench", llama_bench},           {"llamafile-imatrix", llama_imatrix},
-    {"llamafile-perplexity", llama_perplexity}, {"llamafile-quantize", llama_quantize},
-    {"llamafile-rpc-server", run_worker},       {"llamafile-tokenize", llama_tokenize},
+    {"llamafile-bench", run_bench},
+    {"llamafile-imatrix", llama_imatrix},
+    {"llamafile-perplexity", llama_perplexity},
+    {"llamafile-quantize", llama_quantize},
+    {"llamafile-rpc-server", run_worker},
+    {"llamafile-tokenize", llama_tokenize},
 };
 
 // The quantizer exits with an error status after printing its usage, even on request.

@@ -43,6 +43,7 @@ CpuFeatures features_of_avx512(const Registers &seven, const Registers &seven_on
     found |= has(seven.c, bit_AVX512VNNI) ? AVX512_VNNI : 0;
     found |= has(seven_one.a, bit_AVX512BF16) ? AVX512_BF16 : 0;
     found |= has(seven.d, bit_AMXTILE | bit_AMXINT8) && has(saved, TILES) ? AMX : 0;
+    found |= has(seven.d, bit_AMXTILE | bit_AMXBF16) && has(saved, TILES) ? AMX_BF16 : 0;
     return found;
 }
 
@@ -84,11 +85,18 @@ bool ask_for_matrix_registers() {
 
 #include <sys/sysctl.h>
 
-CpuFeatures cpu_features() {
+namespace {
+
+bool has(const char *feature) {
     int has = 0;
     size_t size = sizeof has;
-    const bool is_known = sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &size, nullptr, 0) == 0;
-    return is_known && has != 0 ? I8MM : 0;
+    return sysctlbyname(feature, &has, &size, nullptr, 0) == 0 && has != 0;
+}
+
+} // namespace
+
+CpuFeatures cpu_features() {
+    return (has("hw.optional.arm.FEAT_I8MM") ? I8MM : 0) | (has("hw.optional.arm.FEAT_BF16") ? BF16 : 0);
 }
 
 #else
@@ -99,7 +107,7 @@ namespace {
 
 // Of the kernel's asm/hwcap.h, which not every system has.
 constexpr unsigned long HALF_SCALAR = 1 << 9, HALF_VECTOR = 1 << 10, DOT_PRODUCT = 1 << 20, SCALABLE = 1 << 22;
-constexpr unsigned long MATRIX = 1 << 13; // of the second word
+constexpr unsigned long MATRIX = 1 << 13, BRAIN_FLOAT = 1 << 14; // of the second word
 
 bool has(unsigned long word, unsigned long bits) {
     return (word & bits) == bits;
@@ -110,7 +118,7 @@ bool has(unsigned long word, unsigned long bits) {
 CpuFeatures cpu_features() {
     const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
     return (has(first, DOT_PRODUCT) ? DOTPROD : 0) | (has(first, HALF_SCALAR | HALF_VECTOR) ? FP16 : 0) |
-           (has(second, MATRIX) ? I8MM : 0) | (has(first, SCALABLE) ? SVE : 0);
+           (has(second, MATRIX) ? I8MM : 0) | (has(first, SCALABLE) ? SVE : 0) | (has(second, BRAIN_FLOAT) ? BF16 : 0);
 }
 
 #endif

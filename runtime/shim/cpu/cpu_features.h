@@ -17,11 +17,13 @@ constexpr CpuFeatures AVX512_VBMI = 1 << 5;
 constexpr CpuFeatures AVX512_VNNI = 1 << 6;
 constexpr CpuFeatures AVX512_BF16 = 1 << 7;
 constexpr CpuFeatures AMX = 1 << 8; // matrices of 8-bit numbers
+constexpr CpuFeatures AMX_BF16 = 1 << 9;
 #else
 constexpr CpuFeatures DOTPROD = 1 << 0;
 constexpr CpuFeatures FP16 = 1 << 1;
 constexpr CpuFeatures I8MM = 1 << 2;
 constexpr CpuFeatures SVE = 1 << 3;
+constexpr CpuFeatures BF16 = 1 << 4;
 #endif
 
 CpuFeatures cpu_features();

@@ -2,7 +2,6 @@
 
 #include "base/environment.h"
 #include "base/message.h"
-#include "cpu/cpu_features.h"
 #include "ggml-cpu.h"
 #include "hooks/hooks.h"
 
@@ -113,6 +112,14 @@ const Variant &chosen() {
 
 const char *cpu_variant() {
     return chosen().name;
+}
+
+CpuFeatures cpu_variant_features() {
+#if defined(__APPLE__) && defined(__aarch64__)
+    return chosen().needs | DOTPROD | FP16; // which the oldest of these processors has
+#else
+    return chosen().needs;
+#endif
 }
 
 #if defined(__x86_64__)
