@@ -52,8 +52,8 @@ needs = $(1) >/dev/null 2>&1 || { echo "make: $(2)" >&2; exit 1; }
 IS_RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON_NEEDED := this needs Python 3.11 or later, and $(PYTHON) is not; PYTHON=/path/to/python3 names another
 
-.PHONY: all demo demo-model test quick check check-python check-native check-workflows docs format constraints bench install \
-    uninstall release pdf clean help FORCE
+.PHONY: all demo demo-model test quick check check-python check-native check-workflows docs format constraints bench \
+    bench-smoke install uninstall release pdf clean help FORCE
 # One recipe at a time: compilers, linkers and tests use all cores by themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -77,6 +77,7 @@ help:
 	@echo "  make test         runs make check and all tests"
 	@echo "  make format       rewrites the sources in house style"
 	@echo "  make bench        compares a llamafile with native builds and writes benchmarks/*.md; two and a half hours"
+	@echo "  make bench-smoke  prints the main ratios and writes nothing; three minutes"
 	@echo "  make constraints  resolves the dependencies in pyproject.toml again; needs uv"
 	@echo "  make clean        removes build, dist and .venv; the cache in ~/.cache/llamafile-toolchain stays"
 	@echo
@@ -270,6 +271,10 @@ BENCHMARKS := zipalign upgrade verify start speed busy first_token prompt_cache 
     scaling portable
 bench: build/llamafile
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.bench_$$name || exit; done
+	@$(BIN)/python -m benchmarks.regressions
+
+bench-smoke: build/llamafile
+	@$(BIN)/python -m benchmarks.bench_smoke
 
 clean:
 	@rm -rf build dist .venv

@@ -94,14 +94,20 @@ def contestants(folder: Path, model: Path) -> list[Contestant]:
     return found
 
 
-def measure(record: Record, model: str, entrants: Sequence[Contestant]) -> None:
+def measure(
+    record: Record,
+    model: str,
+    entrants: Sequence[Contestant],
+    rounds: int = ROUNDS,
+    memory_rounds: int = MEMORY_ROUNDS,
+) -> None:
     """Run all contestants in turns."""
     for one in entrants:
         one.milliseconds()  # fills the caches
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for one in entrants[:: -1 if number % 2 else 1]:
             record.cell(model=model, measured="ms").add(one.name, one.milliseconds())
-            if number < MEMORY_ROUNDS:
+            if number < memory_rounds:
                 record.cell(model=model, measured="MiB").add(one.name, one.mebibytes())
 
 

@@ -1,137 +1,143 @@
 """Measure tokens per second beside native builds of the same engine, and write benchmarks/speed.{md,json,svg}.
 
 All contestants run the engine's own measuring loop, except llama-cpp-python, which is called through its own interface.
-Takes three quarters of an hour on two cores; the first run also compiles the other contestants, which takes as long.
+Takes an hour on two cores; the first run also compiles the other contestants, which takes three quarters of an hour.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import subprocess
+import sys
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.contestants import (
+    NEXT_BEST,
+    Contestant,
+    Test,
+    earlier_contestants,
+    native_contestants,
+    our_contestants,
+    python_contestants,
+)
 from benchmarks.measure import Limit, read_again, verdicts
-from benchmarks.models import bench_models
-from benchmarks.native import WITHOUT_AMX, has_amx, native_build, native_compilers, peers_python
+from benchmarks.models import bench_models, more_models
+from benchmarks.native import peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
-from runtime.builder.artifacts import ENGINE_SDIST
+from benchmarks.roofline import Roofline, tokens_per_second, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROUNDS: Final = 3
 ROUNDS_MORE: Final = 4  # where a goal is missed
-PROMPT: Final = 512
-GENERATED: Final = 128
+TEST: Final = Test(prompt=512, generated=128)
 THREADS: Final = (1, 2)
-TESTS: Final = (f"prompt {PROMPT}", f"generate {GENERATED}")
-PYTHON: Final = ENGINE_SDIST.distribution
 GOAL: Final = 0.98
-# The rows: the processor instructions that may be used.
-ALL: Final = "all"
-NO_AMX: Final = WITHOUT_AMX.strip()
-NEXT_BEST: Final = "zen4"
+HERE: Final = Path(__file__).parent
 TITLE: Final = "Tokens per second, compared with native builds"
 ABOUT: Final = f"""\
 Written by `benchmarks/bench_speed.py`. All contestants have the same engine source. The others were compiled on this
 machine for its own processor, `-O3 -march=native`; the llamafile is the ordinary result of `make`, started by a shell,
-with the models in its archive. {PROMPT} tokens of a prompt, then {GENERATED} generated, by the engine's own
+with the models in its archive. {TEST.prompt} tokens of a prompt, then {TEST.generated} generated, by the engine's own
 `llama-bench` (ours: by the same code under the name `llamafile-bench`), and by `Llama.eval` in Python. Before each
 round, all files are read into memory again: their place in memory makes a difference if weights are not copied.
 On a processor with AMX, everything is also measured without AMX: the llamafile is started with
 `LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled without it.
 Results below the goal get {ROUNDS_MORE} more rounds, and all of them count: single results vary by a tenth.
-"""
-# The same as llama-bench: one warm-up, then the tokens of a prompt in one call, and token after token.
-ASK_PYTHON: Final = f"""
-import json, sys, time
-from llama_cpp import Llama
-model = Llama(sys.argv[1], n_ctx={PROMPT}, n_batch={PROMPT}, n_threads=int(sys.argv[2]),
-              n_threads_batch=int(sys.argv[2]), verbose=False)
-seconds = []
-for tokens, calls in (({PROMPT}, 1), ({PROMPT}, 1), (1, 1), (1, {GENERATED})):
-    model.reset()
-    start = time.perf_counter()
-    for _ in range(calls):
-        model.eval([model.token_bos()] * tokens)
-    seconds.append(time.perf_counter() - start)
-print(json.dumps([{PROMPT} / seconds[1], {GENERATED} / seconds[3]]))
+The limit is that of the machine, measured in each round by `llamafile-bench --roofline`: a token that is generated
+needs all weights from memory, one of a prompt two operations for each of them (`benchmarks/roofline.py`); a model that
+is smaller than the caches can exceed it. The types that fewer models have are compared with one native build alone,
+which halves the time.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
-    """One of the programs that are compared, and its command."""
+class Models:
+    """The models to measure with: their paths by name."""
 
-    name: str
-    command: Sequence[str]  # in front of the arguments
-    rows: Sequence[str] = (ALL,)
-    is_python: bool = False
+    usual: dict[str, Path]  # with all contestants
+    more: dict[str, Path]  # with those that have all types
 
-    def measure(self, model: str, threads: int) -> tuple[float, float]:
-        """Return tokens per second of a prompt, and generated."""
-        if self.is_python:
-            command = [*self.command, "-c", ASK_PYTHON, model, str(threads)]
-            prompt, generated = json.loads(_output(command))
-            return prompt, generated
-        counts = ["-p", str(PROMPT), "-n", str(GENERATED), "-t", str(threads), "-r", "1", "-o", "json"]
-        tests = json.loads(_output([*self.command, "-m", model, *counts]))
-        return tests[0]["avg_ts"], tests[1]["avg_ts"]
+    @property
+    def paths(self) -> dict[str, Path]:
+        """All of them."""
+        return self.usual | self.more
 
+    def of(self, one: Contestant) -> dict[str, Path]:
+        """Return those that ONE is measured with."""
+        return self.paths if one.has_all_types else self.usual
 
-def _output(command: Sequence[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    def named(self, part: str) -> Models:
+        """Return those whose names contain PART."""
+        return Models(*({name: path for name, path in of.items() if part in name} for of in (self.usual, self.more)))
 
 
-def contestants(program: Program) -> list[Contestant]:
-    """Return all contestants, ours first."""
-    ours = program.command("llamafile-bench")
-    entrants = [Contestant(OURS, ours)]
-    if has_amx():
-        entrants.append(Contestant(OURS, ["env", f"LLAMAFILE_CPU={NEXT_BEST}", *ours], (NO_AMX,)))
-    natives = [one for name, compilers in native_compilers().items() for one in _natives(name, compilers)]
-    # pip compiles with the first of them, and its build has the same instructions.
-    return [*entrants, *natives, Contestant(PYTHON, [str(peers_python())], natives[0].rows, is_python=True)]
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured, and how often."""
+
+    models: Models
+    archive: Path  # ours, with the models
+    rounds: int = ROUNDS
+    rounds_more: int = ROUNDS_MORE
+    threads: Sequence[int] = THREADS
+    test: Test = TEST
 
 
-def _natives(name: str, compilers: tuple[str, str]) -> list[Contestant]:
-    native = native_build(name, compilers)
-    command = [native.program("llama-bench")]
-    if not has_amx():
-        return [Contestant(native.name, command)]
-    if native.name.endswith(WITHOUT_AMX):
-        return [Contestant(native.name, command, (ALL, NO_AMX))]
-    other = native_build(name, compilers, amx=False)
-    return [Contestant(name, command), Contestant(name, [other.program("llama-bench")], (NO_AMX,))]
-
-
-def measure(record: Record, entrants: Sequence[Contestant], models: dict[str, Path], archive: Path) -> None:
-    """Run ROUNDS rounds, and more for results below the goal; ours has MODELS in ARCHIVE."""
-    rows = {(name, threads, row) for name in models for threads in THREADS for one in entrants for row in one.rows}
-    for number in range(ROUNDS + ROUNDS_MORE):
-        if number == ROUNDS:
+def measure(record: Record, entrants: Sequence[Contestant], plan: Plan) -> None:
+    """Run the rounds of PLAN, and more of them for results below the goal."""
+    rooflines = {one.rows[0]: (one, Roofline()) for one in entrants if one.name == OURS}
+    rows = {(name, threads, row) for name in plan.models.paths for threads in plan.threads for row in rooflines}
+    for number in range(plan.rounds + plan.rounds_more):
+        if number == plan.rounds:
             rows = missed(record)
         if not rows:
             break
-        for file in (archive, *models.values()):
+        for file in (plan.archive, *plan.models.paths.values()):
             read_again(file)
-        run_round(record, entrants[:: -1 if number % 2 else 1], models, rows)
+        for one, roofline in rooflines.values():
+            roofline.measure(one.command, plan.threads)
+        run_round(record, entrants[:: -1 if number % 2 else 1], plan, rows)
+    set_limits(record, plan, {row: roofline for row, (_, roofline) in rooflines.items()})
 
 
-def run_round(
-    record: Record, entrants: Sequence[Contestant], models: dict[str, Path], rows: set[tuple[str, int, str]]
-) -> None:
+def run_round(record: Record, entrants: Sequence[Contestant], plan: Plan, rows: set[tuple[str, int, str]]) -> None:
     """Run the tests that ROWS name (model, threads, instructions) once."""
-    for (name, path), threads, one in product(models.items(), THREADS, entrants):
-        wanted = [row for row in one.rows if (name, threads, row) in rows]
+    for (name, path), threads, one in product(plan.models.paths.items(), plan.threads, entrants):
+        wanted = [row for row in one.rows if (name, threads, row) in rows and name in plan.models.of(one)]
         if wanted:
-            rates = one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads)
-            for row, (test, rate) in product(wanted, zip(TESTS, rates, strict=True)):
+            rates = one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads, plan.test)
+            for row, (test, rate) in product(wanted, zip(plan.test.names, rates, strict=True)):
                 record.cell(model=name, threads=str(threads), instructions=row, test=test).add(one.name, rate)
+
+
+def set_limits(record: Record, plan: Plan, rooflines: dict[str, Roofline]) -> None:
+    """Set the limit of each cell."""
+    works = {name: work_of(path) for name, path in plan.models.paths.items()}
+    batches = dict(zip(plan.test.names, (plan.test.prompt, 1), strict=True))
+    for cell in record.cells:
+        labels = cell.labels
+        work, roofline = works[labels["model"]], rooflines[labels["instructions"]]
+        cell.limit = tokens_per_second(work, roofline, batches[labels["test"]], int(labels["threads"]))
+    record.more_facts["rooflines"] = {row: roofline.facts() for row, roofline in rooflines.items()}
+
+
+def notes_on_limits(record: Record) -> str:
+    """Return the rates that the limits are computed from."""
+    lines = []
+    for row, facts in record.more_facts["rooflines"].items():
+        reads = ", ".join(f"{rate:.1f}" for rate in facts["GB/s"].values())
+        kinds = dict.fromkeys(peak["kind"] for peak in facts["peaks"])
+        rates = {kind: [f"{peak['GOP/s']:.0f}" for peak in facts["peaks"] if peak["kind"] == kind] for kind in kinds}
+        peaks = "".join(f"; {kind} {', '.join(found)} GOP/s" for kind, found in rates.items())
+        counts = " and ".join(facts["GB/s"])
+        lines.append(f"* {row} ({facts['variant']}), {counts} threads: memory is read at {reads} GB/s{peaks}\n")
+    return f"The limits are computed from the best of all rounds:\n\n{''.join(lines)}"
 
 
 def missed(record: Record) -> set[tuple[str, int, str]]:
@@ -148,20 +154,37 @@ def limits(record: Record, others: Sequence[str]) -> list[Limit]:
     ]
 
 
+def arguments() -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_speed", description=__doc__)
+    parser.add_argument("--output", metavar="FOLDER", type=Path, default=HERE, help="write into FOLDER")
+    parser.add_argument("--rounds", metavar="N", type=int, default=ROUNDS, help=f"rounds (default: {ROUNDS})")
+    parser.add_argument("--models", metavar="PART", default="", help="measure only the models with PART in their names")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Measure, and write the results."""
+    options = arguments()
     with workplace() as folder:
-        bare = Program.pack(folder / "bare")
-        models = bench_models(bare.command("llamafile-quantize"))
-        program = Program.pack(folder / "all.llamafile", models.values())
-        entrants = contestants(program)
+        quantize = Program.pack(folder / "bare").command("llamafile-quantize")
+        models = Models(bench_models(quantize), more_models(quantize)).named(options.models)
+        if not models.paths:
+            sys.exit(f"no model has '{options.models}' in its name")
+        program = Program.pack(folder / "all.llamafile", models.paths.values())
+        entrants = our_contestants(OURS, program)
+        entrants += [*native_contestants(), *python_contestants(), *earlier_contestants(folder / "earlier")]
         others = list(dict.fromkeys(one.name for one in entrants if one.name != OURS))
-        record = Record("speed", TITLE, ABOUT, "tokens/s", ROUNDS, program.versions())
-        measure(record, entrants, models, program.path)
-        record.write(folder, others, others, verdicts(limits(record, others)))
-    clang = next(other for other in others if other.startswith("clang"))
-    for arguments in (others, ["--summary", clang]):
-        subprocess.run([peers_python(), Path(__file__).with_name("plot.py"), record.name, *arguments], check=True)
+        record = Record("speed", TITLE, ABOUT, "tokens/s", options.rounds, program.versions())
+        record.folder = options.output.resolve()
+        rounds_more = ROUNDS_MORE if options.rounds >= ROUNDS else 0
+        measure(record, entrants, Plan(models, program.path, options.rounds, rounds_more))
+        present = [other for other in others if any(other in cell.samples for cell in record.cells)]
+        notes = f"{notes_on_limits(record)}\n{verdicts(limits(record, present))}"
+        record.write(folder, present, present, notes)
+    for plotted in (present, ["--summary", others[0]]):
+        command = [str(peers_python()), str(HERE / "plot.py"), str(record.folder / record.name), *plotted]
+        subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["LONG_CONTEXT", "TYPES", "bench_models", "billion_model", "long_model", "quantize_file"]
+__all__ = [
+    "LONG_CONTEXT",
+    "MORE_TYPES",
+    "TYPES",
+    "bench_models",
+    "billion_model",
+    "long_model",
+    "more_models",
+    "quantize_file",
+]
 
 TYPES: Final = ("F16", "Q8_0", "Q4_K_M", "Q4_0")
+# To be compared with fewer contestants, which take most of the time: any type of llamafile-quantize can be added.
+MORE_TYPES: Final = ("Q6_K", "Q5_K_M", "IQ4_NL", "BF16")
 LONG_CONTEXT: Final = 65536  # tokens
 _VOCABULARY: Final = 32000
 _SPREAD: Final = 0.02
@@ -57,7 +68,7 @@ def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf", _HALF)
         for type_ in TYPES[1:]:
-            quantize_file(quantize, folder, type_)
+            quantize_file(quantize, folder / "F16.gguf", folder / f"{type_}.gguf", type_)
 
     folder = cached("bench-models", digest_of([repr(_HALF.key)]), generate)
     return {"SmolLM2 135M Q4_1": demo_model()} | {
@@ -65,12 +76,27 @@ def bench_models(quantize: Sequence[str]) -> dict[str, Path]:
     }
 
 
+def more_models(quantize: Sequence[str]) -> dict[str, Path]:
+    """Return the paths of models of MORE_TYPES, which have the same weights as those of bench_models()."""
+    exact = bench_models(quantize)[f"{_billions(_HALF)} F16"]
+
+    def model_of(type_: str) -> Path:
+        folder = cached(
+            "bench-models",
+            digest_of([repr(_HALF.key), type_]),
+            lambda folder: quantize_file(quantize, exact, folder / f"{type_}.gguf", type_),
+        )
+        return folder / f"{type_}.gguf"
+
+    return {f"{_billions(_HALF)} {type_}": model_of(type_) for type_ in MORE_TYPES}
+
+
 def billion_model(quantize: Sequence[str], type_: str) -> tuple[str, Path]:
     """Return the name and the path of a model of a billion random weights of TYPE_, which stays in the cache."""
 
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf", _BILLION)
-        quantize_file(quantize, folder, type_)
+        quantize_file(quantize, folder / "F16.gguf", folder / f"{type_}.gguf", type_)
         (folder / "F16.gguf").unlink()
 
     folder = cached("bench-models", digest_of([repr(_BILLION.key), type_]), generate)
@@ -82,16 +108,16 @@ def long_model(quantize: Sequence[str], type_: str) -> Path:
 
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf", _FEW_LAYERS, LONG_CONTEXT)
-        quantize_file(quantize, folder, type_)
+        quantize_file(quantize, folder / "F16.gguf", folder / f"{type_}.gguf", type_)
         (folder / "F16.gguf").unlink()
 
     folder = cached("bench-models", digest_of([repr(_FEW_LAYERS.key), str(LONG_CONTEXT), type_]), generate)
     return folder / f"{type_}.gguf"
 
 
-def quantize_file(quantize: Sequence[str], folder: Path, type_: str) -> None:
-    """Write FOLDER/TYPE_.gguf from FOLDER/F16.gguf; QUANTIZE starts llamafile-quantize."""
-    command = [*quantize, str(folder / "F16.gguf"), str(folder / f"{type_}.gguf"), type_]
+def quantize_file(quantize: Sequence[str], model: Path, result: Path, type_: str) -> None:
+    """Write RESULT, of TYPE_, from MODEL; QUANTIZE starts llamafile-quantize."""
+    command = [*quantize, str(model), str(result), type_]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -24,9 +24,11 @@ class Program:
     path: Path
 
     @classmethod
-    def pack(cls, path: Path, models: Iterable[Path] = (), arguments: Iterable[str] = ()) -> Program:
+    def pack(
+        cls, path: Path, models: Iterable[Path] = (), arguments: Iterable[str] = (), *, built: Path = _BUILT
+    ) -> Program:
         """Write the llamafile PATH with MODELS and, if there are any, the ARGUMENTS that it shall always have."""
-        shutil.copy(_BUILT, path)
+        shutil.copy(built, path)
         members = [str(model) for model in models]
         lines = "".join(f"{argument}\n" for argument in arguments)
         if lines:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.measure import load_sentence, machine
 
@@ -38,6 +38,7 @@ class Cell:
 
     labels: dict[str, str]
     samples: dict[str, list[float]] = field(default_factory=dict)
+    limit: float | None = None  # what the machine allows (benchmarks/roofline.py)
 
     def add(self, name: str, value: float) -> None:
         """Add one more value of NAME's."""
@@ -50,6 +51,11 @@ class Cell:
     def ratio(self, name: str) -> float:
         """Return our median as a multiple of NAME's."""
         return self.median(OURS) / self.median(name)
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for a file in JSON."""
+        limit = {} if self.limit is None else {"limit": round(self.limit, 3)}
+        return {**self.labels, **limit, "samples": self.samples}
 
 
 @dataclass
@@ -64,6 +70,8 @@ class Record:
     versions: Mapping[str, str]
     digits: int = 1
     has_plot: bool = True
+    folder: Path = _RESULTS  # of its files
+    more_facts: dict[str, Any] = field(default_factory=dict)  # in JSON
     cells: list[Cell] = field(default_factory=list)
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
@@ -76,11 +84,25 @@ class Record:
         return self.cells[-1]
 
     def write(self, directory: Path, others: Sequence[str], rivals: Sequence[str], notes: str) -> None:
-        """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY.
+        """Write NAME.md and NAME.json, with the ratios of ours to RIVALS, some of OTHERS; commands ran in DIRECTORY."""
+        facts = self._facts(directory)
+        cells = [cell.facts() for cell in self.cells]
+        text = json.dumps(
+            {"title": self.title, "unit": self.unit, **facts, **self.more_facts, "cells": cells}, indent=1
+        )
+        same = f" The same numbers are in [{self.name}.json]({self.name}.json)."
+        plot = f"\n\n![the same numbers as a plot]({self.name}.svg)" if self.has_plot else ""
+        markdown = self._text(facts, same + plot, others, rivals, notes)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{self.name}.json").write_text(text + "\n")
+        (self.folder / f"{self.name}.md").write_text(markdown)
 
-        They are written beside this module, or, for a trial, into the folder $BENCHMARK_RESULTS.
-        """
-        facts = {
+    def text(self, directory: Path, others: Sequence[str], rivals: Sequence[str], notes: str) -> str:
+        """Return what write() would write to NAME.md, without references to other files."""
+        return self._text(self._facts(directory), "", others, rivals, notes)
+
+    def _facts(self, directory: Path) -> dict[str, Any]:
+        return {
             "commit": commit(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "machine": machine(directory),
@@ -88,35 +110,42 @@ class Record:
             "rounds": self.rounds,
             "load": [round(self.load_before, 2), round(os.getloadavg()[0], 2)],
         }
-        plot = f"\n![the same numbers as a plot]({self.name}.svg)\n" if self.has_plot else ""
-        cells = [{**cell.labels, "samples": cell.samples} for cell in self.cells]
-        text = json.dumps({"title": self.title, "unit": self.unit, **facts, "cells": cells}, indent=1)
-        (_RESULTS / f"{self.name}.json").write_text(text + "\n")
-        (_RESULTS / f"{self.name}.md").write_text(f"""# {self.title}
+
+    def _text(self, facts: dict[str, Any], files: str, others: Sequence[str], rivals: Sequence[str], notes: str) -> str:
+        return f"""# {self.title}
 
 {self.about}
 
 Measured at commit {facts["commit"]} on {facts["date"]}; {self.rounds} rounds, in each of them all contestants; medians,
-with the minimum and maximum of all rounds. The same numbers are in [{self.name}.json]({self.name}.json).
-{plot}
+with the minimum and maximum of all rounds.{files}
+
 Machine: {facts["machine"]}.
 Versions: {", ".join(f"{name} {version}" for name, version in self.versions.items())}.
 
 {load_sentence(self.load_before)}
-{self._table(others, rivals)}
-{notes}""")
+{self.table(others, rivals)}
+{notes}"""
 
-    def _table(self, others: Sequence[str], rivals: Sequence[str]) -> str:
+    def table(self, others: Sequence[str], rivals: Sequence[str]) -> str:
+        """Return the results, with the ratios of ours to RIVALS, some of OTHERS."""
         labels = list(self.cells[0].labels)
         names = [*([OURS] if rivals else []), *others]
         unit = f", {self.unit}" if self.unit else ""
+        has_limits = any(cell.limit is not None for cell in self.cells)
         heads = [*labels, *(name + unit for name in names), *(f"{OURS} / {name}" for name in rivals)]
+        heads += [f"limit{unit}", f"{OURS} / limit"] if has_limits else []
         lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(labels) + "---:|" * (len(heads) - len(labels))]
         for cell in self.cells:
             columns = [*cell.labels.values(), *(self._spread(cell, name) for name in names)]
             columns += [f"{cell.ratio(name):.2f}" if name in cell.samples else "" for name in rivals]
+            columns += self._limit(cell) if has_limits else []
             lines.append("| " + " | ".join(columns) + " |")
         return "\n".join(lines) + "\n"
+
+    def _limit(self, cell: Cell) -> list[str]:
+        if cell.limit is None:
+            return ["", ""]
+        return [f"{cell.limit:.{self.digits}f}", f"{cell.median(OURS) / cell.limit:.0%}".replace("%", " %")]
 
     def _spread(self, cell: Cell, name: str) -> str:
         if name not in cell.samples:

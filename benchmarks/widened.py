@@ -68,7 +68,7 @@ def widened_model(quantize: Sequence[str], type_: str) -> tuple[str, Path]:
 
     def generate(folder: Path) -> None:
         _write(folder / "F16.gguf")
-        quantize_file(quantize, folder, type_)
+        quantize_file(quantize, folder / "F16.gguf", folder / f"{type_}.gguf", type_)
         (folder / "F16.gguf").unlink()
 
     folder = cached("bench-models", digest_of([demo_model().parent.name, repr(_NEW), type_]), generate)
