@@ -1,0 +1,86 @@
+"""What tokens need, and how fast a machine with given rates can do that."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import gguf
+import pytest
+
+from benchmarks.roofline import Roofline, Work, tokens_per_second, work_of
+from tests.builders.gguf import TinyModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GIGA = 10**9
+
+
+def row(kind: str, threads: int, best: float, *, used: bool = True) -> dict[str, object]:
+    return {"kind": kind, "instructions": "x", "is_used": used, "n_threads": threads, "best_gop_s": best}
+
+
+def bench(folder: Path, reads: list[float], peaks: list[dict[str, object]]) -> list[str]:
+    """A command that answers as llamafile-bench does, and notes its arguments."""
+    rows = [{"n_threads": number + 1, "best_gb_s": rate} for number, rate in enumerate(reads)]
+    answer = folder / "answer.json"
+    answer.write_text(json.dumps({"cpu_variant": "zen4", "reads": rows, "peaks": peaks}))
+    script = folder / "bench"
+    script.write_text(f'#!/bin/sh\necho "$@" >{folder}/arguments\ncat {answer}\n')
+    return ["/bin/sh", str(script)]
+
+
+def test_the_best_of_all_measurements_counts(tmp_path: Path) -> None:
+    roofline = Roofline()
+    roofline.measure(bench(tmp_path, [5, 9], [row("int8", 1, 100), row("int8", 2, 150)]), [1, 2])
+    assert (tmp_path / "arguments").read_text() == "--roofline -t 1,2 -o json\n"
+    roofline.measure(bench(tmp_path, [6, 8], [row("int8", 1, 90), row("int8", 2, 180)]), [1, 2])
+    assert roofline.reads == {1: 6, 2: 9}
+    assert roofline.peaks == {("int8", 1): 100, ("int8", 2): 180}
+    assert roofline.facts()["variant"] == "zen4"
+
+
+def test_instructions_without_use_do_not_count(tmp_path: Path) -> None:
+    roofline = Roofline()
+    command = bench(tmp_path, [5], [row("bf16", 1, 900, used=False), row("bf16", 1, 50), row("f32", 1, 80)])
+    roofline.measure(command, [1])
+    assert roofline.peaks == {("bf16", 1): 50, ("f32", 1): 80}
+
+
+@pytest.mark.parametrize(("type_", "peak"), [("Q4_K", 400), ("IQ4_NL", 400), ("F16", 100), ("BF16", 100), ("F32", 100)])
+def test_the_fastest_exact_instructions_count(type_: str, peak: float) -> None:
+    """Those for bf16 may be slower than those for f32."""
+    roofline = Roofline(peaks={("int8", 1): 400, ("bf16", 1): 60, ("f32", 1): 100, ("int8", 2): 800})
+    assert roofline.peak(type_, 1) == peak
+
+
+def test_generation_reads_and_prompts_compute() -> None:
+    work = Work(weight_bytes=2 * GIGA, each={"Q8_0": 3 * GIGA, "F32": 0}, last={"Q6_K": GIGA})
+    roofline = Roofline(reads={1: 10}, peaks={("int8", 1): 500, ("f32", 1): 50})
+    assert tokens_per_second(work, roofline, 1, 1) == pytest.approx(5)
+    assert tokens_per_second(work, roofline, 512, 1) == pytest.approx(512 / ((512 * 3 + 1) / 500))
+    slow = Roofline(reads={1: 1000}, peaks={("int8", 1): 8, ("f32", 1): 8})
+    assert tokens_per_second(work, slow, 1, 1) == pytest.approx(2)
+
+
+def test_each_type_takes_its_time() -> None:
+    work = Work(weight_bytes=1, each={"Q8_0": GIGA, "F16": GIGA}, last={})
+    roofline = Roofline(reads={2: 10}, peaks={("int8", 2): 100, ("f32", 2): 25})
+    assert tokens_per_second(work, roofline, 1, 2) == pytest.approx(1 / (1 / 100 + 1 / 25))
+
+
+def test_work_of_a_model(tmp_path: Path) -> None:
+    model = TinyModel(embedding=32, heads=2, feed_forward=64, layers=2)
+    path = model.write(tmp_path / "model.gguf")
+    work = work_of(path)
+    matrices = 2 * (4 * 32 * 32 + 3 * 32 * 64)  # attention and feed-forward, in both layers
+    assert sum(work.each.values()) == 2 * matrices
+    assert sum(work.last.values()) == 2 * 32 * model.vocabulary
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    everything = sum(int(tensor.n_bytes) for tensor in tensors.values())
+    unread = int(tensors["token_embd.weight"].n_bytes) if "output.weight" in tensors else 0
+    assert work.weight_bytes == everything - unread
+    assert work.operations(3) == {
+        type_: 3 * work.each.get(type_, 0) + work.last.get(type_, 0) for type_ in {*work.each, *work.last}
+    }
