@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from apepack.packing.portable_part import portable_members
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
-from benchmarks.record import commit
+from benchmarks.record import commit, write_times
 from runtime.builder.artifacts import demo_model
 from runtime.builder.build import build
 from runtime.gguf.header import GgufHeader
@@ -221,6 +221,7 @@ def main() -> None:
         folder = Path(scratch)
         runs = [[native(folder, model), *(measured(model, way) for way in PORTABLE)] for _ in range(ROUNDS)]
         ways = [best(list(way)) for way in zip(*runs, strict=True)]
+        rows = starts(folder, model)
         tables = f"""\
 ## Speed
 
@@ -232,8 +233,9 @@ def main() -> None:
 
 {STARTS} starts of each in turns, with the weights in the page cache.
 
-{start_table(starts(folder, model))}"""
+{start_table(rows)}"""
         where = machine(folder)
+    write_times("portable", "The portable runtime: until the first token", where, {"start": rows})
     (HERE / "portable.md").write_text(f"""# The portable runtime compared with the native one
 
 Written by `benchmarks/bench_portable.py`: {model.stem}, {PROMPT_TOKENS} tokens of a prompt, then some more generated;

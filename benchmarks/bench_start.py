@@ -9,6 +9,7 @@ have priority.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from apepack.format.link import LinkedApe, link, plan_link
 from apepack.format.prologue import PROLOGUE_SIZE
 from assimilate.conversion import assimilate
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, verdicts
+from benchmarks.record import write_times
 from runtime.builder.compilation import run_tool
 from runtime.builder.loaders import loader_bytes
 from runtime.builder.toolchain import compiler_flags, find_toolchain
@@ -38,6 +40,7 @@ PEERS: Final = (
     "setuptools==84.2.1", "shiv==1.0.8", "click==8.5.1", "pip==26.3",
 )  # fmt: skip  # two, and their dependencies
 # A binfmt_misc that this process and its children have for themselves (Linux 6.7).
+TIMES: Final = "times.json"
 PRIVATE: Final = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$@"'
 REGISTER: Final = Path("/proc/sys/fs/binfmt_misc/register")
 ABOVE_MAX: Final = 1.3  # milliseconds
@@ -176,6 +179,8 @@ def measure(bench: Bench) -> str:
         row.seconds.clear()
     in_turns([row for name, row in ways.items() if name not in PYTHON], ROUNDS, bench.run)
     in_turns([ways[name] for name in PYTHON], PYTHON_ROUNDS, bench.run)
+    times = {row.name: row.seconds for row in ways.values()}
+    (bench.directory / TIMES).write_text(json.dumps(times))
     linked = plan_link([bench.directory / platform.name for platform in PLATFORMS])
     return f"## Targets\n\n{verdicts(limits(ways, linked))}\n## Starts\n\n{table(ways)}"
 
@@ -207,9 +212,12 @@ def main() -> None:
         bench.pack_in_python()
         tables = measured_apart(bench)
         where = machine(bench.directory)
+        times = json.loads((bench.directory / TIMES).read_text())
     finally:
         shutil.rmtree(bench.directory)
     peers = " and ".join(name.replace("==", " ") for name in PEERS if name.startswith(("pyinstaller=", "shiv")))
+    rows = [Measured(name, [], seconds=seconds) for name, seconds in times.items()]
+    write_times("start", "Cost of starting a program from one file", where, {"start": rows})
     (HERE / "start.md").write_text(f"""# Cost of starting a program from one file
 
 Written by `benchmarks/bench_start.py`; all in one run and in turns; {ROUNDS} starts each, {PYTHON_ROUNDS} of Python.

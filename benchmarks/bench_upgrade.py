@@ -17,6 +17,7 @@ from apepack.packing.pack import pack
 from apepack.packing.payload import PackInputs
 from apepack.provenance.description import renew_manifest
 from benchmarks.measure import Limit, Measured, load_sentence, machine, run, verdicts
+from benchmarks.record import write_times
 from runtime.builder.artifacts import demo_model
 from zipalign import Member, add_files, read_archive
 
@@ -120,6 +121,7 @@ one to the file, waits for the disk after each step, and reads the new one again
 ## Measured
 
 {table(rows)}"""
+    write_times("upgrade", "apepack upgrade", where, {"upgrade": rows})
     (HERE / "upgrade.md").write_text(text)
     print(f"wrote {HERE / 'upgrade.md'}")  # noqa: T201 -- a program, not a library
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import Limit, Measured, load_sentence, machine, run, verdicts
+from benchmarks.record import write_times
 from tests.builders.gguf import U16, Gguf, Info, number, text
 
 ROUNDS: Final = 3
@@ -122,6 +123,7 @@ Machine: {where}.
 
 {load_sentence(before)}
 {ABOUT}"""
+    write_times("verify", "Verifying 4 GiB", where, {"verify": rows})
     (HERE / "verify.md").write_text(f"{head}\n## Targets\n\n{verdicts(limits)}\n## Times\n\n{table(rows)}")
     print(f"wrote {HERE / 'verify.md'}")  # noqa: T201 -- a program, not a library
 

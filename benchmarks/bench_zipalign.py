@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import Limit, Measured, in_turns, load_sentence, machine, run, verdicts
+from benchmarks.record import write_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,12 +172,13 @@ def main() -> None:
     ]
     try:
         where = f"{machine(directory)}, CRC-32 by {checksum()}"
-        text, limits = "", []
+        text, limits, times = "", [], dict[str, list[Measured]]()
         with memory_fetched():
             for title, measure in parts:
                 rows, promised = measure()
                 text += f"\n## {title}\n\n{table(rows)}"
                 limits += promised
+                times[title] = rows
     finally:
         shutil.rmtree(directory)
     head = f"""# zipalign compared with its peers
@@ -187,6 +189,7 @@ Written by `benchmarks/bench_zipalign.py`; all commands in one run and in turns;
 Machine: {where}.
 
 {load_sentence(before)}"""
+    write_times("zipalign", "zipalign compared with its peers", where, times)
     (HERE / "zipalign.md").write_text(f"{head}\n## Targets\n\n{verdicts(limits)}\n{NOTE}{text}")
     print(f"wrote {HERE / 'zipalign.md'}")  # noqa: T201 -- a program, not a library
 

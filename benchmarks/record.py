@@ -18,7 +18,9 @@ from benchmarks.measure import load_sentence, machine
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["OURS", "Cell", "Record", "commit", "workplace"]
+    from benchmarks.measure import Measured
+
+__all__ = ["OURS", "Cell", "Record", "commit", "workplace", "write_times"]
 
 OURS: Final = "llamafile"
 _HERE: Final = Path(__file__).parent
@@ -153,6 +155,20 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
         values = cell.samples[name]
         least, median, most = (f"{value:.{self.digits}f}" for value in (min(values), cell.median(name), max(values)))
         return f"{median} ({least} to {most})"
+
+
+def write_times(name: str, title: str, where: str, parts: Mapping[str, Sequence[Measured]]) -> None:
+    """Write NAME.json with the seconds of rows that ran on the machine WHERE, by the PARTS of a table.
+
+    For benchmarks with a text of their own: the file is what later results are compared with.
+    """
+    cells = [
+        {"part": part, "measured": "seconds", "samples": {row.name: row.seconds for row in rows}}
+        for part, rows in parts.items()
+    ]
+    facts = {"commit": commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": where}
+    text = json.dumps({"title": title, "unit": "seconds", **facts, "cells": cells}, indent=1)
+    (_HERE / f"{name}.json").write_text(text + "\n")
 
 
 def commit() -> str:

@@ -27,6 +27,7 @@ __all__ = ["Change", "changes", "report"]
 WORSE: Final = 0.95  # times as good as before
 _HERE: Final = Path(__file__).parent
 _RATE: Final = "/s"
+_OUR_NAMES: Final = (OURS, "apepack ", "zipalign ", "assimilate ")
 _NOT_LABELS: Final = {"samples", "limit"}
 
 Json = dict[str, Any]
@@ -71,7 +72,7 @@ def _changes_of(before: Json, now: Json, unit: str) -> Iterator[Change]:
     labels = {key: value for key, value in now.items() if key not in _NOT_LABELS}
     more_is_better = labels.get("measured", unit).endswith(_RATE)
     names = [name for name in now["samples"] if before["samples"].get(name)]
-    ours = [name for name in names if name.startswith(OURS)] or names
+    ours = [name for name in names if name.startswith(_OUR_NAMES)] or names
     ratios = [_ratio(before, now, name, more_is_better=more_is_better) for name in names if name not in ours]
     for name in ours:
         cell = ", ".join(str(value) for value in [*labels.values(), *([name] if name != OURS else [])])

@@ -58,6 +58,13 @@ def test_without_a_llamafile_among_them_all_contestants_are_ours() -> None:
     ]
 
 
+def test_other_programs_are_a_control_of_the_commands_too() -> None:
+    before = results({"part": "4 GiB", "samples": {"apepack verify": [1.0], "sha256sum": [1.0]}}, unit="seconds")
+    now = results({"part": "4 GiB", "samples": {"apepack verify": [2.0], "sha256sum": [4.0]}}, unit="seconds")
+    (change,) = changes(before, now)
+    assert (change.cell, change.ratio, change.others) == ("4 GiB, apepack verify", 0.5, 0.25)
+
+
 def test_a_limit_is_no_label() -> None:
     assert len(changes(results(cell([10], limit=20)), results(cell([10], limit=21)))) == 1
 
