@@ -14,44 +14,44 @@ constexpr int SUMS_IN_REGISTERS = 12;
 
 // Defines NAME(steps): in each step, SUM is set to NEXT for each of the sums, NEXT being computed of it and of the
 // factors A and B. The empty assembler statements keep the compiler from computing anything only once.
-#define DEFINE_LOOP(name, features, Sum, zero, Factor, factor, next)                                                   \
+#define DEFINE_LOOP(name, features, Sum, zero, factor, next)                                                           \
     __attribute__((target(features))) void name(uint64_t steps) {                                                      \
         Sum sums[SUMS_IN_REGISTERS];                                                                                   \
-        for (Sum &sum : sums) {                                                                                        \
+        for (auto &sum : sums) {                                                                                       \
             sum = zero;                                                                                                \
             __asm__ volatile("" : "+x"(sum));                                                                          \
         }                                                                                                              \
-        Factor a = factor, b = factor;                                                                                 \
+        auto a = (factor), b = a;                                                                                      \
         for (; steps > 0; --steps) {                                                                                   \
-            for (Sum &sum : sums) {                                                                                    \
+            for (auto &sum : sums) {                                                                                   \
                 __asm__ volatile("" : "+x"(a), "+x"(b));                                                               \
                 sum = next;                                                                                            \
             }                                                                                                          \
         }                                                                                                              \
-        for (Sum &sum : sums) {                                                                                        \
+        for (auto &sum : sums) {                                                                                       \
             __asm__ volatile("" : : "x"(sum));                                                                         \
         }                                                                                                              \
     }
 
 // Versions of clang-format differ on such lines.
 // clang-format off
-DEFINE_LOOP(run_maddubs128, "ssse3", __m128i, _mm_setzero_si128(), __m128i, _mm_set1_epi8(1),
+DEFINE_LOOP(run_maddubs128, "ssse3", __m128i, _mm_setzero_si128(), _mm_set1_epi8(1),
             _mm_add_epi32(sum, _mm_madd_epi16(_mm_maddubs_epi16(a, b), b)))
-DEFINE_LOOP(run_maddubs256, "avx2", __m256i, _mm256_setzero_si256(), __m256i, _mm256_set1_epi8(1),
+DEFINE_LOOP(run_maddubs256, "avx2", __m256i, _mm256_setzero_si256(), _mm256_set1_epi8(1),
             _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), b)))
-DEFINE_LOOP(run_maddubs512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), __m512i, _mm512_set1_epi8(1),
+DEFINE_LOOP(run_maddubs512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(1),
             _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), b)))
-DEFINE_LOOP(run_dpbusd256, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), __m256i, _mm256_set1_epi8(1),
+DEFINE_LOOP(run_dpbusd256, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), _mm256_set1_epi8(1),
             _mm256_dpbusd_avx_epi32(sum, a, b))
-DEFINE_LOOP(run_dpbusd512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), __m512i, _mm512_set1_epi8(1),
+DEFINE_LOOP(run_dpbusd512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(1),
             _mm512_dpbusd_epi32(sum, a, b))
-DEFINE_LOOP(run_dpbf16, "avx512f,avx512bf16", __m512, _mm512_setzero_ps(), __m512i, _mm512_set1_epi16(0x3f80),
+DEFINE_LOOP(run_dpbf16, "avx512f,avx512bf16", __m512, _mm512_setzero_ps(), _mm512_set1_epi16(0x3f80),
             _mm512_dpbf16_ps(sum, __m512bh(a), __m512bh(b)))
-DEFINE_LOOP(run_mulps, "sse2", __m128, _mm_setzero_ps(), __m128, _mm_set1_ps(1), _mm_add_ps(sum, _mm_mul_ps(a, b)))
-DEFINE_LOOP(run_mulps256, "avx", __m256, _mm256_setzero_ps(), __m256, _mm256_set1_ps(1),
+DEFINE_LOOP(run_mulps, "sse2", __m128, _mm_setzero_ps(), _mm_set1_ps(1), _mm_add_ps(sum, _mm_mul_ps(a, b)))
+DEFINE_LOOP(run_mulps256, "avx", __m256, _mm256_setzero_ps(), _mm256_set1_ps(1),
             _mm256_add_ps(sum, _mm256_mul_ps(a, b)))
-DEFINE_LOOP(run_fma256, "avx2,fma", __m256, _mm256_setzero_ps(), __m256, _mm256_set1_ps(1), _mm256_fmadd_ps(a, b, sum))
-DEFINE_LOOP(run_fma512, "avx512f", __m512, _mm512_setzero_ps(), __m512, _mm512_set1_ps(1), _mm512_fmadd_ps(a, b, sum))
+DEFINE_LOOP(run_fma256, "avx2,fma", __m256, _mm256_setzero_ps(), _mm256_set1_ps(1), _mm256_fmadd_ps(a, b, sum))
+DEFINE_LOOP(run_fma512, "avx512f", __m512, _mm512_setzero_ps(), _mm512_set1_ps(1), _mm512_fmadd_ps(a, b, sum))
 // clang-format on
 
 #undef DEFINE_LOOP

@@ -14,21 +14,21 @@ constexpr int SUMS_IN_REGISTERS = 16;
 
 // Defines NAME(steps): in each step, SUM is set to NEXT for each of the sums, NEXT being computed of it and of the
 // factors A and B. The empty assembler statements keep the compiler from computing anything only once.
-#define DEFINE_LOOP(name, attributes, Sum, zero, Factor, factor, next)                                                 \
+#define DEFINE_LOOP(name, attributes, Sum, zero, factor, next)                                                         \
     attributes void name(uint64_t steps) {                                                                             \
         Sum sums[SUMS_IN_REGISTERS];                                                                                   \
-        for (Sum &sum : sums) {                                                                                        \
+        for (auto &sum : sums) {                                                                                       \
             sum = zero;                                                                                                \
             __asm__ volatile("" : "+w"(sum));                                                                          \
         }                                                                                                              \
-        Factor a = factor, b = factor;                                                                                 \
+        auto a = (factor), b = a;                                                                                      \
         for (; steps > 0; --steps) {                                                                                   \
-            for (Sum &sum : sums) {                                                                                    \
+            for (auto &sum : sums) {                                                                                   \
                 __asm__ volatile("" : "+w"(a), "+w"(b));                                                               \
                 sum = next;                                                                                            \
             }                                                                                                          \
         }                                                                                                              \
-        for (Sum &sum : sums) {                                                                                        \
+        for (auto &sum : sums) {                                                                                       \
             __asm__ volatile("" : : "w"(sum));                                                                         \
         }                                                                                                              \
     }
@@ -41,17 +41,16 @@ float16x8_t fused_half(float16x8_t sum, float16x8_t a, float16x8_t b) {
 
 // Versions of clang-format differ on such lines.
 // clang-format off
-DEFINE_LOOP(run_smull, , int32x4_t, vdupq_n_s32(0), int8x16_t, vdupq_n_s8(1),
+DEFINE_LOOP(run_smull, , int32x4_t, vdupq_n_s32(0), vdupq_n_s8(1),
             vpadalq_s16(sum, vmlal_high_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), a, b)))
-DEFINE_LOOP(run_sdot, __attribute__((target("dotprod"))), int32x4_t, vdupq_n_s32(0), int8x16_t, vdupq_n_s8(1),
+DEFINE_LOOP(run_sdot, __attribute__((target("dotprod"))), int32x4_t, vdupq_n_s32(0), vdupq_n_s8(1),
             vdotq_s32(sum, a, b))
-DEFINE_LOOP(run_smmla, __attribute__((target("i8mm"))), int32x4_t, vdupq_n_s32(0), int8x16_t, vdupq_n_s8(1),
+DEFINE_LOOP(run_smmla, __attribute__((target("i8mm"))), int32x4_t, vdupq_n_s32(0), vdupq_n_s8(1),
             vmmlaq_s32(sum, a, b))
-DEFINE_LOOP(run_bfmmla, __attribute__((target("bf16"))), float32x4_t, vdupq_n_f32(0), uint16x8_t, vdupq_n_u16(0x3f80),
+DEFINE_LOOP(run_bfmmla, __attribute__((target("bf16"))), float32x4_t, vdupq_n_f32(0), vdupq_n_u16(0x3f80),
             vbfmmlaq_f32(sum, vreinterpretq_bf16_u16(a), vreinterpretq_bf16_u16(b)))
-DEFINE_LOOP(run_fmla_half, , float16x8_t, vreinterpretq_f16_u16(vdupq_n_u16(0)),
-            float16x8_t, vreinterpretq_f16_u16(vdupq_n_u16(0x3c00)), fused_half(sum, a, b))
-DEFINE_LOOP(run_fmla, , float32x4_t, vdupq_n_f32(0), float32x4_t, vdupq_n_f32(1), vfmaq_f32(sum, a, b))
+DEFINE_LOOP(run_fmla_half, , float16x8_t, vreinterpretq_f16_u16(vdupq_n_u16(0)), vreinterpretq_f16_u16(vdupq_n_u16(0x3c00)), fused_half(sum, a, b))
+DEFINE_LOOP(run_fmla, , float32x4_t, vdupq_n_f32(0), vdupq_n_f32(1), vfmaq_f32(sum, a, b))
 // clang-format on
 
 #undef DEFINE_LOOP

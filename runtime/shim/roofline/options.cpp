@@ -43,6 +43,21 @@ bool add_range(const std::string &field, std::vector<int> &counts) {
     return true;
 }
 
+void add_counts(const std::string &name, const std::string &value, std::vector<int> &counts) {
+    const std::vector<std::string> fields = split_at(',', value);
+    if (!std::all_of(fields.begin(), fields.end(),
+                     [&counts](const std::string &field) { return add_range(field, counts); })) {
+        throw UserError(name + THREADS_FORM + value + "'");
+    }
+}
+
+bool parse_format(const std::string &name, const std::string &value) {
+    if (value != "md" && value != "json") {
+        throw UserError("with --roofline, " + name + " takes md or json, not '" + value + "'");
+    }
+    return value == "json";
+}
+
 std::vector<int> sorted(std::vector<int> counts) {
     std::sort(counts.begin(), counts.end());
     counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
@@ -78,15 +93,10 @@ RooflineOptions parse_roofline_options(const Arguments &arguments) {
             throw UserError(name + " needs a value");
         }
         const std::string &value = arguments[++at];
-        if (!is_threads && value != "md" && value != "json") {
-            throw UserError("with --roofline, " + name + " takes md or json, not '" + value + "'");
-        }
-        options.is_json = is_threads ? options.is_json : value == "json";
-        const std::vector<std::string> fields = is_threads ? split_at(',', value) : std::vector<std::string>{};
-        for (const std::string &field : fields) {
-            if (!add_range(field, options.threads)) {
-                throw UserError(name + THREADS_FORM + value + "'");
-            }
+        if (is_threads) {
+            add_counts(name, value, options.threads);
+        } else {
+            options.is_json = parse_format(name, value);
         }
     }
     options.threads = options.threads.empty() ? default_threads() : sorted(options.threads);
