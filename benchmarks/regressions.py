@@ -28,6 +28,7 @@ WORSE: Final = 0.95  # times as good as before
 _HERE: Final = Path(__file__).parent
 _RATE: Final = "/s"
 _OUR_NAMES: Final = (OURS, "apepack ", "zipalign ", "assimilate ")
+_COUNTED: Final = ("threads", "clients", "hosts")
 _NOT_LABELS: Final = {"samples", "limit"}
 
 Json = dict[str, Any]
@@ -75,7 +76,8 @@ def _changes_of(before: Json, now: Json, unit: str) -> Iterator[Change]:
     ours = [name for name in names if name.startswith(_OUR_NAMES)] or names
     ratios = [_ratio(before, now, name, more_is_better=more_is_better) for name in names if name not in ours]
     for name in ours:
-        cell = ", ".join(str(value) for value in [*labels.values(), *([name] if name != OURS else [])])
+        values = [f"{value} {key}" if key in _COUNTED else str(value) for key, value in labels.items()]
+        cell = ", ".join([*values, *([name] if name != OURS else [])])
         others = statistics.median(ratios) if ratios else None
         yield Change(cell, before["samples"][name], now["samples"][name], more_is_better, others)
 
@@ -118,6 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.regressions", description=__doc__)
     parser.add_argument("files", metavar="NAME.json", type=Path, nargs="*", help="default: all of benchmarks/")
     for file in parser.parse_args().files or sorted(_HERE.glob("*.json")):
+        if not file.is_file():
+            parser.error(f"there is no file {file}")
         before, now = committed(file.name), json.loads(file.read_text())
         if before is None:
             sys.stdout.write(f"{file.stem}: no results are committed\n")

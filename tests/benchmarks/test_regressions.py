@@ -65,6 +65,11 @@ def test_other_programs_are_a_control_of_the_commands_too() -> None:
     assert (change.cell, change.ratio, change.others) == ("4 GiB, apepack verify", 0.5, 0.25)
 
 
+def test_counts_are_named() -> None:
+    (change,) = changes(results(cell([10], threads="2")), results(cell([10], threads="2")))
+    assert change.cell == "m, 2 threads"
+
+
 def test_a_limit_is_no_label() -> None:
     assert len(changes(results(cell([10], limit=20)), results(cell([10], limit=21)))) == 1
 
