@@ -29,6 +29,7 @@ Model:
   --lora FILE           an adapter; --lora-scaled FILE X applies a part of it
   -md, --model-draft FILE
                         a small model that drafts for the large one, --draft N tokens at once
+  --spec-type TYPE      draft without a second model, from what the text repeats: ngram-mod and others
   -c, --ctx-size N      context in tokens, 8k is 8192; 0: all the model has
   --mlock               keep the weights in memory
   --no-mmap, --mmap     read the weights, or map them
