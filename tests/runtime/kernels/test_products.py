@@ -15,7 +15,7 @@ from runtime.platforms import platform_named
 from tests.builders.compiled import compiled_object, compiled_program
 from tests.conftest import tool
 
-pytestmark = pytest.mark.needs_runtime  # libggml-base.a of the engine
+pytestmark = [pytest.mark.needs_compiler, pytest.mark.needs_runtime]
 
 KERNELS = Path(__file__).parents[3] / "runtime" / "kernels"
 INCLUDES = ("ggml/include", "ggml/src", "ggml/src/ggml-cpu")
