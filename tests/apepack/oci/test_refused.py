@@ -1,4 +1,4 @@
-"""What becomes no image: inputs and outputs that are refused, and what is left of them."""
+"""Inputs and outputs that the image command refuses, and the files that remain afterwards."""
 
 from __future__ import annotations
 
