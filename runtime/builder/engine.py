@@ -41,7 +41,8 @@ _PROJECT: Final = {
     "member_file.h": _HOOKS / "member_file.h",
     "standard.h": STANDARD_HEADERS,
     "pages/ui.h": _HOOKS / "webui" / "ui.h",
-    **{f"kernels/{file.name}": file for file in sorted((Path(__file__).parents[1] / "kernels").iterdir())},
+    # The installed packages have no C++ and import this module: a folder that is missing has no files.
+    **{f"kernels/{file.name}": file for file in sorted((Path(__file__).parents[1] / "kernels").glob("*.*"))},
 }
 _SYMBOL_PREFIX: Final = Path(__file__).with_name("symbol_prefix.py")
 
