@@ -202,18 +202,18 @@ atomic_fetch_add_explicit(&tp->n_barrier_passed, 1, memory_order_seq_cst);
 #include "kernels.h"
 
 bool ggml_cpu_extra_compute_forward(struct ggml_compute_params * params, struct ggml_tensor * op) {
-    if (llamafile_multiply(params, op)) {
+    if (llamafile_compute(params, op)) {
         return true;
     }
 """,
-        reason="products of matrices are computed by runtime/kernels, from weights as they are stored",
+        reason="products of matrices and attention are computed by runtime/kernels",
     ),
     Patch(
         file="ggml/src/ggml-cpu/traits.cpp",
         anchor="bool ggml_cpu_extra_work_size(int n_threads, const struct ggml_tensor * op, size_t * size) {\n",
         replacement="""\
 bool ggml_cpu_extra_work_size(int n_threads, const struct ggml_tensor * op, size_t * size) {
-    if (llamafile_product_size(n_threads, op, size)) {
+    if (llamafile_work_size(n_threads, op, size)) {
         return true;
     }
 """,

@@ -6,6 +6,8 @@
 #include "row.h"
 #include "tile.h"
 
+bool llamafile_has_amx(); // of the shim
+
 namespace {
 
 constexpr int ROW_COLUMNS = 2; // up to so many columns, weights are read as stored
@@ -91,9 +93,15 @@ template <class Weights> struct Floating {
                                            results);
     }
     static constexpr bool HAS_ROWS = true, ROWS_NEED_COLUMNS = false;
-    // Panels cost as much as a few columns. With AVX-512, the engine's functions for rows are as fast, and those in its
-    // files for AMX are faster.
-    static constexpr bool is_faster(int64_t columns) { return columns >= 24 || (columns <= ROW_COLUMNS && ROWS < 16); }
+    // Panels cost as much as a few columns.
+    static bool is_faster(int64_t columns) {
+#if defined(__AVX512VNNI__)
+        if (columns <= ROW_COLUMNS && llamafile_has_amx()) {
+            return false; // the functions in the engine's files for AMX
+        }
+#endif
+        return columns >= 24 || columns <= ROW_COLUMNS;
+    }
 };
 
 // Calls OPERATION with the kind of TYPE; false if there is none.

@@ -145,6 +145,13 @@ struct Lanes {
 
 #endif
 
+// Whether registers have two blocks of a row.
+#if defined(__AVX512VNNI__)
+constexpr bool HAS_WIDE_ROWS = true;
+#else
+constexpr bool HAS_WIDE_ROWS = false;
+#endif
+
 // Eight lanes, for products of single rows.
 using Ints8 = int32_t __attribute__((vector_size(32)));
 using Floats8 = float __attribute__((vector_size(32)));

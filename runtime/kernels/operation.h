@@ -20,6 +20,14 @@ struct Column {
     float *to;
 };
 
+constexpr int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+constexpr int64_t larger(int64_t a, int64_t b) {
+    return a < b ? b : a;
+}
+
 constexpr int64_t groups_of(int64_t columns, int width) {
     return (columns + width - 1) / width;
 }
@@ -27,6 +35,12 @@ constexpr int64_t groups_of(int64_t columns, int width) {
 inline const float *floats_at(const ggml_tensor *tensor, int64_t i1, int64_t i2, int64_t i3) {
     const char *data = static_cast<const char *>(tensor->data);
     return reinterpret_cast<const float *>(data + i1 * tensor->nb[1] + i2 * tensor->nb[2] + i3 * tensor->nb[3]);
+}
+
+// The columns that a matrix is multiplied with: of chosen ones, the average.
+inline int64_t columns_of(const ggml_tensor *op) {
+    const int64_t matrices = op->src[0]->ne[2] * op->src[0]->ne[3];
+    return op->op == GGML_OP_MUL_MAT ? ggml_nrows(op->src[1]) / matrices : ggml_nelements(op->src[2]) / matrices + 1;
 }
 
 // A product of matrices. Heads of attention that share their keys are columns of one job: keys are read once.

@@ -5,9 +5,14 @@
 
 namespace {
 
-constexpr int ROWS = Lanes::ROWS, COLUMNS = Lanes::COLUMNS;
-constexpr size_t LINE = 64;             // bytes of a cache line
-constexpr int PREFETCH_DISTANCE = 2048; // bytes; the processor's own prefetching ends with each page
+constexpr int ROWS = Lanes::ROWS, COLUMNS = Lanes::COLUMNS, NARROW = COLUMNS / 2;
+constexpr size_t LINE = 64; // bytes of a cache line
+// Bytes: what one core must have asked for, so that memory is always busy; processors' own requests end with each page.
+constexpr int PREFETCH_DISTANCE = 8192;
+
+constexpr size_t aligned(size_t size) {
+    return (size + LINE - 1) / LINE * LINE;
+}
 
 // Whether bytes are signed in a panel. A dot product of unsigned bytes is the faster one on x86; where it is made of
 // 16-bit sums, weights of eight bits would overflow them.

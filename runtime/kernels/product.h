@@ -8,17 +8,8 @@
 
 namespace {
 
-constexpr int MOST_PANELS = 4; // of a thread at once: columns are read again for the next ones
-constexpr int NARROW = COLUMNS / 2;
-constexpr int SLICE = 512; // columns that stay in the second-level cache, by parts of their size
-
-constexpr size_t aligned(size_t size) {
-    return (size + LINE - 1) / LINE * LINE;
-}
-
-inline int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
+constexpr int MOST_PANELS = 4; // of a thread at once: columns are read again for the next ones; rows are read once
+constexpr int SLICE = 512;     // columns that stay in the second-level cache, by parts of their size
 
 template <class Kind, class Operation> class Product {
   public:
@@ -27,7 +18,8 @@ template <class Kind, class Operation> class Product {
           row_size(op->src[0]->nb[1]), threads(threads) {
         // Enough parts for all threads: the last ones should end together.
         const int64_t share = rows / (PANEL_ROWS * 4 * threads);
-        panels_at_once = static_cast<int>(smaller(share < 1 ? 1 : share, MOST_PANELS));
+        const bool has_few = Kind::HAS_ROWS && columns_of(op) <= ROW_COLUMNS;
+        panels_at_once = static_cast<int>(has_few ? larger(share, 1) : smaller(larger(share, 1), MOST_PANELS));
     }
 
     size_t work_size() const {

@@ -22,32 +22,31 @@ inline Floats8 to_floats_8(const ggml_half *halves) {
     return floats;
 }
 
-// Of each type: the functions get the first group of a superblock.
-struct RepackedQ4_0 {
-    using Weights = Q4_0;
-    using Group = RepackedBlocks<block_q4_0>;
-    static Bytes bytes(const Group *groups, int part, int row) {
+// Of each type: the functions get the first group of a superblock. These types have 16 bytes and one scale in a block.
+template <class Block> struct RepackedNibbles {
+    using Group = RepackedBlocks<Block>;
+    static Bytes indices(const Group *groups, int part, int row) {
         uint8_t both[16];
         memcpy(both, groups[part].bytes[0][row], 8);
         memcpy(both + 8, groups[part].bytes[1][row], 8);
-        return nibbles(both) ^ 8; // the engine made them signed
+        return nibbles(both);
     }
     static void scales(const Group *groups, int part, Floats8 &scales, Floats8 &) {
         scales = to_floats_8(groups[part].scales);
     }
 };
 
-struct RepackedIQ4_NL {
-    using Weights = IQ4_NL;
-    using Group = RepackedBlocks<block_iq4_nl>;
+struct RepackedQ4_0 : RepackedNibbles<block_q4_0> {
+    using Weights = Q4_0;
     static Bytes bytes(const Group *groups, int part, int row) {
-        uint8_t both[16];
-        memcpy(both, groups[part].bytes[0][row], 8);
-        memcpy(both + 8, groups[part].bytes[1][row], 8);
-        return look_up(IQ4_VALUES, nibbles(both));
+        return indices(groups, part, row) ^ 8; // the engine made them signed
     }
-    static void scales(const Group *groups, int part, Floats8 &scales, Floats8 &) {
-        scales = to_floats_8(groups[part].scales);
+};
+
+struct RepackedIQ4_NL : RepackedNibbles<block_iq4_nl> {
+    using Weights = IQ4_NL;
+    static Bytes bytes(const Group *groups, int part, int row) {
+        return look_up(IQ4_VALUES, indices(groups, part, row));
     }
 };
 

@@ -11,9 +11,19 @@ template <int COUNT> struct RowTotals {
     static constexpr int CHAINS = COUNT > 1 ? 2 : 4;
     Floats8 products[COUNT][CHAINS] = {};
     Floats8 minimums[COUNT] = {};
+#if defined(__AVX512VNNI__)
+    __m512 wide[2] = {}; // of a single column: both halves of a register belong to it
+#endif
 
     float of(int column) const {
         Floats8 total = minimums[column];
+#if defined(__AVX512VNNI__)
+        if constexpr (COUNT == 1) {
+            Floats8 halves[2];
+            _mm512_storeu_ps(halves, _mm512_add_ps(wide[0], wide[1]));
+            total += halves[0] + halves[1];
+        }
+#endif
         for (int chain = 0; chain < CHAINS; chain++) {
             total += products[column][chain];
         }
@@ -36,6 +46,36 @@ inline void add_part(const typename Weights::Block *blocks, const ColumnBlock<We
     }
 }
 
+#if defined(__AVX512VNNI__)
+// Adds the products of a superblock, two parts at once.
+template <class Weights>
+inline void add_wide(const typename Weights::Block *blocks, const ColumnBlock<Weights, 1> &columns,
+                     const float (&factors)[PARTS * Weights::SCALES], RowTotals<1> &totals) {
+    constexpr int SCALES = Weights::SCALES, LANES = 8 / SCALES; // of a register for one factor
+    __m512 all;
+    if constexpr (SCALES == 1) {
+        all = _mm512_castps256_ps512(_mm256_loadu_ps(factors));
+    } else {
+        all = _mm512_loadu_ps(factors);
+    }
+#pragma clang loop unroll(full)
+    for (int part = 0; part < PARTS; part += 2) {
+        const Bytes first = for_panel<Weights>(Weights::bytes(blocks, part));
+        const Bytes second = for_panel<Weights>(Weights::bytes(blocks, part + 1));
+        const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(reinterpret_cast<__m256i>(first)),
+                                                reinterpret_cast<__m256i>(second), 1);
+        const __m512i values = _mm512_loadu_si512(columns.values[part]);
+        const __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), both, values));
+        alignas(64) int32_t places[16];
+        for (int lane = 0; lane < 16; lane++) {
+            places[lane] = part * SCALES + lane / LANES;
+        }
+        const __m512 each = _mm512_permutexvar_ps(_mm512_load_si512(places), all);
+        totals.wide[part / 2 % 2] = _mm512_fmadd_ps(sums, each, totals.wide[part / 2 % 2]);
+    }
+}
+#endif
+
 // Adds the products of the first COUNTED parts of a superblock.
 template <class Weights, int COUNT>
 inline void add_superblock(const typename Weights::Block *blocks, const ColumnBlock<Weights, COUNT> &columns,
@@ -57,6 +97,14 @@ inline void add_superblock(const typename Weights::Block *blocks, const ColumnBl
             }
         }
     }
+#if defined(__AVX512VNNI__)
+    if constexpr (COUNT == 1) {
+        if (counted == PARTS) {
+            add_wide<Weights>(blocks, columns, factors[0], totals);
+            return;
+        }
+    }
+#endif
     if (counted == PARTS) {
 #pragma clang loop unroll(full)
         for (int part = 0; part < PARTS; part++) {

@@ -159,7 +159,7 @@ struct Q4_1 {
 struct Q5_0 {
     using Block = block_q5_0;
     static constexpr int SIZE = 32, SCALES = 1, OFFSET = 16, MAX = 31;
-    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs) | bits(blocks[part].qh, 16); }
     static void scales(const Block *blocks, int count, float *scales, float *) {
         to_floats(blocks, count, offsetof(Block, d), scales);
@@ -169,7 +169,7 @@ struct Q5_0 {
 struct Q5_1 {
     using Block = block_q5_1;
     static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 31;
-    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *blocks, int part) { return nibbles(blocks[part].qs) | bits(blocks[part].qh, 16); }
     static void scales(const Block *blocks, int count, float *scales, float *minimums) {
         to_floats(blocks, count, offsetof(Block, d), scales);
@@ -180,7 +180,7 @@ struct Q5_1 {
 struct Q4_K {
     using Block = block_q4_K;
     static constexpr int SIZE = 256, SCALES = 1, OFFSET = 0, MAX = 15;
-    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *block, int part) {
         const Bytes both = load_bytes(block->qs + part / 2 * 32);
         return part % 2 ? both >> 4 : both & 15;
@@ -194,7 +194,7 @@ struct Q4_K {
 struct Q5_K {
     using Block = block_q5_K;
     static constexpr int SIZE = 256, SCALES = 1, OFFSET = 0, MAX = 31;
-    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = true, IS_SIGNED = false, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *block, int part) {
         const Bytes both = load_bytes(block->qs + part / 2 * 32);
         const Bytes fifth = load_bytes(block->qh) >> part & 1;
@@ -209,7 +209,7 @@ struct Q5_K {
 struct Q6_K {
     using Block = block_q6_K;
     static constexpr int SIZE = 256, SCALES = 2, OFFSET = 32, MAX = 63;
-    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = false, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *block, int part) {
         const int half = part / 4, quarter = part % 4;
         const Bytes both = load_bytes(block->ql + half * 64 + quarter % 2 * 32);
@@ -232,7 +232,7 @@ alignas(16) const int8_t IQ4_VALUES[] = {-127, -104, -83, -65, -49, -35, -22, -1
 struct IQ4_NL {
     using Block = block_iq4_nl;
     static constexpr int SIZE = 32, SCALES = 1, OFFSET = 0, MAX = 127;
-    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = true, HAS_FAST_ROWS = false;
+    static constexpr bool HAS_MINIMUM = false, IS_SIGNED = true, HAS_FAST_ROWS = HAS_WIDE_ROWS;
     static Bytes bytes(const Block *blocks, int part) { return look_up(IQ4_VALUES, nibbles(blocks[part].qs)); }
     static void scales(const Block *blocks, int count, float *scales, float *) {
         to_floats(blocks, count, offsetof(Block, d), scales);

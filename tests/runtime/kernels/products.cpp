@@ -1,52 +1,19 @@
 // Compares products of the kernels with those of a loop in double precision, over random shapes, and prints for each
 // type how many shapes the kernels computed, and the largest difference: relative to the lengths of the two vectors.
 
-#include "kernels.h"
-#include "repacking.h"
-
-#include "ggml-cpu-impl.h"
-#include "ggml.h"
+#include "computing.h"
 
 #include <algorithm>
-#include <barrier>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
-#include <thread>
 #include <vector>
-
-// Of the shim; ggml-base calls it.
-void llamafile_prefer_huge_pages(void *, size_t) {}
-
-// Of the engine's CPU backend.
-ggml_backend_buffer_type_t ggml_backend_cpu_repack_buffer_type() {
-    return &repack_type;
-}
-
-// The engine's threads, as far as kernels see them.
-struct ggml_threadpool {
-    std::barrier<> barrier;
-    std::atomic<int> chunk = 0;
-};
-
-void ggml_barrier(ggml_threadpool *pool) {
-    pool->barrier.arrive_and_wait();
-}
-
-void ggml_threadpool_chunk_set(ggml_threadpool *pool, int value) {
-    pool->chunk = value;
-}
-
-int ggml_threadpool_chunk_add(ggml_threadpool *pool, int value) {
-    return pool->chunk.fetch_add(value);
-}
 
 namespace {
 
 constexpr int BLOCK = 32;
-constexpr size_t GUARD = 64; // bytes behind the working memory, which must stay as they are
 
 std::mt19937 random_number(20261128);
 
@@ -105,33 +72,6 @@ double difference(const float *weights, const float *values, int size, float pro
     }
     const double length = std::sqrt(weight_length * value_length);
     return std::isfinite(product) ? std::fabs(sum - product) / (length + 1e-30) : INFINITY;
-}
-
-// False if the kernels leave OP to the engine.
-bool compute(ggml_tensor *op, int threads) {
-    size_t size = 0;
-    if (!llamafile_product_size(threads, op, &size)) {
-        return false;
-    }
-    std::vector<char> work(size + GUARD, 0x55);
-    ggml_threadpool pool{std::barrier<>(threads)};
-    std::vector<std::thread> others;
-    const auto run = [&](int thread) {
-        const ggml_compute_params params = {thread, threads, size, work.data(), &pool, false};
-        llamafile_multiply(&params, op);
-    };
-    for (int thread = 1; thread < threads; thread++) {
-        others.emplace_back(run, thread);
-    }
-    run(0);
-    for (std::thread &thread : others) {
-        thread.join();
-    }
-    if (std::any_of(work.end() - GUARD, work.end(), [](char byte) { return byte != 0x55; })) {
-        printf("the working memory was too small\n");
-        exit(1);
-    }
-    return true;
 }
 
 // The largest difference; below zero if the engine computes products of this shape.
