@@ -1,7 +1,7 @@
 // What a product needs of quantized weights, and of others: columns, panels, tiles and rows.
 #pragma once
 
-#include "floats.h"
+#include "brains.h"
 #include "repacked.h"
 #include "row.h"
 #include "tile.h"
@@ -14,7 +14,7 @@ constexpr int ROW_COLUMNS = 2; // up to so many columns, weights are read as sto
 
 // DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
-    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024;
+    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024, ROWS_AT_ONCE = 1;
     // Of the value of this number in a row.
     static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Weights::Block); }
 
@@ -52,22 +52,33 @@ template <class Weights> struct Quantized {
     static constexpr bool is_faster(int64_t columns) { return columns > 1 || Weights::HAS_FAST_ROWS; }
 };
 
-// Rows that the engine has repacked. Its own functions are the faster ones for a few columns.
+// Rows that the engine has repacked. Its own functions are the faster ones for a few columns, unless rows are wide.
 template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
+    using Weights = typename Repacked::Weights;
+    static constexpr int ROWS_AT_ONCE = REPACKED_ROWS;
     static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
         fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
                                       size);
     }
-    static size_t row_offset(int values) { return values / Repacked::Weights::SIZE * sizeof(typename Repacked::Group); }
-    static constexpr bool HAS_ROWS = false;
+    static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Repacked::Group); }
+    template <int COUNT>
+    static void multiply_row([[maybe_unused]] const char *rows, [[maybe_unused]] char *group,
+                             const float *const (&)[COUNT], [[maybe_unused]] int size,
+                             [[maybe_unused]] float *const (&results)[COUNT]) {
+#if defined(__AVX512VNNI__)
+        multiply_repacked_rows<Repacked, COUNT>(reinterpret_cast<const typename Repacked::Group *>(rows),
+                                                Rearranged::template columns<COUNT>(group), size, results);
+#endif
+    }
+    static constexpr bool HAS_ROWS = HAS_WIDE_ROWS;
     static constexpr bool is_faster(int64_t columns) {
-        constexpr int64_t LEAST = Lanes::HAS_DOT ? ROW_COLUMNS + 1 : IS_SIGNED<typename Repacked::Weights> ? 24 : 8;
-        return columns >= LEAST;
+        constexpr int64_t LEAST = Lanes::HAS_DOT ? ROW_COLUMNS + 1 : IS_SIGNED<Weights> ? 24 : 8;
+        return columns >= LEAST || (HAS_ROWS && columns <= ROW_COLUMNS);
     }
 };
 
 template <class Weights> struct Floating {
-    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256;
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }
@@ -103,6 +114,30 @@ template <class Weights> struct Floating {
         return columns >= 24 || columns <= ROW_COLUMNS;
     }
 };
+
+#if defined(__AVX512BF16__)
+// The processor multiplies pairs of bfloat16; single rows are converted.
+struct Brains : Floating<BF16> {
+    static constexpr int DEPTH = 512;
+
+    template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<BrainColumns<COUNT> *>(group); }
+    static BrainPanelBlock *panel(char *memory) { return reinterpret_cast<BrainPanelBlock *>(memory); }
+
+    static size_t group_size(int size) { return sizeof(BrainColumns<COLUMNS>) * ((size + BRAINS - 1) / BRAINS); }
+    static size_t panel_size(int size) { return sizeof(BrainPanelBlock) * ((size + BRAINS - 1) / BRAINS); }
+
+    template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
+        fill_brain_columns(columns<COUNT>(group), values, size);
+    }
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+        fill_brain_panel(panel(memory), from, row_size, count, size);
+    }
+    template <int COUNT>
+    static void multiply(char *memory, char *group, int start, int depth, size_t, float (*results)[FLOAT_ROWS]) {
+        multiply_brain_tile<COUNT>(panel(memory), columns<COUNT>(group) + start / BRAINS, depth, start > 0, results);
+    }
+};
+#endif
 
 // Calls OPERATION with the kind of TYPE; false if there is none.
 template <class Operation> bool with_kind(ggml_type type, Operation &&operation) {
@@ -144,6 +179,12 @@ template <class Operation> bool with_kind(ggml_type type, Operation &&operation)
         operation(Floating<F16>{});
         return true;
     case GGML_TYPE_BF16:
+#if defined(__AVX512BF16__)
+        if (has_fast_brains()) {
+            operation(Brains{});
+            return true;
+        }
+#endif
         operation(Floating<BF16>{});
         return true;
     default:

@@ -132,10 +132,10 @@ template <class Kind, class Operation> class Product {
             from[column] = operation.column(job.first + column).from;
             to[column] = operation.column(job.first + column).to + first;
         }
-        for (int64_t row = 0; row < count; row++) {
+        for (int64_t row = 0; row < count; row += Kind::ROWS_AT_ONCE) {
             Kind::template multiply_row<WIDTH>(weights + row * row_size, values_of(job, 0), from, size, to);
             for (float *&place : to) {
-                place++;
+                place += Kind::ROWS_AT_ONCE;
             }
         }
     }

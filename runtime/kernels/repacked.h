@@ -1,7 +1,7 @@
 // Weights that the engine has repacked (ggml-cpu/repack.cpp): eight rows, of which each has eight bytes in turn.
 #pragma once
 
-#include "panel.h"
+#include "row.h"
 
 namespace {
 
@@ -22,6 +22,25 @@ inline Floats8 to_floats_8(const ggml_half *halves) {
     return floats;
 }
 
+#if defined(__AVX512VNNI__)
+// Eight bytes of each row: the lower halves of all, and the upper ones.
+struct WideNibbles {
+    __m512i low, high;
+    explicit WideNibbles(const void *from) {
+        const __m512i both = _mm512_loadu_si512(from), half = _mm512_set1_epi8(15);
+        low = _mm512_and_si512(both, half);
+        high = _mm512_and_si512(_mm512_srli_epi16(both, 4), half);
+    }
+};
+
+// Adds the products of eight bytes of each row with eight VALUES: two lanes for each row.
+inline __m512i add_wide_dot(__m512i sums, __m512i bytes, const int8_t *values) {
+    int64_t eight;
+    memcpy(&eight, values, sizeof eight);
+    return _mm512_dpbusd_epi32(sums, bytes, _mm512_set1_epi64(eight));
+}
+#endif
+
 // Of each type: the functions get the first group of a superblock. These types have 16 bytes and one scale in a block.
 template <class Block> struct RepackedNibbles {
     using Group = RepackedBlocks<Block>;
@@ -34,6 +53,19 @@ template <class Block> struct RepackedNibbles {
     static void scales(const Group *groups, int part, Floats8 &scales, Floats8 &) {
         scales = to_floats_8(groups[part].scales);
     }
+#if defined(__AVX512VNNI__)
+    // The products of a part, whose bytes TO_WEIGHTS makes of nibbles.
+    template <class ToWeights>
+    static __m512i dot(const Group *groups, int part, const int8_t *values, ToWeights &&to_weights) {
+        __m512i sums = _mm512_setzero_si512();
+        for (int i = 0; i < 2; i++) {
+            const WideNibbles nibbles(groups[part].bytes[i]);
+            sums = add_wide_dot(sums, to_weights(nibbles.low), values + 8 * i);
+            sums = add_wide_dot(sums, to_weights(nibbles.high), values + 16 + 8 * i);
+        }
+        return sums;
+    }
+#endif
 };
 
 struct RepackedQ4_0 : RepackedNibbles<block_q4_0> {
@@ -41,6 +73,11 @@ struct RepackedQ4_0 : RepackedNibbles<block_q4_0> {
     static Bytes bytes(const Group *groups, int part, int row) {
         return indices(groups, part, row) ^ 8; // the engine made them signed
     }
+#if defined(__AVX512VNNI__)
+    static __m512i wide_dot(const Group *groups, int part, const int8_t *values) {
+        return dot(groups, part, values, [](__m512i all) { return _mm512_xor_si512(all, _mm512_set1_epi8(8)); });
+    }
+#endif
 };
 
 struct RepackedIQ4_NL : RepackedNibbles<block_iq4_nl> {
@@ -48,6 +85,13 @@ struct RepackedIQ4_NL : RepackedNibbles<block_iq4_nl> {
     static Bytes bytes(const Group *groups, int part, int row) {
         return look_up(IQ4_VALUES, indices(groups, part, row));
     }
+#if defined(__AVX512VNNI__)
+    static __m512i wide_dot(const Group *groups, int part, const int8_t *values) {
+        const __m128i entries = _mm_load_si128(reinterpret_cast<const __m128i *>(IQ4_VALUES));
+        const __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(entries, _mm_set1_epi8(-128)));
+        return dot(groups, part, values, [table](__m512i all) { return _mm512_shuffle_epi8(table, all); });
+    }
+#endif
 };
 
 // The factors of a part are those of eight rows, stored as those of eight parts are in a block of one row.
@@ -73,6 +117,16 @@ struct RepackedQ4_K {
         unpack_6_bits(group->factors[part], to_floats_8(group->scales), to_floats_8(group->minimums),
                       reinterpret_cast<float *>(&scales), reinterpret_cast<float *>(&minimums));
     }
+#if defined(__AVX512VNNI__)
+    static __m512i wide_dot(const Group *group, int part, const int8_t *values) {
+        __m512i sums = _mm512_setzero_si512();
+        for (int i = 0; i < 4; i++) {
+            const WideNibbles nibbles(group->bytes[part / 2 * 4 + i]);
+            sums = add_wide_dot(sums, part % 2 ? nibbles.high : nibbles.low, values + 8 * i);
+        }
+        return sums;
+    }
+#endif
 };
 
 // Fills PANEL with rows of SIZE weights that begin in the groups at FROM, GROUP_SIZE bytes apart. COUNT groups exist;
@@ -103,5 +157,54 @@ void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const ch
         }
     }
 }
+
+#if defined(__AVX512VNNI__)
+// The product of eight rows and COUNT columns.
+template <class Repacked, int COUNT>
+void multiply_repacked_rows(const typename Repacked::Group *groups,
+                            const ColumnBlock<typename Repacked::Weights, COUNT> *columns, int size,
+                            float *const (&results)[COUNT]) {
+    using Weights = typename Repacked::Weights;
+    constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
+    const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    __m512 products[COUNT][2] = {};
+    Floats8 minimums[COUNT] = {};
+    for (int block = 0; block * PARTS * BLOCK < size; block++, groups += STEP, columns++) {
+        const int parts = parts_of(size, block);
+        for (size_t line = 0; line < STEP * sizeof *groups; line += LINE) {
+            __builtin_prefetch(reinterpret_cast<const char *>(groups) + PREFETCH_DISTANCE + line);
+        }
+#pragma clang loop unroll(full)
+        for (int part = 0; part < PARTS; part++) {
+            if (part >= parts) {
+                break;
+            }
+            Floats8 scales, offsets;
+            Repacked::scales(groups, part, scales, offsets);
+            for (int column = 0; column < COUNT; column++) {
+                const __m512i sums = Repacked::wide_dot(groups, part, columns->values[part][column]);
+                const Floats8 factors = scales * columns->scales[column][part];
+                const __m512 each =
+                    _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(reinterpret_cast<__m256>(factors)));
+                __m512 &product = products[column][part % 2];
+                product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), each, product);
+                if constexpr (Weights::HAS_MINIMUM) {
+                    minimums[column] += offsets * columns->sums[column][part];
+                } else {
+                    minimums[column] -= scales * (OFFSET<Weights> * columns->sums[column][part]);
+                }
+            }
+        }
+    }
+    for (int column = 0; column < COUNT; column++) {
+        float lanes[2 * REPACKED_ROWS], rows[REPACKED_ROWS];
+        _mm512_storeu_ps(lanes, _mm512_add_ps(products[column][0], products[column][1]));
+        for (int row = 0; row < REPACKED_ROWS; row++) {
+            rows[row] = lanes[2 * row] + lanes[2 * row + 1];
+        }
+        store_8(results[column], load_8(rows) + minimums[column]);
+    }
+}
+#endif
 
 } // namespace

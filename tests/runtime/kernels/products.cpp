@@ -63,6 +63,15 @@ std::vector<float> quantized(const std::vector<float> &values) {
     return result;
 }
 
+// The values as kernels see them where the processor multiplies bfloat16.
+std::vector<float> rounded(const std::vector<float> &values) {
+    std::vector<ggml_bf16_t> halves(values.size());
+    std::vector<float> result(values.size());
+    ggml_fp32_to_bf16_row_ref(values.data(), halves.data(), static_cast<int64_t>(values.size()));
+    ggml_bf16_to_fp32_row(halves.data(), result.data(), static_cast<int64_t>(values.size()));
+    return result;
+}
+
 double difference(const float *weights, const float *values, int size, float product) {
     double sum = 0, weight_length = 0, value_length = 0;
     for (int i = 0; i < size; i++) {
@@ -115,15 +124,19 @@ double check(const Shape &shape) {
     }
 
     const std::vector<float> seen = ggml_is_quantized(shape.type) ? quantized(values) : values;
+    // Panels of bfloat16 are multiplied with rounded values, rows with exact ones.
+    const std::vector<float> others = shape.type == GGML_TYPE_BF16 ? rounded(values) : seen;
     const auto *products = static_cast<const float *>(op->data);
     double worst = 0;
     for (int64_t column = 0; column < ggml_nrows(op); column++) {
         const int64_t vector = has_experts ? column / shape.chosen : column;
         const int64_t chosen = has_experts ? choices[column] : vector / shape.columns / shape.shared;
         for (int row = 0; row < shape.rows; row++) {
-            worst = std::max(worst,
-                             difference(&weights[(chosen * shape.rows + row) * shape.size], &seen[vector * shape.size],
-                                        shape.size, products[column * shape.rows + row]));
+            const float *row_weights = &weights[(chosen * shape.rows + row) * shape.size];
+            const float product = products[column * shape.rows + row];
+            worst =
+                std::max(worst, std::min(difference(row_weights, &seen[vector * shape.size], shape.size, product),
+                                         difference(row_weights, &others[vector * shape.size], shape.size, product)));
         }
     }
     ggml_free(context);
