@@ -11,6 +11,9 @@ namespace {
 class Attention {
   public:
     static bool can_compute(const ggml_tensor *op) {
+        if (op->op != GGML_OP_FLASH_ATTN_EXT) {
+            return false;
+        }
         const ggml_tensor *queries = op->src[0], *keys = op->src[1], *values = op->src[2], *mask = op->src[3];
         return queries->type == GGML_TYPE_F32 && op->type == GGML_TYPE_F32 && queries->nb[0] == sizeof(float) &&
                Cells::is_known(keys) && Cells::is_known(values) && keys->ne[2] == values->ne[2] &&
@@ -29,16 +32,15 @@ class Attention {
         // Not by the number of threads: results do not depend on it.
         cells_of_part = queries->ne[1] > least ? keys->ne[1] : share;
         parts = groups_of(keys->ne[1], cells_of_part);
+        memory_size = place(0);
     }
 
-    size_t work_size() {
-        place(0);
+    size_t work_size() const {
         return LINE + threads * memory_size + (parts > 1 ? ggml_nrows(op) * parts * partial_size() : 0);
     }
 
     void compute(const ggml_compute_params *params) {
         const size_t memory = aligned(reinterpret_cast<size_t>(params->wdata));
-        place(0);
         partials = reinterpret_cast<char *>(memory + threads * memory_size);
         place(memory + params->ith * memory_size);
         // Lanes beyond the values' size are computed, and not used.
@@ -76,8 +78,8 @@ class Attention {
     size_t partial_size() const { return sizeof(Softmax) + value_size * sizeof(float); }
     char *partial(int64_t row, int64_t part) const { return partials + (row * parts + part) * partial_size(); }
 
-    // Divides the memory of a thread that begins at START.
-    void place(size_t start) {
+    // Divides the memory of a thread that begins at START; returns its size.
+    size_t place(size_t start) {
         size_t end = start;
         const auto take = [&end]<class Part>(Part *&part, int64_t count) {
             part = reinterpret_cast<Part *>(end);
@@ -91,7 +93,7 @@ class Attention {
         take(softmaxes, groups * COLUMNS);
         take(result, value_size);
         take(work, larger(Cells::work_size(keys), Cells::work_size(values)) / sizeof(float));
-        memory_size = end - start;
+        return end - start;
     }
 
     Unit unit_of(int64_t number) const {
@@ -182,7 +184,7 @@ class Attention {
             if (!is_filled) {
                 for (int done = 0; done < count; done += FLOAT_ROWS) {
                     key_cells.fill_panel(key_panels + done / FLOAT_ROWS * key_blocks(), first + done,
-                                         count - done < FLOAT_ROWS ? count - done : FLOAT_ROWS);
+                                         static_cast<int>(smaller(count - done, FLOAT_ROWS)));
                 }
                 value_cells.fill_rows(value_panels, first, count);
                 is_filled = true;
@@ -279,7 +281,7 @@ class Attention {
     Scaling scaling;
     int threads, key_size, value_size;
     int64_t sharing, queries_at_once, blocks, cells_of_part, parts;
-    size_t memory_size = 0;
+    size_t memory_size;
     // Of a thread.
     FloatColumns<COLUMNS> *columns = nullptr;
     FloatPanelBlock *key_panels = nullptr;

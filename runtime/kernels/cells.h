@@ -46,7 +46,7 @@ class Cells {
     // Values: cells are the columns, up to TILE of them.
     void fill_rows(float (*panels)[TILE][FLOAT_ROWS], int64_t first, int count) const {
         for (int done = 0; done < count; done += FLOAT_ROWS) {
-            const int some = count - done < FLOAT_ROWS ? count - done : FLOAT_ROWS;
+            const int some = static_cast<int>(smaller(count - done, FLOAT_ROWS));
             auto *to = reinterpret_cast<float (*)[TILE][FLOAT_ROWS]>(panels[0][done]);
             with_rows(first + done, some, [&]<class Weights>(Weights, const char *rows, size_t row_size) {
                 fill_row_panels<Weights>(to, rows, row_size, some, size);

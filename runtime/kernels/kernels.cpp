@@ -69,7 +69,7 @@ template <class Run> bool with_product(const ggml_tensor *op, int threads, Run &
 } // namespace
 
 bool llamafile_work_size(int threads, const ggml_tensor *op, size_t *size) {
-    if (op->op == GGML_OP_FLASH_ATTN_EXT && Attention::can_compute(op)) {
+    if (Attention::can_compute(op)) {
         *size = Attention(op, threads).work_size();
         return true;
     }
@@ -80,7 +80,7 @@ bool llamafile_compute(const ggml_compute_params *params, const ggml_tensor *op)
     if (params->use_ref) {
         return false;
     }
-    if (op->op == GGML_OP_FLASH_ATTN_EXT && Attention::can_compute(op)) {
+    if (Attention::can_compute(op)) {
         Attention(op, params->nth).compute(params);
         return true;
     }

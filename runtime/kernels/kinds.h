@@ -6,7 +6,7 @@
 #include "row.h"
 #include "tile.h"
 
-bool llamafile_has_amx(); // of the shim
+bool llamafile_has_amx(); // of the shim, as in hooks.h
 
 namespace {
 

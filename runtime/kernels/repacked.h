@@ -171,9 +171,7 @@ void multiply_repacked_rows(const typename Repacked::Group *groups,
     Floats8 minimums[COUNT] = {};
     for (int block = 0; block * PARTS * BLOCK < size; block++, groups += STEP, columns++) {
         const int parts = parts_of(size, block);
-        for (size_t line = 0; line < STEP * sizeof *groups; line += LINE) {
-            __builtin_prefetch(reinterpret_cast<const char *>(groups) + PREFETCH_DISTANCE + line);
-        }
+        prefetch(groups, STEP * sizeof *groups);
 #pragma clang loop unroll(full)
         for (int part = 0; part < PARTS; part++) {
             if (part >= parts) {

@@ -124,9 +124,7 @@ void multiply_row(const typename Weights::Block *blocks, const ColumnBlock<Weigh
     RowTotals<COUNT> totals;
     int left = size / BLOCK;
     for (; left >= PARTS; left -= PARTS, blocks += STEP, columns++) {
-        for (size_t line = 0; line < STEP * sizeof *blocks; line += 64) {
-            __builtin_prefetch(reinterpret_cast<const char *>(blocks) + PREFETCH_DISTANCE + line);
-        }
+        prefetch(blocks, STEP * sizeof *blocks);
         add_superblock(blocks, *columns, PARTS, totals);
     }
     if (left > 0) {

@@ -5,15 +5,8 @@
 
 #include <cmath>
 #include <cstring>
-#include <random>
 
 namespace {
-
-std::mt19937 random_number(20261128);
-
-int between(int least, int most) {
-    return least + static_cast<int>(random_number() % (most - least + 1));
-}
 
 struct Shape {
     int key_size, value_size;

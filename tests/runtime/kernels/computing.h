@@ -1,4 +1,5 @@
-// One operation by the kernels, without the engine's CPU backend: a program that includes this is one file.
+// One operation by the kernels, without the engine's CPU backend, and random shapes for it: a program that includes
+// this is one file.
 #pragma once
 
 #include "kernels.h"
@@ -12,6 +13,7 @@
 #include <barrier>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -45,6 +47,12 @@ int ggml_threadpool_chunk_add(ggml_threadpool *pool, int value) {
 }
 
 namespace {
+
+std::mt19937 random_number(20261128);
+
+int between(int least, int most) {
+    return least + static_cast<int>(random_number() % (most - least + 1));
+}
 
 constexpr size_t GUARD = 64; // bytes behind the working memory, which must stay as they are
 

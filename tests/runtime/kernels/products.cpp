@@ -8,18 +8,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <random>
 #include <vector>
 
 namespace {
 
 constexpr int BLOCK = 32;
-
-std::mt19937 random_number(20261128);
-
-int between(int least, int most) {
-    return least + static_cast<int>(random_number() % (most - least + 1));
-}
 
 // What weights and values are made of: numbers like those of models, extremes, or mostly zeros.
 enum class Numbers { NORMAL, SIGNS, SPARSE };
