@@ -5,5 +5,6 @@
 #include <optional>
 #include <string>
 
-// In the system's folder for caches; nothing if the user has none. It may not exist yet.
+// In the system's folder for caches, which may not exist yet; nothing if the user has none, or a home that does not
+// exist.
 std::optional<std::string> user_cache_folder();

@@ -138,6 +138,14 @@ def test_a_user_without_a_folder_for_caches_has_a_server(serve: Serve, variables
         assert server.remarks == []
 
 
+def test_a_home_that_does_not_exist_is_not_created(serve: Serve, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with serve(HOME=str(missing)) as server:
+        assert cached(server) == 0
+        assert server.remarks == []
+    assert not missing.exists()
+
+
 def test_they_are_where_the_user_has_caches(serve: Serve, home: Path, tmp_path: Path) -> None:
     with serve(XDG_CACHE_HOME=str(tmp_path / "caches")) as server:
         cached(server)
