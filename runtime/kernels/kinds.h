@@ -72,7 +72,8 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
     }
     static constexpr bool HAS_ROWS = HAS_WIDE_ROWS;
     static constexpr bool is_faster(int64_t columns) {
-        constexpr int64_t LEAST = Lanes::HAS_DOT ? ROW_COLUMNS + 1 : IS_SIGNED<Weights> ? 24 : 8;
+        constexpr bool IS_LATE = HAS_WIDE_ROWS || (!Lanes::HAS_DOT && IS_SIGNED<Weights>);
+        constexpr int64_t LEAST = IS_LATE ? 24 : Lanes::HAS_DOT ? ROW_COLUMNS + 1 : 8;
         return columns >= LEAST || (HAS_ROWS && columns <= ROW_COLUMNS);
     }
 };
