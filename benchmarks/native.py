@@ -104,7 +104,7 @@ def native_build(name: str, compilers: tuple[str, str], *, amx: bool = True) -> 
         shutil.rmtree(work)
         shutil.rmtree(source)
 
-    return Native(f"{name}{WITHOUT_AMX if flags else ''}", cached("native", key, compile_into))
+    return Native(f"{name}{WITHOUT_AMX if flags and has_amx() else ''}", cached("native", key, compile_into))
 
 
 def peers_python() -> Path:

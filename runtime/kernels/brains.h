@@ -73,12 +73,12 @@ void multiply_brain_tile(const BrainPanelBlock *panel, const BrainColumns<COUNT>
     __m512 totals[COUNT][2];
     for (int column = 0; column < COUNT; column++) {
         totals[column][0] = is_sum ? Lanes::load(results[column]) : Lanes::zero();
-        totals[column][1] = is_sum ? Lanes::load(results[column] + ROWS) : Lanes::zero();
+        totals[column][1] = is_sum ? Lanes::load(results[column] + Lanes::ROWS) : Lanes::zero();
     }
     for (int start = 0; start < size; start += BRAINS, panel++, columns++) {
         for (int pair = 0; pair < PAIRS; pair++) {
             const auto first = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair]));
-            const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair] + ROWS));
+            const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair] + Lanes::ROWS));
             for (int column = 0; column < COUNT; column++) {
                 const auto value =
                     reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int32_t>(columns->pairs[column][pair])));
@@ -89,7 +89,7 @@ void multiply_brain_tile(const BrainPanelBlock *panel, const BrainColumns<COUNT>
     }
     for (int column = 0; column < COUNT; column++) {
         Lanes::store(results[column], totals[column][0]);
-        Lanes::store(results[column] + ROWS, totals[column][1]);
+        Lanes::store(results[column] + Lanes::ROWS, totals[column][1]);
     }
 }
 

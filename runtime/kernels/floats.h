@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr int FLOAT_ROWS = 2 * ROWS;
+constexpr int FLOAT_ROWS = 2 * Lanes::ROWS;
 constexpr int STEP = 8; // values of a row that are converted at once
 
 struct F32 {
@@ -110,11 +110,11 @@ void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT>
     Lanes::Floats totals[COUNT][2];
     for (int column = 0; column < COUNT; column++) {
         totals[column][0] = is_sum ? Lanes::load(results[column]) : Lanes::zero();
-        totals[column][1] = is_sum ? Lanes::load(results[column] + ROWS) : Lanes::zero();
+        totals[column][1] = is_sum ? Lanes::load(results[column] + Lanes::ROWS) : Lanes::zero();
     }
     for (int i = 0; i < size; i++) {
         const float *row = panel[i / STEP].values[i % STEP];
-        const Lanes::Floats first = Lanes::load(row), second = Lanes::load(row + ROWS);
+        const Lanes::Floats first = Lanes::load(row), second = Lanes::load(row + Lanes::ROWS);
         for (int column = 0; column < COUNT; column++) {
             const Lanes::Floats value = Lanes::broadcast(columns[i].values[column]);
             totals[column][0] = Lanes::add_product(totals[column][0], first, value);
@@ -123,7 +123,7 @@ void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT>
     }
     for (int column = 0; column < COUNT; column++) {
         Lanes::store(results[column], totals[column][0]);
-        Lanes::store(results[column] + ROWS, totals[column][1]);
+        Lanes::store(results[column] + Lanes::ROWS, totals[column][1]);
     }
 }
 

@@ -10,11 +10,12 @@ bool llamafile_has_amx(); // of the shim, as in hooks.h
 
 namespace {
 
-constexpr int ROW_COLUMNS = 2; // up to so many columns, weights are read as stored
+// Up to so many columns, weights are read as stored: more do not fit into the registers.
+constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0, FEW_OF_FLOATS = 2;
 
 // DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
-    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024, ROWS_AT_ONCE = 1;
+    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024 / VECTORS, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
     // Of the value of this number in a row.
     static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Weights::Block); }
 
@@ -23,10 +24,8 @@ template <class Weights> struct Quantized {
     }
     static PanelBlock<Weights> *panel(char *memory) { return reinterpret_cast<PanelBlock<Weights> *>(memory); }
 
-    static size_t group_size(int size) {
-        return sizeof(ColumnBlock<Weights, COLUMNS>) * ((size + PARTS * BLOCK - 1) / (PARTS * BLOCK));
-    }
-    static size_t panel_size(int size) { return sizeof(PanelBlock<Weights>) * (size / BLOCK); }
+    static size_t group_size(int size) { return sizeof(ColumnBlock<Weights, COLUMNS>) * superblocks_of(size); }
+    static size_t panel_size(int size) { return sizeof(PanelBlock<Weights>) * superblocks_of(size); }
 
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         for (int column = 0; column < COUNT; column++) {
@@ -47,15 +46,15 @@ template <class Weights> struct Quantized {
         const auto *blocks = reinterpret_cast<const typename Weights::Block *>(row);
         ::multiply_row<Weights, COUNT>(blocks, columns<COUNT>(group), size, results);
     }
-    // Whether there are products of rows, and whether these need columns that were filled.
-    static constexpr bool HAS_ROWS = true, ROWS_NEED_COLUMNS = true;
+    // Whether products of rows need columns that were filled.
+    static constexpr bool ROWS_NEED_COLUMNS = true;
     static constexpr bool is_faster(int64_t columns) { return columns > 1 || Weights::HAS_FAST_ROWS; }
 };
 
 // Rows that the engine has repacked. Its own functions are the faster ones for a few columns, unless rows are wide.
 template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
     using Weights = typename Repacked::Weights;
-    static constexpr int ROWS_AT_ONCE = REPACKED_ROWS;
+    static constexpr int ROWS_AT_ONCE = REPACKED_ROWS, ROW_COLUMNS = FEW_REPACKED;
     static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
         fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
                                       size);
@@ -70,16 +69,14 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
                                                 Rearranged::template columns<COUNT>(group), size, results);
 #endif
     }
-    static constexpr bool HAS_ROWS = HAS_WIDE_ROWS;
     static constexpr bool is_faster(int64_t columns) {
-        constexpr bool IS_LATE = HAS_WIDE_ROWS || (!Lanes::HAS_DOT && IS_SIGNED<Weights>);
-        constexpr int64_t LEAST = IS_LATE ? 24 : Lanes::HAS_DOT ? ROW_COLUMNS + 1 : 8;
-        return columns >= LEAST || (HAS_ROWS && columns <= ROW_COLUMNS);
+        constexpr int64_t LEAST = HAS_WIDE_ROWS ? 1 : Lanes::HAS_DOT ? 3 : IS_SIGNED<Weights> ? 24 : 8;
+        return columns >= LEAST;
     }
 };
 
 template <class Weights> struct Floating {
-    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1;
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }
@@ -104,7 +101,7 @@ template <class Weights> struct Floating {
         multiply_float_row<Weights, COUNT>(reinterpret_cast<const typename Weights::Number *>(row), values, size,
                                            results);
     }
-    static constexpr bool HAS_ROWS = true, ROWS_NEED_COLUMNS = false;
+    static constexpr bool ROWS_NEED_COLUMNS = false;
     // Panels cost as much as a few columns.
     static bool is_faster(int64_t columns) {
 #if defined(__AVX512VNNI__)

@@ -12,6 +12,8 @@
 
 namespace {
 
+constexpr int BLOCK = 32; // weights that a kernel multiplies at once
+
 inline int32_t load_4(const void *from) {
     int32_t value;
     memcpy(&value, from, sizeof value);
@@ -35,20 +37,17 @@ struct Lanes {
     static Floats add_product(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }
     static Ints load_groups(const uint8_t *from) { return _mm512_loadu_si512(from); }
 #if defined(__AVX512VNNI__)
+    static constexpr int VECTORS = 2;
     static constexpr bool HAS_DOT = true, IS_SIGNED = false;
-    static Ints add_dot(Ints sum, Ints weights, const int8_t *values) {
-        return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(load_4(values)));
-    }
+    static Ints add_dot(Ints sum, Ints weights, Ints values) { return _mm512_dpbusd_epi32(sum, weights, values); }
 #else
     static constexpr bool HAS_DOT = false, IS_SIGNED = true;
-    static Ints pairs(Ints weights, const int8_t *values) {
-        return _mm512_maddubs_epi16(weights, _mm512_set1_epi32(load_4(values)));
-    }
-    static Ints signed_pairs(Ints weights, const int8_t *values) {
+    static constexpr int VECTORS = 1;
+    static Ints pairs(Ints weights, Ints values) { return _mm512_maddubs_epi16(weights, values); }
+    static Ints signed_pairs(Ints weights, Ints values) {
         const __mmask64 negative = _mm512_movepi8_mask(weights);
-        const Ints factors = _mm512_set1_epi32(load_4(values));
         return _mm512_maddubs_epi16(_mm512_abs_epi8(weights),
-                                    _mm512_mask_sub_epi8(factors, negative, _mm512_setzero_si512(), factors));
+                                    _mm512_mask_sub_epi8(values, negative, _mm512_setzero_si512(), values));
     }
     static Ints add_16(Ints a, Ints b) { return _mm512_add_epi16(a, b); }
     static Ints add_pairs(Ints sum, Ints pairs) {
@@ -60,7 +59,7 @@ struct Lanes {
 #elif defined(__AVX2__)
 
 struct Lanes {
-    static constexpr int ROWS = 8, COLUMNS = 4;
+    static constexpr int ROWS = 8, COLUMNS = 4, VECTORS = 1;
     using Floats = __m256;
     using Ints = __m256i;
 
@@ -75,17 +74,12 @@ struct Lanes {
     static Ints load_groups(const uint8_t *from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)); }
 #if defined(__AVXVNNI__)
     static constexpr bool HAS_DOT = true, IS_SIGNED = false;
-    static Ints add_dot(Ints sum, Ints weights, const int8_t *values) {
-        return _mm256_dpbusd_avx_epi32(sum, weights, _mm256_set1_epi32(load_4(values)));
-    }
+    static Ints add_dot(Ints sum, Ints weights, Ints values) { return _mm256_dpbusd_avx_epi32(sum, weights, values); }
 #else
     static constexpr bool HAS_DOT = false, IS_SIGNED = true;
-    static Ints pairs(Ints weights, const int8_t *values) {
-        return _mm256_maddubs_epi16(weights, _mm256_set1_epi32(load_4(values)));
-    }
-    static Ints signed_pairs(Ints weights, const int8_t *values) {
-        return _mm256_maddubs_epi16(_mm256_abs_epi8(weights),
-                                    _mm256_sign_epi8(_mm256_set1_epi32(load_4(values)), weights));
+    static Ints pairs(Ints weights, Ints values) { return _mm256_maddubs_epi16(weights, values); }
+    static Ints signed_pairs(Ints weights, Ints values) {
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(values, weights));
     }
     static Ints add_16(Ints a, Ints b) { return _mm256_add_epi16(a, b); }
     static Ints add_pairs(Ints sum, Ints pairs) {
@@ -97,7 +91,7 @@ struct Lanes {
 #elif defined(__SSSE3__)
 
 struct Lanes {
-    static constexpr int ROWS = 4, COLUMNS = 4;
+    static constexpr int ROWS = 4, COLUMNS = 4, VECTORS = 1;
     using Floats = __m128;
     using Ints = __m128i;
 
@@ -111,11 +105,9 @@ struct Lanes {
     static Floats add_product(Floats sum, Floats a, Floats b) { return _mm_add_ps(_mm_mul_ps(a, b), sum); }
     static Ints load_groups(const uint8_t *from) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(from)); }
     static constexpr bool HAS_DOT = false, IS_SIGNED = true;
-    static Ints pairs(Ints weights, const int8_t *values) {
-        return _mm_maddubs_epi16(weights, _mm_set1_epi32(load_4(values)));
-    }
-    static Ints signed_pairs(Ints weights, const int8_t *values) {
-        return _mm_maddubs_epi16(_mm_abs_epi8(weights), _mm_sign_epi8(_mm_set1_epi32(load_4(values)), weights));
+    static Ints pairs(Ints weights, Ints values) { return _mm_maddubs_epi16(weights, values); }
+    static Ints signed_pairs(Ints weights, Ints values) {
+        return _mm_maddubs_epi16(_mm_abs_epi8(weights), _mm_sign_epi8(values, weights));
     }
     static Ints add_16(Ints a, Ints b) { return _mm_add_epi16(a, b); }
     static Ints add_pairs(Ints sum, Ints pairs) { return _mm_add_epi32(sum, _mm_madd_epi16(pairs, _mm_set1_epi16(1))); }
@@ -124,7 +116,7 @@ struct Lanes {
 #elif defined(__ARM_FEATURE_DOTPROD)
 
 struct Lanes {
-    static constexpr int ROWS = 4, COLUMNS = 8;
+    static constexpr int ROWS = 4, COLUMNS = 8, VECTORS = 1;
     using Floats = float32x4_t;
     using Ints = int32x4_t;
 
@@ -138,8 +130,8 @@ struct Lanes {
     static Floats add_product(Floats sum, Floats a, Floats b) { return vfmaq_f32(sum, a, b); }
     static Ints load_groups(const uint8_t *from) { return vreinterpretq_s32_u8(vld1q_u8(from)); }
     static constexpr bool HAS_DOT = true, IS_SIGNED = true;
-    static Ints add_dot(Ints sum, Ints weights, const int8_t *values) {
-        return vdotq_s32(sum, vreinterpretq_s8_s32(weights), vreinterpretq_s8_s32(vdupq_n_s32(load_4(values))));
+    static Ints add_dot(Ints sum, Ints weights, Ints values) {
+        return vdotq_s32(sum, vreinterpretq_s8_s32(weights), vreinterpretq_s8_s32(values));
     }
 };
 

@@ -1,11 +1,13 @@
 // Weights of a few rows, and activations of a few columns, in the order in which a kernel reads them.
 #pragma once
 
+#include "transpose.h"
 #include "weights.h"
 
 namespace {
 
-constexpr int ROWS = Lanes::ROWS, COLUMNS = Lanes::COLUMNS, NARROW = COLUMNS / 2;
+constexpr int VECTORS = Lanes::VECTORS; // of a row of a panel
+constexpr int ROWS = VECTORS * Lanes::ROWS, COLUMNS = Lanes::COLUMNS, NARROW = COLUMNS / 2;
 constexpr size_t LINE = 64; // bytes of a cache line
 // Bytes: what one core must have asked for, so that memory is always busy; processors' own requests end with each page.
 constexpr int PREFETCH_DISTANCE = 8192;
@@ -26,20 +28,29 @@ constexpr size_t aligned(size_t size) {
 template <class Weights> constexpr bool IS_SIGNED = Weights::IS_SIGNED && Lanes::IS_SIGNED;
 template <class Weights> constexpr int OFFSET = Weights::OFFSET + (Weights::IS_SIGNED && !Lanes::IS_SIGNED ? 128 : 0);
 
-// 32 weights of each row.
+// A superblock of each row.
 template <class Weights> struct PanelBlock {
-    uint8_t bytes[BLOCK / 4][ROWS][4];
-    float scales[Weights::SCALES][ROWS];
-    float minimums[Weights::HAS_MINIMUM ? Weights::SCALES : 0][ROWS];
+    static constexpr int SCALES = PARTS * Weights::SCALES;
+    uint8_t bytes[PARTS][BLOCK / 4][ROWS][4];
+    float scales[SCALES][ROWS];
+    float minimums[Weights::HAS_MINIMUM ? SCALES : 0][ROWS];
 };
 
-// A superblock of each of COUNT columns: values of eight bits, with a scale for each part.
+// Whether values have one scale for as many as weights have in a block, as the engine's have, or for each part.
+template <class Weights> constexpr bool HAS_ONE_SCALE = Weights::SIZE == PARTS * BLOCK;
+
+// Parts of a column that are next to each other: as many as a register of a row has.
+constexpr int TOGETHER = HAS_WIDE_ROWS ? 2 : 1;
+
+// A superblock of each of COUNT columns: values of eight bits.
 template <class Weights, int COUNT> struct ColumnBlock {
     static constexpr int SCALES = Weights::SCALES;
-    int8_t values[PARTS][COUNT][BLOCK];
-    float scales[COUNT][PARTS];
-    float sums[COUNT][PARTS * SCALES];                            // scale * sum of values
+    int8_t values[PARTS / TOGETHER][COUNT][TOGETHER][BLOCK];
+    float scales[COUNT][HAS_ONE_SCALE<Weights> ? 1 : PARTS];
+    float sums[COUNT][PARTS * SCALES]; // of values; times the scale of their part, if it has one
     int32_t offsets[COUNT][OFFSET<Weights> ? PARTS * SCALES : 0]; // -OFFSET * sum of values
+
+    const int8_t *part(int number, int column) const { return values[number / TOGETHER][column][number % TOGETHER]; }
 };
 
 // Weights as they are in a panel.
@@ -47,46 +58,87 @@ template <class Weights> Bytes for_panel(Bytes bytes) {
     return Weights::IS_SIGNED && !Lanes::IS_SIGNED ? bytes ^ 128 : bytes;
 }
 
+#if defined(__AVX512BW__)
+// Parts PART and PART + 1 of a superblock, as they are in a panel.
+template <class Weights> __m512i two_parts(const typename Weights::Block *blocks, int part) {
+    if constexpr (requires { Weights::two_parts(blocks, part); }) {
+        return Weights::two_parts(blocks, part);
+    } else {
+        const Bytes first = for_panel<Weights>(Weights::bytes(blocks, part));
+        const Bytes second = for_panel<Weights>(Weights::bytes(blocks, part + 1));
+        return _mm512_inserti64x4(_mm512_castsi256_si512(reinterpret_cast<__m256i>(first)),
+                                  reinterpret_cast<__m256i>(second), 1);
+    }
+}
+#endif
+
+constexpr int superblocks_of(int size) {
+    return (size + PARTS * BLOCK - 1) / (PARTS * BLOCK);
+}
+
 inline int parts_of(int size, int block) {
     const int left = size / BLOCK - block * PARTS;
     return left < PARTS ? left : PARTS;
 }
 
-// Rows that transpose() takes at once, at most.
-constexpr int TRANSPOSED = 8;
-
-// Writes words of COUNT rows, 32 bytes each, as eight groups of a word of each row, STRIDE bytes apart.
-template <int COUNT> void transpose(const uint8_t (*rows)[BLOCK], uint8_t *to, size_t stride) {
-#if defined(__AVX2__)
-    static_assert(COUNT == TRANSPOSED);
-    __m256i in[8], a[8], b[8];
-    for (int i = 0; i < 8; i++) {
-        in[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(rows[i]));
-    }
-    for (int i = 0; i < 4; i++) {
-        a[2 * i] = _mm256_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
-        a[2 * i + 1] = _mm256_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        b[4 * i] = _mm256_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 1] = _mm256_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 2] = _mm256_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
-        b[4 * i + 3] = _mm256_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        const __m256i first = _mm256_permute2x128_si256(b[i], b[4 + i], 0x20);
-        const __m256i second = _mm256_permute2x128_si256(b[i], b[4 + i], 0x31);
-        _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + i * stride), first);
-        _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + (4 + i) * stride), second);
-    }
-#else
-    for (int row = 0; row < COUNT; row++) {
-        for (int group = 0; group < BLOCK / 4; group++) {
-            memcpy(to + group * stride + row * 4, rows[row] + group * 4, 4);
+// Fills the factors of a superblock of which PARTS exist.
+template <class Weights>
+void fill_factors(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts) {
+    constexpr int SCALES = Weights::SCALES, COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
+    static_assert(PARTS * sizeof(float) == BLOCK);
+    for (int first = 0; first < ROWS; first += COUNT) {
+        uint8_t scales[SCALES][COUNT][BLOCK], minimums[SCALES][COUNT][BLOCK];
+        for (int row = 0; row < COUNT; row++) {
+            float factors[SCALES][PARTS] = {}, others[SCALES][PARTS] = {};
+            Weights::scales(rows[first + row], parts, factors[0], others[0]);
+            for (int i = 0; i < SCALES; i++) {
+                memcpy(scales[i][row], factors[i], BLOCK);
+                memcpy(minimums[i][row], others[i], BLOCK);
+            }
+        }
+        for (int i = 0; i < SCALES; i++) {
+            const auto write = [&](const uint8_t (*from)[BLOCK], float (*to)[ROWS]) {
+                transpose<COUNT>(from, reinterpret_cast<uint8_t *>(to[i * PARTS] + first), sizeof *to);
+            };
+            write(scales[i], panel.scales);
+            if constexpr (Weights::HAS_MINIMUM) {
+                write(minimums[i], panel.minimums);
+            }
         }
     }
-#endif
 }
+
+// Fills the bytes of a superblock of which PARTS exist.
+template <class Weights>
+void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts) {
+    constexpr int COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
+    for (int part = 0; part < parts; part++) {
+        for (int first = 0; first < ROWS; first += COUNT) {
+            uint8_t bytes[COUNT][BLOCK];
+            for (int row = 0; row < COUNT; row++) {
+                store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[first + row], part)));
+            }
+            transpose<COUNT>(bytes, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
+        }
+    }
+}
+
+#if defined(__AVX512BW__)
+// The same for all parts of a superblock, by two at once.
+template <class Weights>
+void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS]) {
+#pragma clang loop unroll(full)
+    for (int part = 0; part < PARTS; part += 2) {
+        for (int first = 0; first < ROWS; first += WIDE_TRANSPOSED) {
+            __m512i words[WIDE_TRANSPOSED];
+            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
+                words[row] = two_parts<Weights>(rows[first + row], part);
+            }
+            transpose_wide(words, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
+        }
+    }
+}
+#endif
 
 // Fills PANEL with rows of SIZE weights that begin at FROM, ROW_SIZE bytes apart. COUNT of them exist; the others are
 // copies of the last.
@@ -97,28 +149,18 @@ void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, i
     for (int row = 0; row < ROWS; row++) {
         rows[row] = reinterpret_cast<const Block *>(from + (row < count ? row : count - 1) * row_size);
     }
-    for (int block = 0; block * PARTS * BLOCK < size; block++, panel += PARTS) {
+    for (int block = 0; block * PARTS * BLOCK < size; block++, panel++) {
         const int parts = parts_of(size, block);
-        for (int row = 0; row < ROWS; row++) {
-            float scales[PARTS * Weights::SCALES], minimums[PARTS * Weights::SCALES];
-            Weights::scales(rows[row], parts, scales, minimums);
-            for (int i = 0; i < parts * Weights::SCALES; i++) {
-                panel[i / Weights::SCALES].scales[i % Weights::SCALES][row] = scales[i];
-                if constexpr (Weights::HAS_MINIMUM) {
-                    panel[i / Weights::SCALES].minimums[i % Weights::SCALES][row] = minimums[i];
-                }
-            }
+        fill_factors(*panel, rows, parts);
+#if defined(__AVX512BW__)
+        if (parts == PARTS) {
+            fill_wide(*panel, rows);
+        } else {
+            fill_bytes(*panel, rows, parts);
         }
-        for (int part = 0; part < parts; part++) {
-            uint8_t bytes[ROWS][BLOCK];
-            for (int row = 0; row < ROWS; row++) {
-                store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[row], part)));
-            }
-            constexpr int COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
-            for (int first = 0; first < ROWS; first += COUNT) {
-                transpose<COUNT>(bytes + first, panel[part].bytes[0][first], sizeof panel->bytes[0]);
-            }
-        }
+#else
+        fill_bytes(*panel, rows, parts);
+#endif
         for (const Block *&row : rows) {
             row += PARTS * BLOCK / Weights::SIZE;
         }
@@ -144,40 +186,55 @@ inline Floats8 quantize_8(Floats8 values, float inverse, int8_t *to) {
     return shifted - shift;
 }
 
-// Quantizes SIZE values to bytes, 32 with one scale, as column COLUMN of BLOCKS.
+inline float greatest_size_of(const float *values, int size) {
+    Floats8 largest = {};
+    for (int i = 0; i < size; i += 8) {
+        const Floats8 some = load_8(values + i), sizes = some < 0 ? -some : some;
+        largest = sizes > largest ? sizes : largest;
+    }
+    return greatest_of(largest);
+}
+
+// Quantizes 32 VALUES as part PART of column COLUMN, where GREATEST becomes 127.
+template <class Weights, int COUNT>
+void fill_part(ColumnBlock<Weights, COUNT> &to, int column, int part, const float *values, float greatest) {
+    constexpr int SCALES = Weights::SCALES, EACH = BLOCK / 8 / SCALES;
+    const float inverse = greatest > 0 ? 127 / greatest : 0, scale = HAS_ONE_SCALE<Weights> ? 1 : greatest / 127;
+    int8_t *bytes = to.values[part / TOGETHER][column][part % TOGETHER];
+    for (int i = 0; i < SCALES; i++) {
+        Floats8 sums = {};
+        for (int j = i * EACH; j < (i + 1) * EACH; j++) {
+            sums += quantize_8(load_8(values + j * 8), inverse, bytes + j * 8);
+        }
+        const float sum = sum_of(sums);
+        to.sums[column][part * SCALES + i] = scale * sum;
+        if constexpr (OFFSET<Weights> != 0) {
+            to.offsets[column][part * SCALES + i] = -OFFSET<Weights> * static_cast<int32_t>(sum);
+        }
+    }
+}
+
+// Quantizes SIZE values to bytes as column COLUMN of BLOCKS.
 template <class Weights, int COUNT>
 void fill_column(ColumnBlock<Weights, COUNT> *blocks, int column, const float *values, int size) {
     // Parts that are missing from the last superblock have no sums.
     ColumnBlock<Weights, COUNT> &last = blocks[(size / BLOCK - 1) / PARTS];
     memset(last.scales[column], 0, sizeof last.scales[column]);
     memset(last.sums[column], 0, sizeof last.sums[column]);
+    float greatest = 0;
     for (int number = 0; number < size / BLOCK; number++, values += BLOCK) {
         ColumnBlock<Weights, COUNT> &to = blocks[number / PARTS];
         const int part = number % PARTS;
-        Floats8 parts[BLOCK / 8], largest = {};
-        for (int i = 0; i < BLOCK / 8; i++) {
-            parts[i] = load_8(values + i * 8);
-            const Floats8 size = parts[i] < 0 ? -parts[i] : parts[i];
-            largest = size > largest ? size : largest;
-        }
-        const float greatest = greatest_of(largest);
-        const float scale = greatest / 127, inverse = greatest > 0 ? 127 / greatest : 0;
-        for (int i = 0; i < BLOCK / 8; i++) {
-            parts[i] = quantize_8(parts[i], inverse, to.values[part][column] + i * 8);
-        }
-        to.scales[column][part] = scale;
-        constexpr int EACH = BLOCK / 8 / Weights::SCALES;
-        for (int i = 0; i < Weights::SCALES; i++) {
-            Floats8 sums = parts[i * EACH];
-            for (int j = 1; j < EACH; j++) {
-                sums += parts[i * EACH + j];
+        if constexpr (HAS_ONE_SCALE<Weights>) {
+            if (part == 0) {
+                greatest = greatest_size_of(values, PARTS * BLOCK);
+                to.scales[column][0] = greatest / 127;
             }
-            const float sum = sum_of(sums);
-            to.sums[column][part * Weights::SCALES + i] = scale * sum;
-            if constexpr (OFFSET<Weights> != 0) {
-                to.offsets[column][part * Weights::SCALES + i] = -OFFSET<Weights> * static_cast<int32_t>(sum);
-            }
+        } else {
+            greatest = greatest_size_of(values, BLOCK);
+            to.scales[column][part] = greatest / 127;
         }
+        fill_part(to, column, part, values, greatest);
     }
 }
 

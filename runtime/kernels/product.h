@@ -18,7 +18,7 @@ template <class Kind, class Operation> class Product {
           row_size(op->src[0]->nb[1]), threads(threads) {
         // Enough parts for all threads: the last ones should end together.
         const int64_t share = rows / (PANEL_ROWS * 4 * threads);
-        const bool has_few = Kind::HAS_ROWS && columns_of(op) <= ROW_COLUMNS;
+        const bool has_few = columns_of(op) <= Kind::ROW_COLUMNS;
         panels_at_once = static_cast<int>(has_few ? larger(share, 1) : smaller(larger(share, 1), MOST_PANELS));
     }
 
@@ -69,12 +69,21 @@ template <class Kind, class Operation> class Product {
     }
     char *values_of(const Job &job, int64_t group) const { return groups + (job.group + group) * group_size() + LINE; }
 
+    // Calls CALL with COUNT, at most MOST, as a constant.
+    template <int MOST, class Call> static void with_few(int64_t count, Call &&call) {
+        if constexpr (MOST > 0) {
+            if (count == MOST) {
+                call.template operator()<MOST>();
+            } else {
+                with_few<MOST - 1>(count, call);
+            }
+        }
+    }
+
     // Calls CALL with the number of columns of a group as a constant.
     template <class Call> static void with_width(int64_t columns, int64_t left, Call &&call) {
-        if (columns == 1 && Kind::HAS_ROWS) {
-            call.template operator()<1>();
-        } else if (columns == 2 && Kind::HAS_ROWS) {
-            call.template operator()<2>();
+        if (columns <= Kind::ROW_COLUMNS) {
+            with_few<Kind::ROW_COLUMNS>(columns, call);
         } else if (left <= NARROW) {
             call.template operator()<NARROW>();
         } else {
@@ -85,7 +94,7 @@ template <class Kind, class Operation> class Product {
     void fill_columns(int thread, int all) {
         for (int64_t number = 0; number < operation.jobs(); number++) {
             const Job job = operation.job(number);
-            if (job.count <= ROW_COLUMNS && !Kind::ROWS_NEED_COLUMNS) {
+            if (job.count <= Kind::ROW_COLUMNS && !Kind::ROWS_NEED_COLUMNS) {
                 continue;
             }
             // By groups: two threads would write to one cache line.
@@ -114,15 +123,12 @@ template <class Kind, class Operation> class Product {
 
     void multiply_rows(const Job &job, int64_t first, int64_t count) {
         const char *weights = job.weights + first * row_size;
-        if constexpr (Kind::HAS_ROWS) {
-            if (job.count == 1) {
-                return multiply_few<1>(job, weights, first, count);
-            }
-            if (job.count == 2) {
-                return multiply_few<2>(job, weights, first, count);
-            }
+        if (job.count <= Kind::ROW_COLUMNS) {
+            with_few<Kind::ROW_COLUMNS>(job.count,
+                                        [&]<int WIDTH>() { multiply_few<WIDTH>(job, weights, first, count); });
+        } else {
+            multiply_many(job, weights, first, count);
         }
-        multiply_many(job, weights, first, count);
     }
 
     template <int WIDTH> void multiply_few(const Job &job, const char *weights, int64_t first, int64_t count) {

@@ -23,21 +23,13 @@ inline Floats8 to_floats_8(const ggml_half *halves) {
 }
 
 #if defined(__AVX512VNNI__)
-// Eight bytes of each row: the lower halves of all, and the upper ones.
-struct WideNibbles {
-    __m512i low, high;
-    explicit WideNibbles(const void *from) {
-        const __m512i both = _mm512_loadu_si512(from), half = _mm512_set1_epi8(15);
-        low = _mm512_and_si512(both, half);
-        high = _mm512_and_si512(_mm512_srli_epi16(both, 4), half);
-    }
-};
+// Of eight bytes of each row.
+inline __m512i lower_nibbles(const void *from) {
+    return _mm512_and_si512(_mm512_loadu_si512(from), _mm512_set1_epi8(15));
+}
 
-// Adds the products of eight bytes of each row with eight VALUES: two lanes for each row.
-inline __m512i add_wide_dot(__m512i sums, __m512i bytes, const int8_t *values) {
-    int64_t eight;
-    memcpy(&eight, values, sizeof eight);
-    return _mm512_dpbusd_epi32(sums, bytes, _mm512_set1_epi64(eight));
+inline __m512i upper_nibbles(const void *from) {
+    return _mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(from), 4), _mm512_set1_epi8(15));
 }
 #endif
 
@@ -54,16 +46,9 @@ template <class Block> struct RepackedNibbles {
         scales = to_floats_8(groups[part].scales);
     }
 #if defined(__AVX512VNNI__)
-    // The products of a part, whose bytes TO_WEIGHTS makes of nibbles.
-    template <class ToWeights>
-    static __m512i dot(const Group *groups, int part, const int8_t *values, ToWeights &&to_weights) {
-        __m512i sums = _mm512_setzero_si512();
-        for (int i = 0; i < 2; i++) {
-            const WideNibbles nibbles(groups[part].bytes[i]);
-            sums = add_wide_dot(sums, to_weights(nibbles.low), values + 8 * i);
-            sums = add_wide_dot(sums, to_weights(nibbles.high), values + 16 + 8 * i);
-        }
-        return sums;
+    static __m512i wide_indices(const Group *groups, int part, int quarter) {
+        return quarter / 2 ? upper_nibbles(groups[part].bytes[quarter % 2])
+                           : lower_nibbles(groups[part].bytes[quarter % 2]);
     }
 #endif
 };
@@ -74,8 +59,8 @@ struct RepackedQ4_0 : RepackedNibbles<block_q4_0> {
         return indices(groups, part, row) ^ 8; // the engine made them signed
     }
 #if defined(__AVX512VNNI__)
-    static __m512i wide_dot(const Group *groups, int part, const int8_t *values) {
-        return dot(groups, part, values, [](__m512i all) { return _mm512_xor_si512(all, _mm512_set1_epi8(8)); });
+    static __m512i wide_bytes(const Group *groups, int part, int quarter) {
+        return _mm512_xor_si512(wide_indices(groups, part, quarter), _mm512_set1_epi8(8));
     }
 #endif
 };
@@ -86,10 +71,10 @@ struct RepackedIQ4_NL : RepackedNibbles<block_iq4_nl> {
         return look_up(IQ4_VALUES, indices(groups, part, row));
     }
 #if defined(__AVX512VNNI__)
-    static __m512i wide_dot(const Group *groups, int part, const int8_t *values) {
+    static __m512i wide_bytes(const Group *groups, int part, int quarter) {
         const __m128i entries = _mm_load_si128(reinterpret_cast<const __m128i *>(IQ4_VALUES));
         const __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(entries, _mm_set1_epi8(-128)));
-        return dot(groups, part, values, [table](__m512i all) { return _mm512_shuffle_epi8(table, all); });
+        return _mm512_shuffle_epi8(table, wide_indices(groups, part, quarter));
     }
 #endif
 };
@@ -118,16 +103,39 @@ struct RepackedQ4_K {
                       reinterpret_cast<float *>(&scales), reinterpret_cast<float *>(&minimums));
     }
 #if defined(__AVX512VNNI__)
-    static __m512i wide_dot(const Group *group, int part, const int8_t *values) {
-        __m512i sums = _mm512_setzero_si512();
-        for (int i = 0; i < 4; i++) {
-            const WideNibbles nibbles(group->bytes[part / 2 * 4 + i]);
-            sums = add_wide_dot(sums, part % 2 ? nibbles.high : nibbles.low, values + 8 * i);
-        }
-        return sums;
+    static __m512i wide_bytes(const Group *group, int part, int quarter) {
+        const auto *bytes = group->bytes[part / 2 * 4 + quarter];
+        return part % 2 ? upper_nibbles(bytes) : lower_nibbles(bytes);
     }
 #endif
 };
+
+// Fills part PART of eight rows of PANEL, from row FIRST on.
+template <class Repacked>
+inline void fill_repacked_part(PanelBlock<typename Repacked::Weights> &panel, const typename Repacked::Group *groups,
+                               int part, int first) {
+    using Weights = typename Repacked::Weights;
+    uint8_t bytes[REPACKED_ROWS][BLOCK];
+    for (int row = 0; row < REPACKED_ROWS; row++) {
+        store_bytes(bytes[row], for_panel<Weights>(Repacked::bytes(groups, part, row)));
+    }
+    transpose<REPACKED_ROWS>(bytes, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
+}
+
+#if defined(__AVX512VNNI__)
+// The same for rows of two groups: eight bytes of a row are the words of two groups of four.
+template <class Repacked>
+inline void fill_wide_part(PanelBlock<typename Repacked::Weights> &panel, const typename Repacked::Group *groups,
+                           const typename Repacked::Group *others, int part, int first) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    for (int quarter = 0; quarter < 4; quarter++) {
+        const __m512i a = Repacked::wide_bytes(groups, part, quarter), b = Repacked::wide_bytes(others, part, quarter);
+        _mm512_storeu_si512(panel.bytes[part][2 * quarter][first], _mm512_permutex2var_epi32(a, even, b));
+        _mm512_storeu_si512(panel.bytes[part][2 * quarter + 1][first], _mm512_permutex2var_epi32(a, odd, b));
+    }
+}
+#endif
 
 // Fills PANEL with rows of SIZE weights that begin in the groups at FROM, GROUP_SIZE bytes apart. COUNT groups exist;
 // the others are copies of the last.
@@ -135,73 +143,121 @@ template <class Repacked>
 void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const char *from, size_t group_size, int count,
                          int size) {
     using Weights = typename Repacked::Weights;
-    for (int number = 0; number < ROWS / REPACKED_ROWS; number++) {
-        const int row = number * REPACKED_ROWS;
-        const char *at = from + (number < count ? number : count - 1) * group_size;
-        const auto *groups = reinterpret_cast<const typename Repacked::Group *>(at);
-        for (int block = 0; block * PARTS * BLOCK < size; block++, groups += PARTS * BLOCK / Weights::SIZE) {
-            for (int part = 0; part < parts_of(size, block); part++) {
-                PanelBlock<Weights> &to = panel[block * PARTS + part];
+    constexpr int GROUPS = ROWS / REPACKED_ROWS, STEP = PARTS * BLOCK / Weights::SIZE;
+    const typename Repacked::Group *groups[GROUPS];
+    for (int i = 0; i < GROUPS; i++) {
+        groups[i] = reinterpret_cast<const typename Repacked::Group *>(from + (i < count ? i : count - 1) * group_size);
+    }
+    for (int block = 0; block * PARTS * BLOCK < size; block++, panel++) {
+        for (int part = 0; part < parts_of(size, block); part++) {
+            for (int i = 0; i < GROUPS; i++) {
                 Floats8 scales, minimums;
-                Repacked::scales(groups, part, scales, minimums);
-                store_8(to.scales[0] + row, scales);
+                Repacked::scales(groups[i], part, scales, minimums);
+                store_8(panel->scales[part] + i * REPACKED_ROWS, scales);
                 if constexpr (Weights::HAS_MINIMUM) {
-                    store_8(to.minimums[0] + row, minimums);
+                    store_8(panel->minimums[part] + i * REPACKED_ROWS, minimums);
                 }
-                uint8_t bytes[REPACKED_ROWS][BLOCK];
-                for (int i = 0; i < REPACKED_ROWS; i++) {
-                    store_bytes(bytes[i], for_panel<Weights>(Repacked::bytes(groups, part, i)));
+#if !defined(__AVX512VNNI__)
+                fill_repacked_part<Repacked>(*panel, groups[i], part, i * REPACKED_ROWS);
+#else
+                if (i % 2 == 0) {
+                    fill_wide_part<Repacked>(*panel, groups[i], groups[i + 1], part, i * REPACKED_ROWS);
                 }
-                transpose<REPACKED_ROWS>(bytes, to.bytes[0][row], sizeof to.bytes[0]);
+#endif
             }
+        }
+        for (auto &group : groups) {
+            group += STEP;
         }
     }
 }
 
 #if defined(__AVX512VNNI__)
-// The product of eight rows and COUNT columns.
+// The products of a part of eight rows with VALUES: two lanes for each row.
+template <class Repacked>
+inline __m512i wide_dot(const typename Repacked::Group *groups, int part, const int8_t *values) {
+    __m512i sums = _mm512_setzero_si512();
+    for (int quarter = 0; quarter < 4; quarter++) {
+        int64_t eight;
+        memcpy(&eight, values + 8 * quarter, sizeof eight);
+        sums = _mm512_dpbusd_epi32(sums, Repacked::wide_bytes(groups, part, quarter), _mm512_set1_epi64(eight));
+    }
+    return sums;
+}
+
+// The products of eight rows and COUNT columns: two lanes for each row, which alternate between parts.
+template <class Repacked, int COUNT> struct RepackedTotals {
+    using Weights = typename Repacked::Weights;
+    __m512 products[COUNT][2] = {};
+    Floats8 minimums[COUNT] = {};
+
+    void add_part(const typename Repacked::Group *groups, const ColumnBlock<Weights, COUNT> &columns, int part) {
+        const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+        Floats8 scales, offsets;
+        Repacked::scales(groups, part, scales, offsets);
+        const __m512 both = _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(reinterpret_cast<__m256>(scales)));
+        for (int column = 0; column < COUNT; column++) {
+            const __m512i sums = wide_dot<Repacked>(groups, part, columns.part(part, column));
+            __m512 factors = both;
+            if constexpr (!HAS_ONE_SCALE<Weights>) {
+                factors = _mm512_mul_ps(both, _mm512_set1_ps(columns.scales[column][part]));
+            }
+            __m512 &product = products[column][part % 2];
+            product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), factors, product);
+            if constexpr (Weights::HAS_MINIMUM) {
+                minimums[column] += offsets * columns.sums[column][part];
+            } else {
+                minimums[column] -= scales * (OFFSET<Weights> * columns.sums[column][part]);
+            }
+        }
+    }
+
+    // Adds what OTHERS are, each of a column times its scale.
+    void add(const RepackedTotals &others, const ColumnBlock<Weights, COUNT> &columns) {
+        for (int column = 0; column < COUNT; column++) {
+            const float scale = columns.scales[column][0];
+            const __m512 sum = _mm512_add_ps(others.products[column][0], others.products[column][1]);
+            products[column][0] = _mm512_fmadd_ps(sum, _mm512_set1_ps(scale), products[column][0]);
+            minimums[column] += others.minimums[column] * scale;
+        }
+    }
+
+    void store(float *const (&results)[COUNT]) const {
+        for (int column = 0; column < COUNT; column++) {
+            float lanes[2 * REPACKED_ROWS], rows[REPACKED_ROWS];
+            _mm512_storeu_ps(lanes, _mm512_add_ps(products[column][0], products[column][1]));
+            for (int row = 0; row < REPACKED_ROWS; row++) {
+                rows[row] = lanes[2 * row] + lanes[2 * row + 1];
+            }
+            store_8(results[column], load_8(rows) + minimums[column]);
+        }
+    }
+};
+
 template <class Repacked, int COUNT>
 void multiply_repacked_rows(const typename Repacked::Group *groups,
                             const ColumnBlock<typename Repacked::Weights, COUNT> *columns, int size,
                             float *const (&results)[COUNT]) {
     using Weights = typename Repacked::Weights;
     constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
-    const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    __m512 products[COUNT][2] = {};
-    Floats8 minimums[COUNT] = {};
+    RepackedTotals<Repacked, COUNT> totals;
     for (int block = 0; block * PARTS * BLOCK < size; block++, groups += STEP, columns++) {
         const int parts = parts_of(size, block);
         prefetch(groups, STEP * sizeof *groups);
+        if constexpr (HAS_ONE_SCALE<Weights>) {
+            RepackedTotals<Repacked, COUNT> superblock;
 #pragma clang loop unroll(full)
-        for (int part = 0; part < PARTS; part++) {
-            if (part >= parts) {
-                break;
+            for (int part = 0; part < PARTS; part++) {
+                superblock.add_part(groups, *columns, part);
             }
-            Floats8 scales, offsets;
-            Repacked::scales(groups, part, scales, offsets);
-            for (int column = 0; column < COUNT; column++) {
-                const __m512i sums = Repacked::wide_dot(groups, part, columns->values[part][column]);
-                const Floats8 factors = scales * columns->scales[column][part];
-                const __m512 each =
-                    _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(reinterpret_cast<__m256>(factors)));
-                __m512 &product = products[column][part % 2];
-                product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), each, product);
-                if constexpr (Weights::HAS_MINIMUM) {
-                    minimums[column] += offsets * columns->sums[column][part];
-                } else {
-                    minimums[column] -= scales * (OFFSET<Weights> * columns->sums[column][part]);
-                }
+            totals.add(superblock, *columns);
+        } else {
+            for (int part = 0; part < parts; part++) {
+                totals.add_part(groups, *columns, part);
             }
         }
     }
-    for (int column = 0; column < COUNT; column++) {
-        float lanes[2 * REPACKED_ROWS], rows[REPACKED_ROWS];
-        _mm512_storeu_ps(lanes, _mm512_add_ps(products[column][0], products[column][1]));
-        for (int row = 0; row < REPACKED_ROWS; row++) {
-            rows[row] = lanes[2 * row] + lanes[2 * row + 1];
-        }
-        store_8(results[column], load_8(rows) + minimums[column]);
-    }
+    totals.store(results);
 }
 #endif
 

@@ -12,17 +12,15 @@ template <int COUNT> struct RowTotals {
     Floats8 products[COUNT][CHAINS] = {};
     Floats8 minimums[COUNT] = {};
 #if defined(__AVX512VNNI__)
-    __m512 wide[2] = {}; // of a single column: both halves of a register belong to it
+    __m512 wide[COUNT][2] = {};
 #endif
 
     float of(int column) const {
         Floats8 total = minimums[column];
 #if defined(__AVX512VNNI__)
-        if constexpr (COUNT == 1) {
-            Floats8 halves[2];
-            _mm512_storeu_ps(halves, _mm512_add_ps(wide[0], wide[1]));
-            total += halves[0] + halves[1];
-        }
+        Floats8 halves[2];
+        _mm512_storeu_ps(halves, _mm512_add_ps(wide[column][0], wide[column][1]));
+        total += halves[0] + halves[1];
 #endif
         for (int chain = 0; chain < CHAINS; chain++) {
             total += products[column][chain];
@@ -31,16 +29,41 @@ template <int COUNT> struct RowTotals {
     }
 };
 
-// Adds the products of one part of a superblock.
+// The scales and minimums of a superblock.
+template <class Weights> struct RowFactors {
+    static constexpr int COUNT = PARTS * Weights::SCALES;
+    alignas(LINE) float scales[COUNT] = {}, minimums[COUNT] = {};
+    RowFactors(const typename Weights::Block *blocks, int parts) { Weights::scales(blocks, parts, scales, minimums); }
+};
+
+// What the offset of the weights adds, or their minimum.
 template <class Weights, int COUNT>
-inline void add_part(const typename Weights::Block *blocks, const ColumnBlock<Weights, COUNT> &columns,
-                     const float (&factors)[COUNT][PARTS * Weights::SCALES], int part, int chain,
-                     RowTotals<COUNT> &totals) {
-    constexpr int SCALES = Weights::SCALES;
+inline void add_minimums(const RowFactors<Weights> &factors, const ColumnBlock<Weights, COUNT> &columns,
+                         RowTotals<COUNT> &totals) {
+    for (int column = 0; column < COUNT; column++) {
+        Floats8 total = {};
+        for (int i = 0; i < RowFactors<Weights>::COUNT; i += 8) {
+            const Floats8 sums = load_8(columns.sums[column] + i);
+            if constexpr (Weights::HAS_MINIMUM) {
+                total += load_8(factors.minimums + i) * sums;
+            } else if constexpr (OFFSET<Weights> != 0) {
+                total -= load_8(factors.scales + i) * (sums * OFFSET<Weights>);
+            }
+        }
+        totals.minimums[column] += HAS_ONE_SCALE<Weights> ? total * columns.scales[column][0] : total;
+    }
+}
+
+// Adds the products of part PART of a superblock.
+template <class Weights, int COUNT>
+inline void add_part(const typename Weights::Block *blocks, const RowFactors<Weights> &factors,
+                     const ColumnBlock<Weights, COUNT> &columns, int part, int chain, RowTotals<COUNT> &totals) {
     const Bytes bytes = for_panel<Weights>(Weights::bytes(blocks, part));
     for (int column = 0; column < COUNT; column++) {
-        const Ints8 sums = dot_8<IS_SIGNED<Weights>>(Ints8{}, bytes, columns.values[part][column]);
-        const float a = factors[column][part * SCALES], b = factors[column][part * SCALES + SCALES - 1];
+        const Ints8 sums = dot_8<IS_SIGNED<Weights>>(Ints8{}, bytes, columns.part(part, column));
+        const float scale = columns.scales[column][HAS_ONE_SCALE<Weights> ? 0 : part];
+        const float *scales = factors.scales + part * Weights::SCALES;
+        const float a = scales[0] * scale, b = scales[Weights::SCALES - 1] * scale;
         Floats8 &total = totals.products[column][chain];
         total = __builtin_convertvector(sums, Floats8) * Floats8{a, a, a, a, b, b, b, b} + total;
     }
@@ -48,30 +71,41 @@ inline void add_part(const typename Weights::Block *blocks, const ColumnBlock<We
 
 #if defined(__AVX512VNNI__)
 // Adds the products of a superblock, two parts at once.
-template <class Weights>
-inline void add_wide(const typename Weights::Block *blocks, const ColumnBlock<Weights, 1> &columns,
-                     const float (&factors)[PARTS * Weights::SCALES], RowTotals<1> &totals) {
-    constexpr int SCALES = Weights::SCALES, LANES = 8 / SCALES; // of a register for one factor
-    __m512 all;
-    if constexpr (SCALES == 1) {
-        all = _mm512_castps256_ps512(_mm256_loadu_ps(factors));
-    } else {
-        all = _mm512_loadu_ps(factors);
+template <class Weights, int COUNT>
+inline void add_wide(const typename Weights::Block *blocks, const RowFactors<Weights> &factors,
+                     const ColumnBlock<Weights, COUNT> &columns, RowTotals<COUNT> &totals) {
+    constexpr int LANES = 8 / Weights::SCALES; // of a register for one factor
+    __m512 scales[COUNT], products[COUNT] = {};
+    for (int column = 0; column < COUNT; column++) {
+        if constexpr (RowFactors<Weights>::COUNT == 16) {
+            scales[column] = _mm512_load_ps(factors.scales);
+        } else if constexpr (HAS_ONE_SCALE<Weights>) {
+            scales[column] = _mm512_castps256_ps512(_mm256_load_ps(factors.scales));
+        } else {
+            const __m256 each = _mm256_mul_ps(_mm256_load_ps(factors.scales), _mm256_loadu_ps(columns.scales[column]));
+            scales[column] = _mm512_castps256_ps512(each);
+        }
     }
 #pragma clang loop unroll(full)
     for (int part = 0; part < PARTS; part += 2) {
-        const Bytes first = for_panel<Weights>(Weights::bytes(blocks, part));
-        const Bytes second = for_panel<Weights>(Weights::bytes(blocks, part + 1));
-        const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(reinterpret_cast<__m256i>(first)),
-                                                reinterpret_cast<__m256i>(second), 1);
-        const __m512i values = _mm512_loadu_si512(columns.values[part]);
-        const __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), both, values));
-        alignas(64) int32_t places[16];
+        const __m512i both = two_parts<Weights>(blocks, part);
+        alignas(LINE) int32_t places[16];
         for (int lane = 0; lane < 16; lane++) {
-            places[lane] = part * SCALES + lane / LANES;
+            places[lane] = part * Weights::SCALES + lane / LANES;
         }
-        const __m512 each = _mm512_permutexvar_ps(_mm512_load_si512(places), all);
-        totals.wide[part / 2 % 2] = _mm512_fmadd_ps(sums, each, totals.wide[part / 2 % 2]);
+        for (int column = 0; column < COUNT; column++) {
+            const __m512i values = _mm512_loadu_si512(columns.part(part, column));
+            const __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), both, values));
+            const __m512 each = _mm512_permutexvar_ps(_mm512_load_si512(places), scales[column]);
+            __m512 &total = HAS_ONE_SCALE<Weights> ? products[column] : totals.wide[column][part / 2 % 2];
+            total = _mm512_fmadd_ps(sums, each, total);
+        }
+    }
+    if constexpr (HAS_ONE_SCALE<Weights>) {
+        for (int column = 0; column < COUNT; column++) {
+            const __m512 scale = _mm512_set1_ps(columns.scales[column][0]);
+            totals.wide[column][0] = _mm512_fmadd_ps(products[column], scale, totals.wide[column][0]);
+        }
     }
 }
 #endif
@@ -80,41 +114,22 @@ inline void add_wide(const typename Weights::Block *blocks, const ColumnBlock<We
 template <class Weights, int COUNT>
 inline void add_superblock(const typename Weights::Block *blocks, const ColumnBlock<Weights, COUNT> &columns,
                            int counted, RowTotals<COUNT> &totals) {
-    constexpr int SCALES = Weights::SCALES;
-    float scales[PARTS * SCALES] = {}, minimums[PARTS * SCALES] = {}, factors[COUNT][PARTS * SCALES];
-    Weights::scales(blocks, counted, scales, minimums);
-    for (int column = 0; column < COUNT; column++) {
-        for (int i = 0; i < PARTS * SCALES; i++) {
-            factors[column][i] = scales[i] * columns.scales[column][i / SCALES];
+    const RowFactors<Weights> factors(blocks, counted);
+    add_minimums(factors, columns, totals);
+    if (counted != PARTS) {
+        for (int part = 0; part < counted; part++) {
+            add_part(blocks, factors, columns, part, 0, totals);
         }
-        // What the offset of the weights adds, or their minimum.
-        for (int i = 0; i < SCALES; i++) {
-            const Floats8 sums = load_8(columns.sums[column] + 8 * i);
-            if constexpr (Weights::HAS_MINIMUM) {
-                totals.minimums[column] += load_8(minimums + 8 * i) * sums;
-            } else if constexpr (OFFSET<Weights> != 0) {
-                totals.minimums[column] -= load_8(scales + 8 * i) * (sums * OFFSET<Weights>);
-            }
-        }
+        return;
     }
 #if defined(__AVX512VNNI__)
-    if constexpr (COUNT == 1) {
-        if (counted == PARTS) {
-            add_wide<Weights>(blocks, columns, factors[0], totals);
-            return;
-        }
+    add_wide(blocks, factors, columns, totals);
+#else
+#pragma clang loop unroll(full)
+    for (int part = 0; part < PARTS; part++) {
+        add_part(blocks, factors, columns, part, part % RowTotals<COUNT>::CHAINS, totals);
     }
 #endif
-    if (counted == PARTS) {
-#pragma clang loop unroll(full)
-        for (int part = 0; part < PARTS; part++) {
-            add_part(blocks, columns, factors, part, part % RowTotals<COUNT>::CHAINS, totals);
-        }
-    } else {
-        for (int part = 0; part < counted; part++) {
-            add_part(blocks, columns, factors, part, 0, totals);
-        }
-    }
 }
 
 template <class Weights, int COUNT>

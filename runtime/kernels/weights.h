@@ -11,8 +11,7 @@
 
 namespace {
 
-constexpr int BLOCK = 32; // weights that a kernel multiplies at once
-constexpr int PARTS = 8;  // of a superblock: each is such a block
+constexpr int PARTS = 8; // of a superblock: each is a block
 
 using Eight = uint8_t __attribute__((vector_size(8)));
 using Half = uint8_t __attribute__((vector_size(16), aligned(1)));
@@ -68,14 +67,33 @@ inline Bytes nibbles(const uint8_t *from) {
                                    21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
 }
 
+#if defined(__AVX512BW__)
+// 32 bytes, twice.
+inline __m512i load_twice(const void *from) {
+    return _mm512_broadcast_i64x4(_mm256_loadu_si256(static_cast<const __m256i *>(from)));
+}
+
+// The bits of MASK from bit FIRST on of the first 32 bytes, and from bit SECOND on of the others.
+inline __m512i bits_from(__m512i bytes, int first, int second, int mask) {
+    const __m512i counts = _mm512_inserti64x4(_mm512_set1_epi16(static_cast<int16_t>(first)),
+                                              _mm256_set1_epi16(static_cast<int16_t>(second)), 1);
+    return _mm512_and_si512(_mm512_srlv_epi16(bytes, counts), _mm512_set1_epi8(static_cast<int8_t>(mask)));
+}
+#endif
+
 // BIT where the bit of the same number is set in FROM, which has 32 of them.
 inline Bytes bits(const uint8_t *from, uint8_t bit) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    const auto mask = static_cast<__mmask32>(load_4(from));
+    return reinterpret_cast<Bytes>(_mm256_maskz_set1_epi8(mask, static_cast<char>(bit)));
+#else
     const Bytes place = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
                          1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const Eight four = {from[0], from[1], from[2], from[3], 0, 0, 0, 0};
     const Bytes spread = __builtin_shufflevector(four, four, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
                                                  2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     return reinterpret_cast<Bytes>((spread & place) == place) & bit;
+#endif
 }
 
 // The entries of a table of 16.
@@ -185,6 +203,11 @@ struct Q4_K {
         const Bytes both = load_bytes(block->qs + part / 2 * 32);
         return part % 2 ? both >> 4 : both & 15;
     }
+#if defined(__AVX512BW__)
+    static __m512i two_parts(const Block *block, int part) {
+        return bits_from(load_twice(block->qs + part / 2 * 32), 0, 4, 15);
+    }
+#endif
     static void scales(const Block *block, int, float *scales, float *minimums) {
         unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
                       minimums);
@@ -200,6 +223,12 @@ struct Q5_K {
         const Bytes fifth = load_bytes(block->qh) >> part & 1;
         return (part % 2 ? both >> 4 : both & 15) | fifth << 4;
     }
+#if defined(__AVX512BW__)
+    static __m512i two_parts(const Block *block, int part) {
+        const __m512i low = bits_from(load_twice(block->qs + part / 2 * 32), 0, 4, 15);
+        return _mm512_or_si512(low, _mm512_slli_epi16(bits_from(load_twice(block->qh), part, part + 1, 1), 4));
+    }
+#endif
     static void scales(const Block *block, int, float *scales, float *minimums) {
         unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
                       minimums);
@@ -216,6 +245,14 @@ struct Q6_K {
         const Bytes upper = load_bytes(block->qh + half * 32) >> 2 * quarter & 3;
         return (quarter / 2 ? both >> 4 : both & 15) | upper << 4;
     }
+#if defined(__AVX512BW__)
+    static __m512i two_parts(const Block *block, int part) {
+        const int half = part / 4, shift = part % 4 * 2;
+        const __m512i low = bits_from(_mm512_loadu_si512(block->ql + half * 64), shift, shift, 15);
+        const __m512i upper = bits_from(load_twice(block->qh + half * 32), shift, shift + 2, 3);
+        return _mm512_or_si512(low, _mm512_slli_epi16(upper, 4));
+    }
+#endif
     static void scales(const Block *block, int, float *scales, float *) {
         using Sixteen = int8_t __attribute__((vector_size(16)));
         using Floats16 = float __attribute__((vector_size(64)));

@@ -12,8 +12,6 @@
 
 namespace {
 
-constexpr int BLOCK = 32;
-
 // What weights and values are made of: numbers like those of models, extremes, or mostly zeros.
 enum class Numbers { NORMAL, SIGNS, SPARSE };
 
@@ -40,16 +38,16 @@ struct Shape {
     bool is_repacked;
 };
 
-// The values as kernels see them: quantized in blocks, unless weights are in floating point.
-std::vector<float> quantized(const std::vector<float> &values) {
+// The values as kernels see them: quantized in blocks of SIZE, unless weights are in floating point.
+std::vector<float> quantized(const std::vector<float> &values, size_t size) {
     std::vector<float> result(values.size());
-    for (size_t block = 0; block < values.size(); block += BLOCK) {
+    for (size_t block = 0; block < values.size(); block += size) {
         float largest = 0;
-        for (int i = 0; i < BLOCK; i++) {
+        for (size_t i = 0; i < size; i++) {
             largest = std::max(largest, std::fabs(values[block + i]));
         }
         const float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
-        for (int i = 0; i < BLOCK; i++) {
+        for (size_t i = 0; i < size; i++) {
             result[block + i] = scale * std::nearbyint(values[block + i] * inverse);
         }
     }
@@ -116,7 +114,8 @@ double check(const Shape &shape) {
         return -1;
     }
 
-    const std::vector<float> seen = ggml_is_quantized(shape.type) ? quantized(values) : values;
+    const std::vector<float> seen =
+        ggml_is_quantized(shape.type) ? quantized(values, ggml_blck_size(shape.type)) : values;
     // Panels of bfloat16 are multiplied with rounded values, rows with exact ones.
     const std::vector<float> others = shape.type == GGML_TYPE_BF16 ? rounded(values) : seen;
     const auto *products = static_cast<const float *>(op->data);
