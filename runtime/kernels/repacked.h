@@ -191,34 +191,52 @@ template <class Repacked, int COUNT> struct RepackedTotals {
     __m512 products[COUNT][2] = {};
     Floats8 minimums[COUNT] = {};
 
-    void add_part(const typename Repacked::Group *groups, const ColumnBlock<Weights, COUNT> &columns, int part) {
+    // Of rows, twice each.
+    static __m512 twice(Floats8 rows) {
         const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+        return _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(reinterpret_cast<__m256>(rows)));
+    }
+
+    void add_part(const typename Repacked::Group *groups, const ColumnBlock<Weights, COUNT> &columns, int part) {
         Floats8 scales, offsets;
         Repacked::scales(groups, part, scales, offsets);
-        const __m512 both = _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(reinterpret_cast<__m256>(scales)));
         for (int column = 0; column < COUNT; column++) {
-            const __m512i sums = wide_dot<Repacked>(groups, part, columns.part(part, column));
-            __m512 factors = both;
-            if constexpr (!HAS_ONE_SCALE<Weights>) {
-                factors = _mm512_mul_ps(both, _mm512_set1_ps(columns.scales[column][part]));
-            }
+            const float scale = columns.scales[column][part];
+            const __m512 sums = _mm512_cvtepi32_ps(wide_dot<Repacked>(groups, part, columns.part(part, column)));
             __m512 &product = products[column][part % 2];
-            product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), factors, product);
-            if constexpr (Weights::HAS_MINIMUM) {
-                minimums[column] += offsets * columns.sums[column][part];
-            } else {
-                minimums[column] -= scales * (OFFSET<Weights> * columns.sums[column][part]);
-            }
+            product = _mm512_fmadd_ps(sums, _mm512_mul_ps(twice(scales), _mm512_set1_ps(scale)), product);
+            minimums[column] -= scales * (OFFSET<Weights> * columns.sums[column][part]);
         }
     }
 
-    // Adds what OTHERS are, each of a column times its scale.
-    void add(const RepackedTotals &others, const ColumnBlock<Weights, COUNT> &columns) {
+    // The same for a superblock of weights whose scales are integers.
+    void add_integers(const typename Repacked::Group &group, const ColumnBlock<Weights, COUNT> &columns) {
+        static_assert(Weights::MAX * 127 * 16 <= INT16_MAX);
+        const __m128i pairs = _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+        __m512i sums[COUNT] = {};
+        Floats8 offsets[COUNT] = {};
+#pragma clang loop unroll(full)
+        for (int part = 0; part < PARTS; part++) {
+            const SixBits all(group.factors[part]);
+            const __m128i each = _mm_shuffle_epi8(_mm_cvtsi64_si128(static_cast<int64_t>(all.scales)), pairs);
+            const __m512i scales = _mm512_cvtepu8_epi32(each);
+            Eight eight;
+            memcpy(&eight, &all.minimums, sizeof eight);
+            const Floats8 own = __builtin_convertvector(eight, Floats8);
+            for (int column = 0; column < COUNT; column++) {
+                const __m512i dots = wide_dot<Repacked>(&group, part, columns.part(part, column));
+                sums[column] = _mm512_dpwssd_epi32(sums[column], dots, scales);
+                offsets[column] += own * columns.sums[column][part];
+            }
+        }
+        const __m512 scales = twice(to_floats_8(group.scales));
+        const Floats8 others = to_floats_8(group.minimums);
         for (int column = 0; column < COUNT; column++) {
             const float scale = columns.scales[column][0];
-            const __m512 sum = _mm512_add_ps(others.products[column][0], others.products[column][1]);
-            products[column][0] = _mm512_fmadd_ps(sum, _mm512_set1_ps(scale), products[column][0]);
-            minimums[column] += others.minimums[column] * scale;
+            __m512 &product = products[column][0];
+            product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[column]), _mm512_mul_ps(scales, _mm512_set1_ps(scale)),
+                                      product);
+            minimums[column] -= offsets[column] * (others * scale);
         }
     }
 
@@ -242,17 +260,11 @@ void multiply_repacked_rows(const typename Repacked::Group *groups,
     constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
     RepackedTotals<Repacked, COUNT> totals;
     for (int block = 0; block * PARTS * BLOCK < size; block++, groups += STEP, columns++) {
-        const int parts = parts_of(size, block);
         prefetch(groups, STEP * sizeof *groups);
-        if constexpr (HAS_ONE_SCALE<Weights>) {
-            RepackedTotals<Repacked, COUNT> superblock;
-#pragma clang loop unroll(full)
-            for (int part = 0; part < PARTS; part++) {
-                superblock.add_part(groups, *columns, part);
-            }
-            totals.add(superblock, *columns);
+        if constexpr (HAS_INTEGER_FACTORS<Weights>) {
+            totals.add_integers(*groups, *columns);
         } else {
-            for (int part = 0; part < parts; part++) {
+            for (int part = 0; part < parts_of(size, block); part++) {
                 totals.add_part(groups, *columns, part);
             }
         }

@@ -70,42 +70,62 @@ inline void add_part(const typename Weights::Block *blocks, const RowFactors<Wei
 }
 
 #if defined(__AVX512VNNI__)
+// Lane i is the number of the scale that belongs to lane i of the products of PART and PART + 1.
+template <class Weights> inline __m512i places_of_scales(int part) {
+    alignas(LINE) int32_t places[16];
+    for (int lane = 0; lane < 16; lane++) {
+        places[lane] = part * Weights::SCALES + lane * Weights::SCALES / 8;
+    }
+    return _mm512_load_si512(places);
+}
+
 // Adds the products of a superblock, two parts at once.
 template <class Weights, int COUNT>
 inline void add_wide(const typename Weights::Block *blocks, const RowFactors<Weights> &factors,
                      const ColumnBlock<Weights, COUNT> &columns, RowTotals<COUNT> &totals) {
-    constexpr int LANES = 8 / Weights::SCALES; // of a register for one factor
-    __m512 scales[COUNT], products[COUNT] = {};
+    __m512 scales[COUNT];
     for (int column = 0; column < COUNT; column++) {
-        if constexpr (RowFactors<Weights>::COUNT == 16) {
-            scales[column] = _mm512_load_ps(factors.scales);
-        } else if constexpr (HAS_ONE_SCALE<Weights>) {
-            scales[column] = _mm512_castps256_ps512(_mm256_load_ps(factors.scales));
-        } else {
-            const __m256 each = _mm256_mul_ps(_mm256_load_ps(factors.scales), _mm256_loadu_ps(columns.scales[column]));
-            scales[column] = _mm512_castps256_ps512(each);
-        }
+        const __m256 own = HAS_ONE_SCALE<Weights> ? _mm256_set1_ps(columns.scales[column][0])
+                                                  : _mm256_loadu_ps(columns.scales[column]);
+        scales[column] = _mm512_castps256_ps512(_mm256_mul_ps(_mm256_load_ps(factors.scales), own));
     }
 #pragma clang loop unroll(full)
     for (int part = 0; part < PARTS; part += 2) {
         const __m512i both = two_parts<Weights>(blocks, part);
-        alignas(LINE) int32_t places[16];
-        for (int lane = 0; lane < 16; lane++) {
-            places[lane] = part * Weights::SCALES + lane / LANES;
-        }
         for (int column = 0; column < COUNT; column++) {
             const __m512i values = _mm512_loadu_si512(columns.part(part, column));
             const __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), both, values));
-            const __m512 each = _mm512_permutexvar_ps(_mm512_load_si512(places), scales[column]);
-            __m512 &total = HAS_ONE_SCALE<Weights> ? products[column] : totals.wide[column][part / 2 % 2];
+            const __m512 each = _mm512_permutexvar_ps(places_of_scales<Weights>(part), scales[column]);
+            __m512 &total = totals.wide[column][part / 2 % 2];
             total = _mm512_fmadd_ps(sums, each, total);
         }
     }
-    if constexpr (HAS_ONE_SCALE<Weights>) {
+}
+
+// The same for weights whose scales are integers.
+template <class Weights, int COUNT>
+inline void add_integers(const typename Weights::Block *block, const ColumnBlock<Weights, COUNT> &columns,
+                         RowTotals<COUNT> &totals) {
+    static_assert(Weights::MAX * 127 * 4 <= INT16_MAX);
+    constexpr __mmask16 HAS_SUM = (1U << PARTS * Weights::SCALES) - 1;
+    const IntegerFactors factors = Weights::factors(block);
+    __m512i sums[COUNT] = {};
+#pragma clang loop unroll(full)
+    for (int part = 0; part < PARTS; part += 2) {
+        const __m512i both = two_parts<Weights>(block, part);
+        const __m512i scales = _mm512_permutexvar_epi32(places_of_scales<Weights>(part), factors.scales);
         for (int column = 0; column < COUNT; column++) {
-            const __m512 scale = _mm512_set1_ps(columns.scales[column][0]);
-            totals.wide[column][0] = _mm512_fmadd_ps(products[column], scale, totals.wide[column][0]);
+            const __m512i values = _mm512_loadu_si512(columns.part(part, column));
+            const __m512i products = _mm512_dpbusd_epi32(_mm512_setzero_si512(), both, values);
+            sums[column] = _mm512_dpwssd_epi32(sums[column], products, scales);
         }
+    }
+    for (int column = 0; column < COUNT; column++) {
+        const __m512 products = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[column]), _mm512_set1_ps(factors.scale));
+        const __m512 all =
+            _mm512_fmadd_ps(factors.minimums, _mm512_maskz_loadu_ps(HAS_SUM, columns.sums[column]), products);
+        totals.wide[column][0] =
+            _mm512_fmadd_ps(all, _mm512_set1_ps(columns.scales[column][0]), totals.wide[column][0]);
     }
 }
 #endif
@@ -140,7 +160,11 @@ void multiply_row(const typename Weights::Block *blocks, const ColumnBlock<Weigh
     int left = size / BLOCK;
     for (; left >= PARTS; left -= PARTS, blocks += STEP, columns++) {
         prefetch(blocks, STEP * sizeof *blocks);
-        add_superblock(blocks, *columns, PARTS, totals);
+        if constexpr (HAS_INTEGER_FACTORS<Weights>) {
+            add_integers(blocks, *columns, totals);
+        } else {
+            add_superblock(blocks, *columns, PARTS, totals);
+        }
     }
     if (left > 0) {
         add_superblock(blocks, *columns, left, totals);

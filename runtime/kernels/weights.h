@@ -117,27 +117,58 @@ inline Bytes look_up(const int8_t *table, Bytes indices) {
 #endif
 }
 
-// The scales and minimums of Q4_K and Q5_K: eight of each, of six bits.
+// The scales and minimums of Q4_K and Q5_K: eight of each, of six bits in FROM, a byte of each here.
+struct SixBits {
+    uint64_t scales, minimums;
+
+    explicit SixBits(const uint8_t *from) {
+        uint64_t low;
+        uint32_t high;
+        memcpy(&low, from, sizeof low);
+        memcpy(&high, from + sizeof low, sizeof high);
+        // Four scales and four minimums, of which the upper two bits belong to others; then four bits of each of these.
+        const uint32_t first = low, second = low >> 32;
+        const uint32_t third = (high & 0x0f0f0f0f) | (first >> 2 & 0x30303030);
+        const uint32_t fourth = (high >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030);
+        scales = (first & 0x3f3f3f3f) | static_cast<uint64_t>(third) << 32;
+        minimums = (second & 0x3f3f3f3f) | static_cast<uint64_t>(fourth) << 32;
+    }
+};
+
 inline void unpack_6_bits(const uint8_t *from, Floats8 scale, Floats8 minimum, float *scales, float *minimums) {
-    uint64_t low;
-    uint32_t high;
-    memcpy(&low, from, sizeof low);
-    memcpy(&high, from + sizeof low, sizeof high);
-    // Four scales and four minimums, of which the upper two bits belong to others; then four bits of each of these.
-    const uint32_t first = low, second = low >> 32;
-    const uint32_t third = (high & 0x0f0f0f0f) | (first >> 2 & 0x30303030);
-    const uint32_t fourth = (high >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030);
-    const uint64_t factors = (first & 0x3f3f3f3f) | static_cast<uint64_t>(third) << 32;
-    const uint64_t offsets = (second & 0x3f3f3f3f) | static_cast<uint64_t>(fourth) << 32;
+    const SixBits all(from);
     const auto store = [](float *to, uint64_t bytes, Floats8 factor) {
         Eight eight;
         memcpy(&eight, &bytes, sizeof eight);
         const Floats8 floats = __builtin_convertvector(eight, Floats8) * factor;
         memcpy(to, &floats, sizeof floats);
     };
-    store(scales, factors, scale);
-    store(minimums, offsets, -minimum);
+    store(scales, all.scales, scale);
+    store(minimums, all.minimums, -minimum);
 }
+
+// Whether rows are multiplied with scales as integers, see IntegerFactors.
+template <class Weights>
+constexpr bool HAS_INTEGER_FACTORS = requires(const typename Weights::Block *block) { Weights::factors(block); };
+
+#if defined(__AVX512VNNI__)
+// The scales of a superblock as integers, times SCALE: 16 bits in each lane, the upper 16 being zero. Its minimums are
+// floats. What one lane adds up in a dot product fits into 16 bits, so that its product with a scale is one
+// instruction.
+struct IntegerFactors {
+    __m512i scales;
+    __m512 minimums;
+    float scale;
+};
+
+inline IntegerFactors integer_factors(const uint8_t *from, float scale, float minimum) {
+    const SixBits all(from);
+    const auto widen = [](uint64_t bytes) {
+        return _mm512_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+    };
+    return {widen(all.scales), _mm512_mul_ps(_mm512_cvtepi32_ps(widen(all.minimums)), _mm512_set1_ps(-minimum)), scale};
+}
+#endif
 
 // Of each type: SIZE weights are a block as stored; SCALES are those of 32 weights; a weight is
 // scale * (byte - OFFSET) + minimum, where a byte is at most MAX, or, if it IS_SIGNED, between -MAX and MAX. Functions
@@ -212,6 +243,11 @@ struct Q4_K {
         unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
                       minimums);
     }
+#if defined(__AVX512VNNI__)
+    static IntegerFactors factors(const Block *block) {
+        return integer_factors(block->scales, to_float(block->d), to_float(block->dmin));
+    }
+#endif
 };
 
 struct Q5_K {
@@ -233,6 +269,11 @@ struct Q5_K {
         unpack_6_bits(block->scales, broadcast_8(to_float(block->d)), broadcast_8(to_float(block->dmin)), scales,
                       minimums);
     }
+#if defined(__AVX512VNNI__)
+    static IntegerFactors factors(const Block *block) {
+        return integer_factors(block->scales, to_float(block->d), to_float(block->dmin));
+    }
+#endif
 };
 
 struct Q6_K {
@@ -261,6 +302,15 @@ struct Q6_K {
         const Floats16 floats = __builtin_convertvector(factors, Floats16) * to_float(block->d);
         memcpy(scales, &floats, sizeof floats);
     }
+#if defined(__AVX512VNNI__)
+    static IntegerFactors factors(const Block *block) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(block->scales));
+        const __m512i scales = _mm512_cvtepi8_epi32(bytes);
+        const float scale = to_float(block->d);
+        return {_mm512_and_si512(scales, _mm512_set1_epi32(0xffff)),
+                _mm512_mul_ps(_mm512_cvtepi32_ps(scales), _mm512_set1_ps(-OFFSET * scale)), scale};
+    }
+#endif
 };
 
 // The values of the four-bit types that have tables.
