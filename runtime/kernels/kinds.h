@@ -32,8 +32,8 @@ template <class Weights> struct Quantized {
             fill_column(columns<COUNT>(group), column, values[column], size);
         }
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
-        ::fill_panel(panel(memory), from, row_size, count, size);
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+        ::fill_panel(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>
     static void multiply(char *memory, char *group, int start, int depth, size_t ahead, float (*results)[ROWS]) {
@@ -55,9 +55,9 @@ template <class Weights> struct Quantized {
 template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
     using Weights = typename Repacked::Weights;
     static constexpr int ROWS_AT_ONCE = REPACKED_ROWS, ROW_COLUMNS = FEW_REPACKED;
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
         fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
-                                      size);
+                                      size, ahead);
     }
     static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Repacked::Group); }
     template <int COUNT>
@@ -88,7 +88,7 @@ template <class Weights> struct Floating {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_float_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t) {
         fill_float_panel<Weights>(panel(memory), from, row_size, count, size);
     }
     template <int COUNT>
@@ -127,7 +127,7 @@ struct Brains : Floating<BF16> {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_brain_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t) {
         fill_brain_panel(panel(memory), from, row_size, count, size);
     }
     template <int COUNT>

@@ -12,10 +12,10 @@ constexpr size_t LINE = 64; // bytes of a cache line
 // Bytes: what one core must have asked for, so that memory is always busy; processors' own requests end with each page.
 constexpr int PREFETCH_DISTANCE = 8192;
 
-// Asks for what lies PREFETCH_DISTANCE behind the SIZE bytes at FROM.
-inline void prefetch(const void *from, size_t size) {
+// Asks for what lies AHEAD bytes behind the SIZE bytes at FROM.
+inline void prefetch(const void *from, size_t size, size_t ahead = PREFETCH_DISTANCE) {
     for (size_t line = 0; line < size; line += LINE) {
-        __builtin_prefetch(static_cast<const char *>(from) + PREFETCH_DISTANCE + line);
+        __builtin_prefetch(static_cast<const char *>(from) + ahead + line);
     }
 }
 
@@ -108,15 +108,27 @@ void fill_factors(PanelBlock<Weights> &panel, const typename Weights::Block *con
     }
 }
 
+// Asks for share NUMBER of COUNT of what lies AHEAD bytes behind a superblock. Many requests at once would have to wait
+// for each other.
+template <class Weights>
+inline void prefetch_share(const typename Weights::Block *blocks, size_t ahead, int number, int count) {
+    constexpr size_t SIZE = PARTS * BLOCK / Weights::SIZE * sizeof *blocks;
+    for (size_t line = number * LINE; line < SIZE; line += count * LINE) {
+        __builtin_prefetch(reinterpret_cast<const char *>(blocks) + ahead + line);
+    }
+}
+
 // Fills the bytes of a superblock of which PARTS exist.
 template <class Weights>
-void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts) {
+void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts,
+                size_t ahead) {
     constexpr int COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
     for (int part = 0; part < parts; part++) {
         for (int first = 0; first < ROWS; first += COUNT) {
             uint8_t bytes[COUNT][BLOCK];
             for (int row = 0; row < COUNT; row++) {
                 store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[first + row], part)));
+                prefetch_share<Weights>(rows[first + row], ahead, part, PARTS);
             }
             transpose<COUNT>(bytes, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
         }
@@ -126,13 +138,14 @@ void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const
 #if defined(__AVX512BW__)
 // The same for all parts of a superblock, by two at once.
 template <class Weights>
-void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS]) {
+void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], size_t ahead) {
 #pragma clang loop unroll(full)
     for (int part = 0; part < PARTS; part += 2) {
         for (int first = 0; first < ROWS; first += WIDE_TRANSPOSED) {
             __m512i words[WIDE_TRANSPOSED];
             for (int row = 0; row < WIDE_TRANSPOSED; row++) {
                 words[row] = two_parts<Weights>(rows[first + row], part);
+                prefetch_share<Weights>(rows[first + row], ahead, part / 2, PARTS / 2);
             }
             transpose_wide(words, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
         }
@@ -141,10 +154,11 @@ void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const 
 #endif
 
 // Fills PANEL with rows of SIZE weights that begin at FROM, ROW_SIZE bytes apart. COUNT of them exist; the others are
-// copies of the last.
+// copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Weights>
-void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, int count, int size) {
+void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, int count, int size, size_t ahead) {
     using Block = typename Weights::Block;
+    constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
     const Block *rows[ROWS];
     for (int row = 0; row < ROWS; row++) {
         rows[row] = reinterpret_cast<const Block *>(from + (row < count ? row : count - 1) * row_size);
@@ -154,15 +168,15 @@ void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, i
         fill_factors(*panel, rows, parts);
 #if defined(__AVX512BW__)
         if (parts == PARTS) {
-            fill_wide(*panel, rows);
+            fill_wide(*panel, rows, ahead);
         } else {
-            fill_bytes(*panel, rows, parts);
+            fill_bytes(*panel, rows, parts, ahead);
         }
 #else
-        fill_bytes(*panel, rows, parts);
+        fill_bytes(*panel, rows, parts, ahead);
 #endif
         for (const Block *&row : rows) {
-            row += PARTS * BLOCK / Weights::SIZE;
+            row += STEP;
         }
     }
 }

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int MOST_PANELS = 4; // of a thread at once: columns are read again for the next ones; rows are read once
 constexpr int SLICE = 512;     // columns that stay in the second-level cache, by parts of their size
+constexpr int SMALL = 64;      // columns that stay there as they are: rows are read as they lie in memory
 
 template <class Kind, class Operation> class Product {
   public:
@@ -18,8 +19,8 @@ template <class Kind, class Operation> class Product {
           row_size(op->src[0]->nb[1]), threads(threads) {
         // Enough parts for all threads: the last ones should end together.
         const int64_t share = rows / (PANEL_ROWS * 4 * threads);
-        const bool has_few = columns_of(op) <= Kind::ROW_COLUMNS;
-        panels_at_once = static_cast<int>(has_few ? larger(share, 1) : smaller(larger(share, 1), MOST_PANELS));
+        is_small = columns_of(op) <= SMALL;
+        panels_at_once = static_cast<int>(is_small ? larger(share, 1) : smaller(larger(share, 1), MOST_PANELS));
     }
 
     size_t work_size() const {
@@ -61,7 +62,7 @@ template <class Kind, class Operation> class Product {
     size_t panel_size() const { return aligned(Kind::panel_size(static_cast<int>(smaller(size, Kind::DEPTH)))); }
     size_t results_size() const {
         const int64_t columns = smaller(groups_of(operation.most_columns(), COLUMNS) * COLUMNS, SLICE);
-        return aligned(panels_at_once * columns * PANEL_ROWS * sizeof(float));
+        return aligned((is_small ? 1 : panels_at_once) * columns * PANEL_ROWS * sizeof(float));
     }
     float **results_of(const Job &job, int64_t group) const {
         static_assert(COLUMNS * sizeof(float *) <= LINE);
@@ -150,8 +151,20 @@ template <class Kind, class Operation> class Product {
         for (int64_t slice = 0; slice < job.count; slice += SLICE) {
             const Job part = {job.weights, job.first + slice, smaller(job.count - slice, SLICE),
                               job.group + slice / COLUMNS};
-            multiply_slice(part, weights, first, count);
+            const int64_t step = is_small ? PANEL_ROWS : count;
+            for (int64_t row = 0; row < count; row += step) {
+                multiply_slice(part, weights + row * row_size, first + row, smaller(step, count - row));
+            }
         }
+    }
+
+    // Bytes from the part of a row that begins at value START to what is needed next: its next part, or the next panel.
+    size_t next_of(int start) const {
+        if (!is_small) {
+            return PANEL_ROWS * row_size;
+        }
+        return start + Kind::DEPTH < size ? Kind::row_offset(Kind::DEPTH)
+                                          : PANEL_ROWS * row_size - Kind::row_offset(start);
     }
 
     // By parts of a row that stay in the fastest cache as a panel, while all columns pass.
@@ -162,7 +175,7 @@ template <class Kind, class Operation> class Product {
             const int depth = static_cast<int>(smaller(Kind::DEPTH, size - start));
             for (int64_t row = 0; row < count; row += PANEL_ROWS) {
                 Kind::fill_panel(panel, weights + row * row_size + Kind::row_offset(start), row_size,
-                                 static_cast<int>(smaller(PANEL_ROWS, count - row)), depth);
+                                 static_cast<int>(smaller(PANEL_ROWS, count - row)), depth, next_of(start));
                 multiply_panel(job, start, depth, results + row / PANEL_ROWS * stride);
             }
         }
@@ -195,6 +208,7 @@ template <class Kind, class Operation> class Product {
     int size;
     size_t row_size;
     int threads, panels_at_once;
+    bool is_small;
     char *groups = nullptr, *panel = nullptr;
 };
 

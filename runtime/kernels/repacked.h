@@ -138,10 +138,10 @@ inline void fill_wide_part(PanelBlock<typename Repacked::Weights> &panel, const 
 #endif
 
 // Fills PANEL with rows of SIZE weights that begin in the groups at FROM, GROUP_SIZE bytes apart. COUNT groups exist;
-// the others are copies of the last.
+// the others are copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Repacked>
 void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const char *from, size_t group_size, int count,
-                         int size) {
+                         int size, size_t ahead) {
     using Weights = typename Repacked::Weights;
     constexpr int GROUPS = ROWS / REPACKED_ROWS, STEP = PARTS * BLOCK / Weights::SIZE;
     const typename Repacked::Group *groups[GROUPS];
@@ -151,6 +151,8 @@ void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const ch
     for (int block = 0; block * PARTS * BLOCK < size; block++, panel++) {
         for (int part = 0; part < parts_of(size, block); part++) {
             for (int i = 0; i < GROUPS; i++) {
+                constexpr size_t SHARE = STEP * sizeof *groups[0] / PARTS;
+                prefetch(reinterpret_cast<const char *>(groups[i]) + part * SHARE, SHARE, ahead);
                 Floats8 scales, minimums;
                 Repacked::scales(groups[i], part, scales, minimums);
                 store_8(panel->scales[part] + i * REPACKED_ROWS, scales);
