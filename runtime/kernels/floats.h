@@ -12,6 +12,9 @@ struct F32 {
     using Number = float;
     static Floats8 load(const float *from) { return load_8(from); }
     static float to_float(float number) { return number; }
+#if defined(__AVX512F__)
+    static __m512 load_wide(const float *from) { return _mm512_loadu_ps(from); }
+#endif
 };
 
 struct F16 {
@@ -28,6 +31,11 @@ struct F16 {
 #endif
     }
     static float to_float(ggml_half number) { return ::to_float(number); }
+#if defined(__AVX512F__)
+    static __m512 load_wide(const ggml_half *from) {
+        return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+    }
+#endif
 };
 
 struct BF16 {
@@ -39,6 +47,12 @@ struct BF16 {
         memcpy(&shorts, from, sizeof shorts);
         return reinterpret_cast<Floats8>(__builtin_convertvector(shorts, Words) << 16);
     }
+#if defined(__AVX512F__)
+    static __m512 load_wide(const uint16_t *from) {
+        const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+    }
+#endif
     static float to_float(uint16_t number) {
         const uint32_t bits = static_cast<uint32_t>(number) << 16;
         float value;
@@ -127,30 +141,64 @@ void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT>
     }
 }
 
+// The totals of a row and COUNT columns, added up in several chains: an addition waits for the previous one.
+template <int COUNT> struct FloatTotals {
+#if defined(__AVX512F__)
+    static constexpr int CHAINS = COUNT > 4 ? 1 : COUNT > 2 ? 2 : 4, LANES = 16;
+    using Vector = __m512;
+#else
+    static constexpr int CHAINS = 4, LANES = 8;
+    using Vector = Floats8;
+#endif
+    Vector lanes[COUNT][CHAINS] = {};
+
+    template <class Weights> static Vector load(const typename Weights::Number *from) {
+#if defined(__AVX512F__)
+        return Weights::load_wide(from);
+#else
+        return Weights::load(from);
+#endif
+    }
+
+    float of(int column) const {
+        Floats8 total = {};
+        for (const Vector &chain : lanes[column]) {
+            for (int i = 0; i < LANES; i += 8) {
+                total += load_8(reinterpret_cast<const float *>(&chain) + i);
+            }
+        }
+        return sum_of(total);
+    }
+};
+
 template <class Weights, int COUNT>
 void multiply_float_row(const typename Weights::Number *row, const float *const (&columns)[COUNT], int size,
                         float *const (&results)[COUNT]) {
-    constexpr int CHAINS = 4;
-    Floats8 totals[COUNT][CHAINS] = {};
+    using Totals = FloatTotals<COUNT>;
+    constexpr int UNROLLED = 4;
+    Totals totals;
     int i = 0;
-    for (; i + CHAINS * STEP <= size; i += CHAINS * STEP) {
-        __builtin_prefetch(reinterpret_cast<const char *>(row + i) + PREFETCH_DISTANCE);
+    for (; i + UNROLLED * Totals::LANES <= size; i += UNROLLED * Totals::LANES) {
+        prefetch(row + i, UNROLLED * Totals::LANES * sizeof *row);
 #pragma clang loop unroll(full)
-        for (int chain = 0; chain < CHAINS; chain++) {
-            const Floats8 weights = Weights::load(row + i + chain * STEP);
+        for (int step = 0; step < UNROLLED; step++) {
+            const int start = i + step * Totals::LANES;
+            const auto weights = Totals::template load<Weights>(row + start);
             for (int column = 0; column < COUNT; column++) {
-                totals[column][chain] = weights * load_8(columns[column] + i + chain * STEP) + totals[column][chain];
+                auto &total = totals.lanes[column][step % Totals::CHAINS];
+                total = weights * Totals::template load<F32>(columns[column] + start) + total;
             }
         }
     }
+    Floats8 rest[COUNT] = {};
     for (; i < size; i += STEP) {
         const Floats8 weights = load_some<Weights>(row + i, size - i);
         for (int column = 0; column < COUNT; column++) {
-            totals[column][0] = weights * load_some<F32>(columns[column] + i, size - i) + totals[column][0];
+            rest[column] += weights * load_some<F32>(columns[column] + i, size - i);
         }
     }
     for (int column = 0; column < COUNT; column++) {
-        *results[column] = sum_of((totals[column][0] + totals[column][1]) + (totals[column][2] + totals[column][3]));
+        *results[column] = totals.of(column) + sum_of(rest[column]);
     }
 }
 
