@@ -10,13 +10,12 @@ bool llamafile_has_amx(); // of the shim, as in hooks.h
 
 namespace {
 
-// With so many columns, rows are multiplied at once: more do not fit into the registers.
+// Up to so many columns, weights are read as stored: more do not fit into the registers.
 constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0, FEW_OF_FLOATS = HAS_WIDE_ROWS ? 4 : 2;
 
 // DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
-    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024 / VECTORS, ROWS_AT_ONCE = 1, COLUMNS_AT_ONCE = FEW;
-    static constexpr int ROW_COLUMNS = FEW; // up to so many, weights are read as stored
+    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024 / VECTORS, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
     // Of the value of this number in a row.
     static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Weights::Block); }
 
@@ -55,7 +54,7 @@ template <class Weights> struct Quantized {
 // Rows that the engine has repacked. Its own functions are the faster ones for a few columns, unless rows are wide.
 template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
     using Weights = typename Repacked::Weights;
-    static constexpr int ROWS_AT_ONCE = REPACKED_ROWS, ROW_COLUMNS = FEW_REPACKED, COLUMNS_AT_ONCE = FEW_REPACKED;
+    static constexpr int ROWS_AT_ONCE = REPACKED_ROWS, ROW_COLUMNS = FEW_REPACKED;
     static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
         fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
                                       size, ahead);
@@ -77,8 +76,7 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
 };
 
 template <class Weights> struct Floating {
-    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1, COLUMNS_AT_ONCE = FEW_OF_FLOATS;
-    static constexpr int ROW_COLUMNS = HAS_WIDE_ROWS ? 8 : FEW_OF_FLOATS;
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }

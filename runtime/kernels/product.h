@@ -124,22 +124,11 @@ template <class Kind, class Operation> class Product {
 
     void multiply_rows(const Job &job, int64_t first, int64_t count) {
         const char *weights = job.weights + first * row_size;
-        if (job.count > Kind::ROW_COLUMNS) {
+        if (job.count <= Kind::ROW_COLUMNS) {
+            with_few<Kind::ROW_COLUMNS>(job.count,
+                                        [&]<int WIDTH>() { multiply_few<WIDTH>(job, weights, first, count); });
+        } else {
             multiply_many(job, weights, first, count);
-            return;
-        }
-        // Rows that are read once more are in a cache.
-        const int64_t step = job.count > Kind::COLUMNS_AT_ONCE ? PANEL_ROWS : count;
-        for (int64_t row = 0; row < count; row += step) {
-            multiply_columns(job, weights + row * row_size, first + row, smaller(step, count - row));
-        }
-    }
-
-    void multiply_columns(const Job &job, const char *weights, int64_t first, int64_t count) {
-        constexpr int MOST = Kind::COLUMNS_AT_ONCE;
-        for (int64_t column = 0; column < job.count; column += MOST) {
-            const Job part = {job.weights, job.first + column, smaller(MOST, job.count - column), job.group};
-            with_few<MOST>(part.count, [&]<int WIDTH>() { multiply_few<WIDTH>(part, weights, first, count); });
         }
     }
 
