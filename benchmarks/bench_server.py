@@ -1,7 +1,7 @@
 """Measure a server under load beside native builds of the same one, and write benchmarks/server.{md,json,svg}.
 
 One to 64 clients at once, each of which sends the next request after an answer. All servers get the same arguments;
-the clients share the processors with the server. Takes 25 minutes on two cores.
+the clients share the processors with the server. Takes a quarter of an hour on two cores.
 
 `--minutes 60` measures something else: our server alone for an hour, and writes benchmarks/server-hour.{md,json,svg}.
 """
