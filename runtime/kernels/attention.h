@@ -62,6 +62,7 @@ class Attention {
     }
 
   private:
+    static constexpr int COLUMNS = Lanes::FLOAT_COLUMNS, NARROW = COLUMNS / 2;
     static constexpr int64_t MOST_COLUMNS = 128, LEAST_COLUMNS = 32; // heads of queries at once
     static constexpr int64_t UNITS = 4;                              // of each thread, if there are enough queries
     static constexpr int64_t LEAST_CELLS = 128, MOST_PARTS = 16;

@@ -36,18 +36,28 @@ template <int COUNT> struct BrainColumns {
 static_assert(sizeof(BrainPanelBlock) == BRAINS * FLOAT_ROWS * sizeof(uint16_t));
 static_assert(sizeof(BrainColumns<1>) == BLOCK);
 
-inline void fill_brain_panel(BrainPanelBlock *panel, const char *from, size_t row_size, int count, int size) {
-    for (int start = 0; start < size; start += BRAINS, panel++) {
-        const int some = size - start < BRAINS ? size - start : BRAINS;
-        uint8_t bytes[FLOAT_ROWS][BLOCK];
-        for (int row = 0; row < FLOAT_ROWS; row++) {
-            const char *numbers = from + (row < count ? row : count - 1) * row_size + start * sizeof(uint16_t);
-            if (some == BRAINS) {
-                store_bytes(bytes[row], load_bytes(numbers));
-            } else {
-                memset(bytes[row], 0, BLOCK);
-                memcpy(bytes[row], numbers, some * sizeof(uint16_t));
+// As fill_float_panel().
+inline void fill_brain_panel(BrainPanelBlock *panel, const char *from, size_t row_size, int count, int size,
+                             size_t ahead) {
+    const auto numbers_at = [&](int row, int start) {
+        return from + (row < count ? row : count - 1) * row_size + start * sizeof(uint16_t);
+    };
+    int start = 0;
+    for (; start + 2 * BRAINS <= size; start += 2 * BRAINS, panel += 2) {
+        for (int first = 0; first < FLOAT_ROWS; first += WIDE_TRANSPOSED) {
+            __m512i words[WIDE_TRANSPOSED];
+            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
+                words[row] = _mm512_loadu_si512(numbers_at(first + row, start));
+                prefetch(numbers_at(first + row, start), sizeof words[row], ahead);
             }
+            transpose_wide(words, reinterpret_cast<uint8_t *>(panel->pairs[0] + first), sizeof panel->pairs[0]);
+        }
+    }
+    for (; start < size; start += BRAINS, panel++) {
+        const int some = size - start < BRAINS ? size - start : BRAINS;
+        uint8_t bytes[FLOAT_ROWS][BLOCK] = {};
+        for (int row = 0; row < FLOAT_ROWS; row++) {
+            memcpy(bytes[row], numbers_at(row, start), some * sizeof(uint16_t));
         }
         for (int first = 0; first < FLOAT_ROWS; first += TRANSPOSED) {
             transpose<TRANSPOSED>(bytes + first, reinterpret_cast<uint8_t *>(panel->pairs[0] + first),
@@ -70,27 +80,20 @@ void fill_brain_columns(BrainColumns<COUNT> *columns, const float *const (&value
 template <int COUNT>
 void multiply_brain_tile(const BrainPanelBlock *panel, const BrainColumns<COUNT> *columns, int size, bool is_sum,
                          float (*results)[FLOAT_ROWS]) {
-    __m512 totals[COUNT][2];
-    for (int column = 0; column < COUNT; column++) {
-        totals[column][0] = is_sum ? Lanes::load(results[column]) : Lanes::zero();
-        totals[column][1] = is_sum ? Lanes::load(results[column] + Lanes::ROWS) : Lanes::zero();
-    }
-    for (int start = 0; start < size; start += BRAINS, panel++, columns++) {
-        for (int pair = 0; pair < PAIRS; pair++) {
-            const auto first = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair]));
-            const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair] + Lanes::ROWS));
-            for (int column = 0; column < COUNT; column++) {
-                const auto value =
-                    reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int32_t>(columns->pairs[column][pair])));
-                totals[column][0] = _mm512_dpbf16_ps(totals[column][0], first, value);
-                totals[column][1] = _mm512_dpbf16_ps(totals[column][1], second, value);
+    add_to_results<COUNT>(results, is_sum, [&](__m512(&totals)[COUNT][2]) {
+        for (int start = 0; start < size; start += BRAINS, panel++, columns++) {
+            for (int pair = 0; pair < PAIRS; pair++) {
+                const auto first = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair]));
+                const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel->pairs[pair] + Lanes::ROWS));
+                for (int column = 0; column < COUNT; column++) {
+                    const auto value = reinterpret_cast<__m512bh>(
+                        _mm512_set1_epi32(static_cast<int32_t>(columns->pairs[column][pair])));
+                    totals[column][0] = _mm512_dpbf16_ps(totals[column][0], first, value);
+                    totals[column][1] = _mm512_dpbf16_ps(totals[column][1], second, value);
+                }
             }
         }
-    }
-    for (int column = 0; column < COUNT; column++) {
-        Lanes::store(results[column], totals[column][0]);
-        Lanes::store(results[column] + Lanes::ROWS, totals[column][1]);
-    }
+    });
 }
 
 } // namespace

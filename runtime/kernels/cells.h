@@ -39,7 +39,7 @@ class Cells {
     // Keys: cells are the rows of a panel. Those that are missing are copies of the last.
     void fill_panel(FloatPanelBlock *panel, int64_t first, int count) const {
         with_rows(first, count, [&]<class Weights>(Weights, const char *rows, size_t row_size) {
-            fill_float_panel<Weights>(panel, rows, row_size, count, size);
+            fill_float_panel<Weights>(panel, rows, row_size, count, size, FLOAT_ROWS * row_size);
         });
     }
 

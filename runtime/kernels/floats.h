@@ -83,14 +83,32 @@ template <int COUNT> struct FloatColumns {
     float values[COUNT];
 };
 
+// Fills PANEL with rows of SIZE numbers that begin at FROM, ROW_SIZE bytes apart. COUNT of them exist; the others are
+// copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Weights>
-void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size, int count, int size) {
-    for (int start = 0; start < size; start += STEP, panel++) {
+void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size, int count, int size, size_t ahead) {
+    const auto numbers_at = [&](int row, int start) {
+        const char *numbers = from + (row < count ? row : count - 1) * row_size;
+        return reinterpret_cast<const typename Weights::Number *>(numbers) + start;
+    };
+    int start = 0;
+#if defined(__AVX512BW__)
+    for (; start + WIDE_TRANSPOSED <= size; start += WIDE_TRANSPOSED, panel += WIDE_TRANSPOSED / STEP) {
+        for (int first = 0; first < FLOAT_ROWS; first += WIDE_TRANSPOSED) {
+            __m512i words[WIDE_TRANSPOSED];
+            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
+                const auto *numbers = numbers_at(first + row, start);
+                words[row] = _mm512_castps_si512(Weights::load_wide(numbers));
+                prefetch(numbers, WIDE_TRANSPOSED * sizeof *numbers, ahead);
+            }
+            transpose_wide(words, reinterpret_cast<uint8_t *>(panel->values[0] + first), sizeof panel->values[0]);
+        }
+    }
+#endif
+    for (; start < size; start += STEP, panel++) {
         uint8_t bytes[FLOAT_ROWS][BLOCK];
         for (int row = 0; row < FLOAT_ROWS; row++) {
-            const char *numbers = from + (row < count ? row : count - 1) * row_size;
-            store_8(bytes[row], load_some<Weights>(reinterpret_cast<const typename Weights::Number *>(numbers) + start,
-                                                   size - start));
+            store_8(bytes[row], load_some<Weights>(numbers_at(row, start), size - start));
         }
         for (int first = 0; first < FLOAT_ROWS; first += TRANSPOSED) {
             transpose<TRANSPOSED>(bytes + first, reinterpret_cast<uint8_t *>(panel->values[0] + first),
@@ -118,33 +136,40 @@ void fill_float_columns(FloatColumns<COUNT> *columns, const float *const (&value
     }
 }
 
-template <int COUNT>
-void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT> *columns, int size, bool is_sum,
-                         float (*results)[FLOAT_ROWS]) {
+// Lets ADD add products to the totals of COUNT columns, which are zero, or RESULTS if IS_SUM, and writes them there.
+template <int COUNT, class Add> inline void add_to_results(float (*results)[FLOAT_ROWS], bool is_sum, Add &&add) {
     Lanes::Floats totals[COUNT][2];
     for (int column = 0; column < COUNT; column++) {
         totals[column][0] = is_sum ? Lanes::load(results[column]) : Lanes::zero();
         totals[column][1] = is_sum ? Lanes::load(results[column] + Lanes::ROWS) : Lanes::zero();
     }
-    for (int i = 0; i < size; i++) {
-        const float *row = panel[i / STEP].values[i % STEP];
-        const Lanes::Floats first = Lanes::load(row), second = Lanes::load(row + Lanes::ROWS);
-        for (int column = 0; column < COUNT; column++) {
-            const Lanes::Floats value = Lanes::broadcast(columns[i].values[column]);
-            totals[column][0] = Lanes::add_product(totals[column][0], first, value);
-            totals[column][1] = Lanes::add_product(totals[column][1], second, value);
-        }
-    }
+    add(totals);
     for (int column = 0; column < COUNT; column++) {
         Lanes::store(results[column], totals[column][0]);
         Lanes::store(results[column] + Lanes::ROWS, totals[column][1]);
     }
 }
 
+template <int COUNT>
+void multiply_float_tile(const FloatPanelBlock *panel, const FloatColumns<COUNT> *columns, int size, bool is_sum,
+                         float (*results)[FLOAT_ROWS]) {
+    add_to_results<COUNT>(results, is_sum, [&](Lanes::Floats(&totals)[COUNT][2]) {
+        for (int i = 0; i < size; i++) {
+            const float *row = panel[i / STEP].values[i % STEP];
+            const Lanes::Floats first = Lanes::load(row), second = Lanes::load(row + Lanes::ROWS);
+            for (int column = 0; column < COUNT; column++) {
+                const Lanes::Floats value = Lanes::broadcast(columns[i].values[column]);
+                totals[column][0] = Lanes::add_product(totals[column][0], first, value);
+                totals[column][1] = Lanes::add_product(totals[column][1], second, value);
+            }
+        }
+    });
+}
+
 // The totals of a row and COUNT columns, added up in several chains: an addition waits for the previous one.
 template <int COUNT> struct FloatTotals {
 #if defined(__AVX512F__)
-    static constexpr int CHAINS = COUNT > 4 ? 1 : COUNT > 2 ? 2 : 4, LANES = 16;
+    static constexpr int CHAINS = COUNT > 2 ? 2 : 4, LANES = 16;
     using Vector = __m512;
 #else
     static constexpr int CHAINS = 4, LANES = 8;

@@ -15,7 +15,8 @@ constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0,
 
 // DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
-    static constexpr int PANEL_ROWS = ROWS, DEPTH = 1024 / VECTORS, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
+    static constexpr int PANEL_ROWS = ROWS, COLUMNS = Lanes::COLUMNS, DEPTH = 4 / VECTORS * PARTS * BLOCK;
+    static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
     // Of the value of this number in a row.
     static size_t row_offset(int values) { return values / Weights::SIZE * sizeof(typename Weights::Block); }
 
@@ -76,7 +77,8 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
 };
 
 template <class Weights> struct Floating {
-    static constexpr int PANEL_ROWS = FLOAT_ROWS, DEPTH = 256, ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, COLUMNS = Lanes::FLOAT_COLUMNS, DEPTH = 256;
+    static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }
@@ -88,8 +90,8 @@ template <class Weights> struct Floating {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_float_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t) {
-        fill_float_panel<Weights>(panel(memory), from, row_size, count, size);
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+        fill_float_panel<Weights>(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>
     static void multiply(char *memory, char *group, int start, int depth, size_t, float (*results)[FLOAT_ROWS]) {
@@ -102,14 +104,19 @@ template <class Weights> struct Floating {
                                            results);
     }
     static constexpr bool ROWS_NEED_COLUMNS = false;
-    // Panels cost as much as a few columns.
+    // A panel costs as much as a few columns, or as many where it is filled by narrow registers.
     static bool is_faster(int64_t columns) {
+        int64_t least = 24;
 #if defined(__AVX512VNNI__)
-        if (columns <= ROW_COLUMNS && llamafile_has_amx()) {
-            return false; // the functions in the engine's files for AMX
+        if (!llamafile_has_amx()) { // or else the functions in the engine's files for AMX
+            least = 1;
+        } else if (columns <= ROW_COLUMNS) {
+            return false;
         }
+#elif defined(__AVX512BW__)
+        least = 5;
 #endif
-        return columns >= 24 || columns <= ROW_COLUMNS;
+        return columns >= least || columns <= ROW_COLUMNS;
     }
 };
 
@@ -127,8 +134,8 @@ struct Brains : Floating<BF16> {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_brain_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t) {
-        fill_brain_panel(panel(memory), from, row_size, count, size);
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+        fill_brain_panel(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>
     static void multiply(char *memory, char *group, int start, int depth, size_t, float (*results)[FLOAT_ROWS]) {

@@ -1,4 +1,5 @@
-// Vectors of the processor that this copy is compiled for: one lane for each row of a panel.
+// Vectors of the processor that this copy is compiled for: one lane for each row of a panel. A panel of bytes has
+// VECTORS of them, and is multiplied with COLUMNS at once: as many as leave room for their totals in the registers.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,7 @@ inline int32_t load_4(const void *from) {
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 
 struct Lanes {
-    static constexpr int ROWS = 16, COLUMNS = 8;
+    static constexpr int ROWS = 16, FLOAT_COLUMNS = 8;
     using Floats = __m512;
     using Ints = __m512i;
 
@@ -37,12 +38,12 @@ struct Lanes {
     static Floats add_product(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }
     static Ints load_groups(const uint8_t *from) { return _mm512_loadu_si512(from); }
 #if defined(__AVX512VNNI__)
-    static constexpr int VECTORS = 2;
+    static constexpr int VECTORS = 3, COLUMNS = 4;
     static constexpr bool HAS_DOT = true, IS_SIGNED = false;
     static Ints add_dot(Ints sum, Ints weights, Ints values) { return _mm512_dpbusd_epi32(sum, weights, values); }
 #else
+    static constexpr int VECTORS = 1, COLUMNS = 8;
     static constexpr bool HAS_DOT = false, IS_SIGNED = true;
-    static constexpr int VECTORS = 1;
     static Ints pairs(Ints weights, Ints values) { return _mm512_maddubs_epi16(weights, values); }
     static Ints signed_pairs(Ints weights, Ints values) {
         const __mmask64 negative = _mm512_movepi8_mask(weights);
@@ -59,7 +60,7 @@ struct Lanes {
 #elif defined(__AVX2__)
 
 struct Lanes {
-    static constexpr int ROWS = 8, COLUMNS = 4, VECTORS = 1;
+    static constexpr int ROWS = 8, VECTORS = 1, COLUMNS = 4, FLOAT_COLUMNS = 4;
     using Floats = __m256;
     using Ints = __m256i;
 
@@ -91,7 +92,7 @@ struct Lanes {
 #elif defined(__SSSE3__)
 
 struct Lanes {
-    static constexpr int ROWS = 4, COLUMNS = 4, VECTORS = 1;
+    static constexpr int ROWS = 4, VECTORS = 1, COLUMNS = 4, FLOAT_COLUMNS = 4;
     using Floats = __m128;
     using Ints = __m128i;
 
@@ -116,7 +117,7 @@ struct Lanes {
 #elif defined(__ARM_FEATURE_DOTPROD)
 
 struct Lanes {
-    static constexpr int ROWS = 4, COLUMNS = 8, VECTORS = 1;
+    static constexpr int ROWS = 4, VECTORS = 1, COLUMNS = 8, FLOAT_COLUMNS = 8;
     using Floats = float32x4_t;
     using Ints = int32x4_t;
 

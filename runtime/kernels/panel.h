@@ -7,14 +7,15 @@
 namespace {
 
 constexpr int VECTORS = Lanes::VECTORS; // of a row of a panel
-constexpr int ROWS = VECTORS * Lanes::ROWS, COLUMNS = Lanes::COLUMNS, NARROW = COLUMNS / 2;
+constexpr int ROWS = VECTORS * Lanes::ROWS;
 constexpr size_t LINE = 64; // bytes of a cache line
 // Bytes: what one core must have asked for, so that memory is always busy; processors' own requests end with each page.
 constexpr int PREFETCH_DISTANCE = 8192;
 
-// Asks for what lies AHEAD bytes behind the SIZE bytes at FROM.
-inline void prefetch(const void *from, size_t size, size_t ahead = PREFETCH_DISTANCE) {
-    for (size_t line = 0; line < size; line += LINE) {
+// Asks for what lies AHEAD bytes behind the SIZE bytes at FROM: for share NUMBER of COUNT. Many requests at once would
+// have to wait for each other.
+inline void prefetch(const void *from, size_t size, size_t ahead = PREFETCH_DISTANCE, int number = 0, int count = 1) {
+    for (size_t line = number * LINE; line < size; line += count * LINE) {
         __builtin_prefetch(static_cast<const char *>(from) + ahead + line);
     }
 }
@@ -72,6 +73,9 @@ template <class Weights> __m512i two_parts(const typename Weights::Block *blocks
 }
 #endif
 
+// Bytes of a superblock of a row.
+template <class Weights> constexpr size_t SUPERBLOCK = PARTS * BLOCK / Weights::SIZE * sizeof(typename Weights::Block);
+
 constexpr int superblocks_of(int size) {
     return (size + PARTS * BLOCK - 1) / (PARTS * BLOCK);
 }
@@ -108,16 +112,6 @@ void fill_factors(PanelBlock<Weights> &panel, const typename Weights::Block *con
     }
 }
 
-// Asks for share NUMBER of COUNT of what lies AHEAD bytes behind a superblock. Many requests at once would have to wait
-// for each other.
-template <class Weights>
-inline void prefetch_share(const typename Weights::Block *blocks, size_t ahead, int number, int count) {
-    constexpr size_t SIZE = PARTS * BLOCK / Weights::SIZE * sizeof *blocks;
-    for (size_t line = number * LINE; line < SIZE; line += count * LINE) {
-        __builtin_prefetch(reinterpret_cast<const char *>(blocks) + ahead + line);
-    }
-}
-
 // Fills the bytes of a superblock of which PARTS exist.
 template <class Weights>
 void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts,
@@ -128,7 +122,7 @@ void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const
             uint8_t bytes[COUNT][BLOCK];
             for (int row = 0; row < COUNT; row++) {
                 store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[first + row], part)));
-                prefetch_share<Weights>(rows[first + row], ahead, part, PARTS);
+                prefetch(rows[first + row], SUPERBLOCK<Weights>, ahead, part, PARTS);
             }
             transpose<COUNT>(bytes, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
         }
@@ -145,7 +139,7 @@ void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const 
             __m512i words[WIDE_TRANSPOSED];
             for (int row = 0; row < WIDE_TRANSPOSED; row++) {
                 words[row] = two_parts<Weights>(rows[first + row], part);
-                prefetch_share<Weights>(rows[first + row], ahead, part / 2, PARTS / 2);
+                prefetch(rows[first + row], SUPERBLOCK<Weights>, ahead, part / 2, PARTS / 2);
             }
             transpose_wide(words, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
         }

@@ -15,7 +15,7 @@ constexpr int SMALL = 64;      // columns that stay there as they are: rows are 
 template <class Kind, class Operation> class Product {
   public:
     Product(const ggml_tensor *op, int threads)
-        : operation(op, COLUMNS), rows(op->src[0]->ne[1]), size(static_cast<int>(op->src[0]->ne[0])),
+        : operation(op, Kind::COLUMNS), rows(op->src[0]->ne[1]), size(static_cast<int>(op->src[0]->ne[0])),
           row_size(op->src[0]->nb[1]), threads(threads) {
         // Enough parts for all threads: the last ones should end together.
         const int64_t share = rows / (PANEL_ROWS * 4 * threads);
@@ -53,7 +53,8 @@ template <class Kind, class Operation> class Product {
     }
 
   private:
-    static constexpr int PANEL_ROWS = Kind::PANEL_ROWS;
+    static constexpr int PANEL_ROWS = Kind::PANEL_ROWS, COLUMNS = Kind::COLUMNS, NARROW = COLUMNS / 2;
+    static_assert(SLICE % COLUMNS == 0);
     using Tile = float (*)[PANEL_ROWS]; // a column of each
 
     size_t table_size() const { return aligned(operation.table_size()); }
@@ -65,7 +66,7 @@ template <class Kind, class Operation> class Product {
         return aligned((is_small ? 1 : panels_at_once) * columns * PANEL_ROWS * sizeof(float));
     }
     float **results_of(const Job &job, int64_t group) const {
-        static_assert(COLUMNS * sizeof(float *) <= LINE);
+        static_assert(larger(COLUMNS, Kind::ROW_COLUMNS) * sizeof(float *) <= LINE);
         return reinterpret_cast<float **>(groups + (job.group + group) * group_size());
     }
     char *values_of(const Job &job, int64_t group) const { return groups + (job.group + group) * group_size() + LINE; }
@@ -98,8 +99,10 @@ template <class Kind, class Operation> class Product {
             if (job.count <= Kind::ROW_COLUMNS && !Kind::ROWS_NEED_COLUMNS) {
                 continue;
             }
-            // By groups: two threads would write to one cache line.
-            for (int64_t group = 0; group < groups_of(job.count, COLUMNS); group++) {
+            // By groups: two threads would write to one cache line. Columns for rows are one group, in the place of
+            // several.
+            const int64_t count = job.count <= Kind::ROW_COLUMNS ? 1 : groups_of(job.count, COLUMNS);
+            for (int64_t group = 0; group < count; group++) {
                 if ((job.group + group) % all == thread) {
                     fill_group(job, group);
                 }
@@ -108,7 +111,7 @@ template <class Kind, class Operation> class Product {
     }
 
     void fill_group(const Job &job, int64_t group) {
-        const int64_t left = smaller(job.count - group * COLUMNS, COLUMNS);
+        const int64_t left = job.count <= Kind::ROW_COLUMNS ? job.count : smaller(job.count - group * COLUMNS, COLUMNS);
         with_width(job.count, left, [&]<int WIDTH>() {
             const float *from[WIDTH];
             for (int column = 0; column < WIDTH; column++) {

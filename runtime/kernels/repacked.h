@@ -151,8 +151,7 @@ void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const ch
     for (int block = 0; block * PARTS * BLOCK < size; block++, panel++) {
         for (int part = 0; part < parts_of(size, block); part++) {
             for (int i = 0; i < GROUPS; i++) {
-                constexpr size_t SHARE = STEP * sizeof *groups[0] / PARTS;
-                prefetch(reinterpret_cast<const char *>(groups[i]) + part * SHARE, SHARE, ahead);
+                prefetch(groups[i], STEP * sizeof *groups[i], ahead, part, PARTS);
                 Floats8 scales, minimums;
                 Repacked::scales(groups[i], part, scales, minimums);
                 store_8(panel->scales[part] + i * REPACKED_ROWS, scales);
@@ -202,11 +201,12 @@ template <class Repacked, int COUNT> struct RepackedTotals {
     void add_part(const typename Repacked::Group *groups, const ColumnBlock<Weights, COUNT> &columns, int part) {
         Floats8 scales, offsets;
         Repacked::scales(groups, part, scales, offsets);
+        const __m512 both = twice(scales);
         for (int column = 0; column < COUNT; column++) {
             const float scale = columns.scales[column][part];
             const __m512 sums = _mm512_cvtepi32_ps(wide_dot<Repacked>(groups, part, columns.part(part, column)));
             __m512 &product = products[column][part % 2];
-            product = _mm512_fmadd_ps(sums, _mm512_mul_ps(twice(scales), _mm512_set1_ps(scale)), product);
+            product = _mm512_fmadd_ps(sums, _mm512_mul_ps(both, _mm512_set1_ps(scale)), product);
             minimums[column] -= scales * (OFFSET<Weights> * columns.sums[column][part]);
         }
     }
@@ -222,9 +222,7 @@ template <class Repacked, int COUNT> struct RepackedTotals {
             const SixBits all(group.factors[part]);
             const __m128i each = _mm_shuffle_epi8(_mm_cvtsi64_si128(static_cast<int64_t>(all.scales)), pairs);
             const __m512i scales = _mm512_cvtepu8_epi32(each);
-            Eight eight;
-            memcpy(&eight, &all.minimums, sizeof eight);
-            const Floats8 own = __builtin_convertvector(eight, Floats8);
+            const Floats8 own = SixBits::floats(all.minimums);
             for (int column = 0; column < COUNT; column++) {
                 const __m512i dots = wide_dot<Repacked>(&group, part, columns.part(part, column));
                 sums[column] = _mm512_dpwssd_epi32(sums[column], dots, scales);

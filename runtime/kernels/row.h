@@ -159,7 +159,7 @@ void multiply_row(const typename Weights::Block *blocks, const ColumnBlock<Weigh
     RowTotals<COUNT> totals;
     int left = size / BLOCK;
     for (; left >= PARTS; left -= PARTS, blocks += STEP, columns++) {
-        prefetch(blocks, STEP * sizeof *blocks);
+        prefetch(blocks, SUPERBLOCK<Weights>);
         if constexpr (HAS_INTEGER_FACTORS<Weights>) {
             add_integers(blocks, *columns, totals);
         } else {

@@ -91,14 +91,6 @@ inline void add_products(Sums<Lanes::Floats, COUNT> &totals, const PanelBlock<We
     }
 }
 
-// Asks for a share of the columns that are needed next, AHEAD bytes behind these.
-template <class Columns> inline void prefetch_columns(const Columns &columns, size_t ahead, int part, int parts) {
-    const size_t lines = sizeof columns / LINE / parts;
-    for (size_t line = part * lines; line < (part + 1) * lines; line++) {
-        __builtin_prefetch(reinterpret_cast<const char *>(&columns) + ahead + line * LINE);
-    }
-}
-
 // Calls CALL with each place in a tile of COUNT columns: column, vector, and where its result belongs.
 template <int COUNT, class Call> inline void for_each_result(float (*results)[ROWS], Call &&call) {
     for (int column = 0; column < COUNT; column++) {
@@ -124,7 +116,7 @@ void multiply_tile(const PanelBlock<Weights> *panel, const ColumnBlock<Weights, 
     for (int block = 0; block * PARTS * BLOCK < size; block++, columns++, panel++) {
         const int parts = HAS_ONE_SCALE<Weights> ? PARTS * SCALES : parts_of(size, block) * SCALES;
         for (int part = 0; part < parts; part++) {
-            prefetch_columns(*columns, ahead, part, PARTS * SCALES);
+            prefetch(columns, sizeof *columns, ahead, part, PARTS * SCALES);
             add_products(totals, *panel, *columns, part);
         }
         if constexpr (HAS_ONE_SCALE<Weights>) {

@@ -133,18 +133,18 @@ struct SixBits {
         scales = (first & 0x3f3f3f3f) | static_cast<uint64_t>(third) << 32;
         minimums = (second & 0x3f3f3f3f) | static_cast<uint64_t>(fourth) << 32;
     }
+
+    static Floats8 floats(uint64_t bytes) {
+        Eight eight;
+        memcpy(&eight, &bytes, sizeof eight);
+        return __builtin_convertvector(eight, Floats8);
+    }
 };
 
 inline void unpack_6_bits(const uint8_t *from, Floats8 scale, Floats8 minimum, float *scales, float *minimums) {
     const SixBits all(from);
-    const auto store = [](float *to, uint64_t bytes, Floats8 factor) {
-        Eight eight;
-        memcpy(&eight, &bytes, sizeof eight);
-        const Floats8 floats = __builtin_convertvector(eight, Floats8) * factor;
-        memcpy(to, &floats, sizeof floats);
-    };
-    store(scales, all.scales, scale);
-    store(minimums, all.minimums, -minimum);
+    store_8(scales, SixBits::floats(all.scales) * scale);
+    store_8(minimums, SixBits::floats(all.minimums) * -minimum);
 }
 
 // Whether rows are multiplied with scales as integers, see IntegerFactors.

@@ -19,6 +19,7 @@
 
 // Of the shim; ggml-base and the kernels call them.
 void llamafile_prefer_huge_pages(void *, size_t) {}
+void llamafile_zero(void *, size_t) {}
 bool llamafile_has_amx() {
     return false;
 }
