@@ -154,10 +154,15 @@ buffer->iface.init_tensor = ggml_backend_cpu_repack_buffer_init_tensor;
         file="ggml/src/ggml-backend.cpp",
         anchor="    memset(buffer->context, value, buffer->size);",
         replacement="""\
-    void llamafile_prefer_huge_pages(void *, size_t);
-    llamafile_prefer_huge_pages(buffer->context, buffer->size);
+    void llamafile_zero(void *, size_t);
+    const bool is_own = buffer->iface.free_buffer != NULL; // not a mapped file
+    if (is_own && value == 0) {
+        llamafile_zero(buffer->context, buffer->size);
+        return;
+    }
     memset(buffer->context, value, buffer->size);""",
-        reason="the same for the KV cache; not for intermediate results, of which only a part is used",
+        reason="filling the whole KV cache, of which most answers need a part, took a third of the time to the first "
+        "token",
     ),
     Patch(
         file="ggml/src/ggml-cpu/ggml-cpu.c",

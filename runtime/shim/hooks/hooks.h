@@ -100,8 +100,11 @@ bool llamafile_has_amx();
 // Calls RUN once for each of PARTS, each in its own thread, and waits for all (cpu/parallel.cpp).
 void llamafile_in_parallel(int parts, const void *task, void (*run)(const void *task, int part, int parts));
 
-// Asks for huge pages for MEMORY, SIZE bytes that the engine reads completely for each token (cpu/huge_pages.cpp).
+// Asks for huge pages for MEMORY, SIZE bytes that the engine reads completely for each token (cpu/pages.cpp).
 void llamafile_prefer_huge_pages(void *memory, std::size_t size);
+
+// Fills MEMORY, SIZE bytes that no file is mapped to, with zeros; it may take up none until it is used (cpu/pages.cpp).
+void llamafile_zero(void *memory, std::size_t size);
 
 // Returns how many of CPUS, the processors of the machine, this process may use (cpu/usable_cpus_*.cpp).
 int llamafile_usable_cpus(int cpus);

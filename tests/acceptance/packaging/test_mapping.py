@@ -114,6 +114,15 @@ def test_weights_are_read_in_large_pages(engine: Path, tiny_model: Path, tmp_pat
     assert (again is not None) == is_old
 
 
+def quantized(engine: Path, folder: Path, file_type: str) -> Path:
+    """A model of some 30 million weights."""
+    single = TinyModel(embedding=1024, heads=16, feed_forward=4096, layers=2).write(folder / "F32.gguf")
+    model = folder / f"{file_type}.gguf"
+    quantize = Path(shutil.copy(engine, folder / "llamafile-quantize"))
+    subprocess.run([quantize, single, model, file_type], capture_output=True, check=True, timeout=60)
+    return model
+
+
 def private_memory(process: int) -> int:
     """Bytes that PROCESS has for itself."""
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
@@ -123,10 +132,7 @@ def private_memory(process: int) -> int:
 
 def test_half_precision_is_computed_with_as_it_lies(engine: Path, tmp_path: Path) -> None:
     """Other types may be copied into the order that the processor computes fastest with; here that gains nothing."""
-    single = TinyModel(embedding=1024, heads=16, feed_forward=4096, layers=2).write(tmp_path / "F32.gguf")
-    model = tmp_path / "F16.gguf"
-    quantize = Path(shutil.copy(engine, tmp_path / "llamafile-quantize"))
-    subprocess.run([quantize, single, model, "F16"], capture_output=True, check=True, timeout=60)
+    model = quantized(engine, tmp_path, "F16")
     used, answers = [], []
     for options in ([], ["--no-repack"]):
         with serving(engine, "-m", model, *options) as (server, port):
@@ -136,18 +142,33 @@ def test_half_precision_is_computed_with_as_it_lies(engine: Path, tmp_path: Path
     assert answers[0] == answers[1]
 
 
-def test_large_pages_are_requested_for_memory_that_is_used_whole(engine: Path, tmp_path: Path) -> None:
-    """Many systems give them only so. Intermediate results, of which a part is used, would take more memory."""
-    model = TinyModel(context=4096, layers=8).write(tmp_path / "model.gguf")
+def test_the_cache_of_a_context_takes_memory_as_it_is_used(engine: Path, tmp_path: Path) -> None:
+    """An answer rarely needs all that its context has room for."""
+    model = TinyModel(context=16384, layers=64).write(tmp_path / "model.gguf")
+    used = []
+    for context in (256, 16384):
+        with serving(engine, "-m", model, "-c", str(context), "--parallel", "1") as (server, port):
+            completion(port)
+            used.append(private_memory(server.pid))
+    cache = 2 * 16384 * 32 * 2 * 64  # keys and values, of half precision, in each layer
+    assert used[1] - used[0] < cache // 4
+
+
+def test_large_pages_are_requested_for_copied_weights(engine: Path, tmp_path: Path) -> None:
+    """Many systems give them only so. Of other memory, which would take up more with them, a part is used."""
+    model = quantized(engine, tmp_path, "Q4_0")
     trace = tmp_path / "trace"
-    tracing = [tool("strace"), "-f", "-qq", "-e", "trace=madvise", "-o", str(trace)]
-    command = [*tracing, str(engine), "-m", str(model), "-c", "4096", *PROMPT]
-    subprocess.run(command, capture_output=True, check=True, timeout=120)
-    asked = re.findall(r"madvise\(0x\w+, (\d+), MADV_HUGEPAGE\)", trace.read_text(encoding="utf-8"))
-    cache = 2 * 4096 * 32 * 2 * 8  # keys and values, of half precision, in each layer
-    page = os.sysconf("SC_PAGESIZE")
-    assert [size for size in map(int, asked) if size > cache + page] == []
-    assert [size for size in map(int, asked) if size > cache - 2 * page] != []
+    tracing = [tool("strace"), "-f", "-qq", "-e", "trace=mmap,madvise", "-o", str(trace)]
+    sizes = []
+    for options in ([], ["--no-repack"]):
+        command = [*tracing, str(engine), "-m", str(model), *options, *PROMPT]
+        subprocess.run(command, capture_output=True, check=True, timeout=120)
+        calls = trace.read_text(encoding="utf-8")
+        mapped = re.findall(r"mmap\(\w+, \d+, PROT_READ, MAP_SHARED.* = (0x\w+)", calls)
+        asked = re.findall(r"madvise\((0x\w+), (\d+), MADV_HUGEPAGE\)", calls)
+        sizes.append(sum(int(size) for address, size in asked if address not in mapped))
+    assert sizes[0] > model.stat().st_size // 2
+    assert sizes[1] == 0
 
 
 def test_e6_address_spaces_of_39_bits(arm64: Path, tiny_model: Path, tmp_path: Path) -> None:
