@@ -24,12 +24,18 @@ Range whole_pages(void *memory, std::size_t size) {
     return {reinterpret_cast<char *>((address + page_size - 1) / page_size * page_size),
             reinterpret_cast<char *>((address + size) / page_size * page_size)};
 }
+
+// Drops PAGES. False if they are locked in memory, or if only success was reported, as old versions of QEMU do.
+bool drop(Range pages) {
+    *pages.begin = 1;
+    return madvise(pages.begin, pages.end - pages.begin, MADV_DONTNEED) == 0 && *pages.begin == 0;
+}
 #endif
 
 } // namespace
 
-// In pages of 2 MiB instead of 4 KiB, where systems provide these only on request: weights and cache are read
-// completely for every token, and page table walks take part of the time.
+// In pages of 2 MiB instead of 4 KiB, where systems provide these only on request: weights are read completely for
+// every token, and page table walks take part of the time.
 void llamafile_prefer_huge_pages([[maybe_unused]] void *memory, [[maybe_unused]] std::size_t size) {
 #ifdef __linux__
     const Range pages = whole_pages(memory, size);
@@ -45,8 +51,7 @@ void llamafile_prefer_huge_pages([[maybe_unused]] void *memory, [[maybe_unused]]
 void llamafile_zero(void *memory, std::size_t size) {
 #ifdef __linux__
     const Range pages = whole_pages(memory, size);
-    // Fails for pages that are locked in memory.
-    if (pages.begin < pages.end && madvise(pages.begin, pages.end - pages.begin, MADV_DONTNEED) == 0) {
+    if (pages.begin < pages.end && drop(pages)) {
         char *begin = static_cast<char *>(memory), *end = begin + size;
         std::memset(begin, 0, pages.begin - begin);
         std::memset(pages.end, 0, end - pages.end);
