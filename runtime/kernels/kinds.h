@@ -13,7 +13,7 @@ namespace {
 // Up to so many columns, weights are read as stored: more do not fit into the registers.
 constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0, FEW_OF_FLOATS = HAS_WIDE_ROWS ? 4 : 2;
 
-// DEPTH: values of a row that a panel holds. Panel and columns stay in a first-level cache of 32 KiB.
+// DEPTH: values of a row that a panel holds. Panel and columns stay in half of a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
     static constexpr int PANEL_ROWS = ROWS, COLUMNS = Lanes::COLUMNS, DEPTH = 4 / VECTORS * PARTS * BLOCK;
     static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
@@ -77,7 +77,7 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
 };
 
 template <class Weights> struct Floating {
-    static constexpr int PANEL_ROWS = FLOAT_ROWS, COLUMNS = Lanes::FLOAT_COLUMNS, DEPTH = 256;
+    static constexpr int PANEL_ROWS = FLOAT_ROWS, COLUMNS = Lanes::FLOAT_COLUMNS, DEPTH = 128;
     static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
@@ -104,26 +104,21 @@ template <class Weights> struct Floating {
                                            results);
     }
     static constexpr bool ROWS_NEED_COLUMNS = false;
-    // A panel costs as much as a few columns, or as many where it is filled by narrow registers.
+    // Panels cost as much as a few columns.
     static bool is_faster(int64_t columns) {
-        int64_t least = 24;
 #if defined(__AVX512VNNI__)
-        if (!llamafile_has_amx()) { // or else the functions in the engine's files for AMX
-            least = 1;
-        } else if (columns <= ROW_COLUMNS) {
-            return false;
+        if (columns <= ROW_COLUMNS && llamafile_has_amx()) {
+            return false; // the functions in the engine's files for AMX
         }
-#elif defined(__AVX512BW__)
-        least = 5;
 #endif
-        return columns >= least || columns <= ROW_COLUMNS;
+        return columns >= 24 || columns <= ROW_COLUMNS;
     }
 };
 
 #if defined(__AVX512BF16__)
 // The processor multiplies pairs of bfloat16; single rows are converted.
 struct Brains : Floating<BF16> {
-    static constexpr int DEPTH = 512;
+    static constexpr int DEPTH = 256;
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<BrainColumns<COUNT> *>(group); }
     static BrainPanelBlock *panel(char *memory) { return reinterpret_cast<BrainPanelBlock *>(memory); }
