@@ -17,8 +17,7 @@
 #include <thread>
 #include <vector>
 
-// Of the shim; ggml-base and the kernels call them.
-void llamafile_prefer_huge_pages(void *, size_t) {}
+// Of the shim; ggml-base calls the first, the kernels the second.
 void llamafile_zero(void *, size_t) {}
 bool llamafile_has_amx() {
     return false;
