@@ -31,6 +31,9 @@ WARM_UP: Final = 5  # minutes, if there are more than twice as many
 RATE_CHANGE_MAX: Final = 5.0  # per cent an hour
 MEMORY_CHANGE_MAX: Final = 2.0
 MINUTES_OF_HOUR: Final = 60
+# Of the prompts, in turn. Each digit is a token: with numbers that grow for an hour, so would the prompts, from 239 to
+# 439 tokens, and the memory of the slots. With three digits, all prompts have 339.
+NUMBERS: Final = range(100, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ def endure(program: Program, arguments: Sequence[str], clients: int, minutes: in
     """
     about = f"""\
 Written by `benchmarks/bench_server.py --minutes {minutes}`. SmolLM2 135M Q4_1; {clients} clients, each of which
-asks for {GENERATED} tokens after a prompt of {WORDS} words of its own, again and again. The server's arguments are
-`{" ".join(arguments)}`.
+asks for {GENERATED} tokens after a prompt of {WORDS} words of its own, again and again; all prompts have 339 tokens.
+The server's arguments are `{" ".join(arguments)}`.
 The rate counts the answers that end in a minute; memory is that of the server at its end. The changes are slopes of
 lines fitted to all minutes by least squares, without the first {WARM_UP} if there are more than {2 * WARM_UP}."""
     record = Record(NAME, TITLE, about, "", 1, program.versions())
@@ -103,7 +106,7 @@ lines fitted to all minutes by least squares, without the first {WARM_UP} if the
 def _load(command: Sequence[str], clients: int, minutes: int) -> list[Minute]:
     answers: list[Answer] = []
     memory = []
-    numbers, over = itertools.count(), threading.Event()
+    numbers, over = itertools.cycle(NUMBERS), threading.Event()
     with running(command) as (server, port):
         ask(port, 0)
         start = time.perf_counter()
