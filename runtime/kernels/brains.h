@@ -44,14 +44,11 @@ inline void fill_brain_panel(BrainPanelBlock *panel, const char *from, size_t ro
     };
     int start = 0;
     for (; start + 2 * BRAINS <= size; start += 2 * BRAINS, panel += 2) {
-        for (int first = 0; first < FLOAT_ROWS; first += WIDE_TRANSPOSED) {
-            __m512i words[WIDE_TRANSPOSED];
-            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
-                words[row] = _mm512_loadu_si512(numbers_at(first + row, start));
-                prefetch(numbers_at(first + row, start), sizeof words[row], ahead);
-            }
-            transpose_wide(words, reinterpret_cast<uint8_t *>(panel->pairs[0] + first), sizeof panel->pairs[0]);
-        }
+        transpose_rows<FLOAT_ROWS>(panel, [&](int row) {
+            const char *numbers = numbers_at(row, start);
+            prefetch(numbers, sizeof(__m512i), ahead);
+            return _mm512_loadu_si512(numbers);
+        });
     }
     for (; start < size; start += BRAINS, panel++) {
         const int some = size - start < BRAINS ? size - start : BRAINS;

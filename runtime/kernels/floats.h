@@ -94,15 +94,11 @@ void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size,
     int start = 0;
 #if defined(__AVX512BW__)
     for (; start + WIDE_TRANSPOSED <= size; start += WIDE_TRANSPOSED, panel += WIDE_TRANSPOSED / STEP) {
-        for (int first = 0; first < FLOAT_ROWS; first += WIDE_TRANSPOSED) {
-            __m512i words[WIDE_TRANSPOSED];
-            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
-                const auto *numbers = numbers_at(first + row, start);
-                words[row] = _mm512_castps_si512(Weights::load_wide(numbers));
-                prefetch(numbers, WIDE_TRANSPOSED * sizeof *numbers, ahead);
-            }
-            transpose_wide(words, reinterpret_cast<uint8_t *>(panel->values[0] + first), sizeof panel->values[0]);
-        }
+        transpose_rows<FLOAT_ROWS>(panel, [&](int row) {
+            const auto *numbers = numbers_at(row, start);
+            prefetch(numbers, WIDE_TRANSPOSED * sizeof *numbers, ahead);
+            return _mm512_castps_si512(Weights::load_wide(numbers));
+        });
     }
 #endif
     for (; start < size; start += STEP, panel++) {

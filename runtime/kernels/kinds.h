@@ -11,7 +11,7 @@ bool llamafile_has_amx(); // of the shim, as in hooks.h
 namespace {
 
 // Up to so many columns, weights are read as stored: more do not fit into the registers.
-constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0, FEW_OF_FLOATS = HAS_WIDE_ROWS ? 4 : 2;
+constexpr int FEW = HAS_WIDE_ROWS ? 4 : 2, FEW_REPACKED = HAS_WIDE_ROWS ? 6 : 0;
 
 // DEPTH: values of a row that a panel holds. Panel and columns stay in half of a first-level cache of 32 KiB.
 template <class Weights> struct Quantized {
@@ -78,7 +78,7 @@ template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weigh
 
 template <class Weights> struct Floating {
     static constexpr int PANEL_ROWS = FLOAT_ROWS, COLUMNS = Lanes::FLOAT_COLUMNS, DEPTH = 128;
-    static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW_OF_FLOATS;
+    static constexpr int ROWS_AT_ONCE = 1, ROW_COLUMNS = FEW;
     static size_t row_offset(int values) { return values * sizeof(typename Weights::Number); }
 
     template <int COUNT> static auto *columns(char *group) { return reinterpret_cast<FloatColumns<COUNT> *>(group); }

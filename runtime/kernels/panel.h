@@ -135,14 +135,10 @@ template <class Weights>
 void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], size_t ahead) {
 #pragma clang loop unroll(full)
     for (int part = 0; part < PARTS; part += 2) {
-        for (int first = 0; first < ROWS; first += WIDE_TRANSPOSED) {
-            __m512i words[WIDE_TRANSPOSED];
-            for (int row = 0; row < WIDE_TRANSPOSED; row++) {
-                words[row] = two_parts<Weights>(rows[first + row], part);
-                prefetch(rows[first + row], SUPERBLOCK<Weights>, ahead, part / 2, PARTS / 2);
-            }
-            transpose_wide(words, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
-        }
+        transpose_rows<ROWS>(panel.bytes[part], [&](int row) {
+            prefetch(rows[row], SUPERBLOCK<Weights>, ahead, part / 2, PARTS / 2);
+            return two_parts<Weights>(rows[row], part);
+        });
     }
 }
 #endif

@@ -82,10 +82,15 @@ template <class Kind, class Operation> class Product {
         }
     }
 
-    // Calls CALL with the number of columns of a group as a constant.
-    template <class Call> static void with_width(int64_t columns, int64_t left, Call &&call) {
-        if (columns <= Kind::ROW_COLUMNS) {
-            with_few<Kind::ROW_COLUMNS>(columns, call);
+    // Whether rows are multiplied as they lie in memory, without a panel.
+    static bool is_by_rows(const Job &job) { return job.count <= Kind::ROW_COLUMNS; }
+    // Columns of a group: for rows, all are one group, in the place of several.
+    static int width_of(const Job &job) { return is_by_rows(job) ? static_cast<int>(job.count) : COLUMNS; }
+
+    // Calls CALL with the number of columns of a group, of which LEFT exist, as a constant.
+    template <class Call> static void with_width(const Job &job, int64_t left, Call &&call) {
+        if (is_by_rows(job)) {
+            with_few<Kind::ROW_COLUMNS>(job.count, call);
         } else if (left <= NARROW) {
             call.template operator()<NARROW>();
         } else {
@@ -96,13 +101,11 @@ template <class Kind, class Operation> class Product {
     void fill_columns(int thread, int all) {
         for (int64_t number = 0; number < operation.jobs(); number++) {
             const Job job = operation.job(number);
-            if (job.count <= Kind::ROW_COLUMNS && !Kind::ROWS_NEED_COLUMNS) {
+            if (is_by_rows(job) && !Kind::ROWS_NEED_COLUMNS) {
                 continue;
             }
-            // By groups: two threads would write to one cache line. Columns for rows are one group, in the place of
-            // several.
-            const int64_t count = job.count <= Kind::ROW_COLUMNS ? 1 : groups_of(job.count, COLUMNS);
-            for (int64_t group = 0; group < count; group++) {
+            // By groups: two threads would write to one cache line.
+            for (int64_t group = 0; group < groups_of(job.count, width_of(job)); group++) {
                 if ((job.group + group) % all == thread) {
                     fill_group(job, group);
                 }
@@ -111,8 +114,8 @@ template <class Kind, class Operation> class Product {
     }
 
     void fill_group(const Job &job, int64_t group) {
-        const int64_t left = job.count <= Kind::ROW_COLUMNS ? job.count : smaller(job.count - group * COLUMNS, COLUMNS);
-        with_width(job.count, left, [&]<int WIDTH>() {
+        const int64_t left = smaller(job.count - group * COLUMNS, width_of(job));
+        with_width(job, left, [&]<int WIDTH>() {
             const float *from[WIDTH];
             for (int column = 0; column < WIDTH; column++) {
                 // Columns that are missing are copies: what they result in is not used.
@@ -127,7 +130,7 @@ template <class Kind, class Operation> class Product {
 
     void multiply_rows(const Job &job, int64_t first, int64_t count) {
         const char *weights = job.weights + first * row_size;
-        if (job.count <= Kind::ROW_COLUMNS) {
+        if (is_by_rows(job)) {
             with_few<Kind::ROW_COLUMNS>(job.count,
                                         [&]<int WIDTH>() { multiply_few<WIDTH>(job, weights, first, count); });
         } else {

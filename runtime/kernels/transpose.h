@@ -72,6 +72,18 @@ inline void transpose_wide(const __m512i (&rows)[WIDE_TRANSPOSED], uint8_t *to, 
         _mm512_storeu_si512(to + (12 + k) * stride, _mm512_shuffle_i32x4(first_odd, last_odd, ODD));
     }
 }
+
+// The same for COUNT rows, of which ROW returns one by its number. The groups follow each other in TO.
+template <int COUNT, class Row> inline void transpose_rows(void *to, Row &&row) {
+    static_assert(COUNT % WIDE_TRANSPOSED == 0);
+    for (int first = 0; first < COUNT; first += WIDE_TRANSPOSED) {
+        __m512i rows[WIDE_TRANSPOSED];
+        for (int i = 0; i < WIDE_TRANSPOSED; i++) {
+            rows[i] = row(first + i);
+        }
+        transpose_wide(rows, static_cast<uint8_t *>(to) + first * 4, COUNT * 4);
+    }
+}
 #endif
 
 } // namespace
