@@ -7,6 +7,7 @@ Takes an hour on two cores; the first run also compiles the other contestants, w
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -49,10 +50,10 @@ round, all files are read into memory again: their place in memory makes a diffe
 On a processor with AMX, everything is also measured without AMX: the llamafile is started with
 `LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled without it.
 Results below the goal get {ROUNDS_MORE} more rounds, and all of them count: single results vary by a tenth.
-The limit is that of the machine, measured in each round by `llamafile-bench --roofline`: a token that is generated
-needs all weights from memory, one of a prompt two operations for each of them (`benchmarks/roofline.py`); a model that
-is smaller than the caches can exceed it. The types that fewer models have are compared with one native build alone,
-which halves the time.
+The limit is that of the machine, measured in each round by `llamafile-bench --roofline`; of all rounds, the median
+counts, as for the rates. A token that is generated needs all weights from memory, one of a prompt two operations for
+each of them (`benchmarks/roofline.py`); a model that is smaller than the caches can exceed it. The types that fewer
+models have are compared with one native build alone, which halves the time.
 """
 
 
@@ -131,13 +132,17 @@ def notes_on_limits(record: Record) -> str:
     """Return the rates that the limits are computed from."""
     lines = []
     for row, facts in record.more_facts["rooflines"].items():
-        reads = ", ".join(f"{rate:.1f}" for rate in facts["GB/s"].values())
+        reads = ", ".join(_middle(rates, 1) for rates in facts["GB/s"].values())
         kinds = dict.fromkeys(peak["kind"] for peak in facts["peaks"])
-        rates = {kind: [f"{peak['GOP/s']:.0f}" for peak in facts["peaks"] if peak["kind"] == kind] for kind in kinds}
+        rates = {kind: [_middle(peak["GOP/s"], 0) for peak in facts["peaks"] if peak["kind"] == kind] for kind in kinds}
         peaks = "".join(f"; {kind} {', '.join(found)} GOP/s" for kind, found in rates.items())
         counts = " and ".join(facts["GB/s"])
         lines.append(f"* {row} ({facts['variant']}), {counts} threads: memory is read at {reads} GB/s{peaks}\n")
-    return f"The limits are computed from the best of all rounds:\n\n{''.join(lines)}"
+    return f"The limits are computed from the medians of the best of each round:\n\n{''.join(lines)}"
+
+
+def _middle(rates: Sequence[float], digits: int) -> str:
+    return f"{statistics.median(rates):.{digits}f} ({min(rates):.{digits}f} to {max(rates):.{digits}f})"
 
 
 def missed(record: Record) -> set[tuple[str, int, str]]:

@@ -3,12 +3,15 @@
 A token that is generated needs all weights from memory, and two operations for each of them. The tokens of a prompt
 need the weights once for all of them, and as many operations each, but for the output matrix, which only the last one
 needs. Attention, its cache and everything else is left out, so the limit is a little higher than what can be reached.
-A model smaller than the caches may generate more than its limit.
+A model smaller than the caches may generate more than its limit. Of several measurements, the median counts, as of
+those that are compared with it: two threads of a virtual machine may read at one rate nearly all the time, and at a
+much higher one for moments.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -46,35 +49,42 @@ class Work:
 
 @dataclass
 class Roofline:
-    """The best rates of several measurements, by the number of threads."""
+    """The best rates of each of several measurements, by the number of threads."""
 
     variant: str = ""
-    reads: dict[int, float] = field(default_factory=dict)  # GB/s
-    peaks: dict[tuple[str, int], float] = field(default_factory=dict)  # GOP/s, by the kind of instructions
+    reads: dict[int, list[float]] = field(default_factory=dict)  # GB/s
+    peaks: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # GOP/s, by the kind of instructions
 
     def measure(self, command: Sequence[str], threads: Sequence[int]) -> None:
-        """Measure once more; COMMAND starts llamafile-bench. Other work of the machine only lowers a rate."""
+        """Measure once more; COMMAND starts llamafile-bench."""
         options = ["--roofline", "-t", ",".join(map(str, threads)), "-o", "json"]
         said = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
         result = json.loads(said)
         self.variant = result["cpu_variant"]
         for row in result["reads"]:
-            count = row["n_threads"]
-            self.reads[count] = max(row["best_gb_s"], self.reads.get(count, 0))
+            self.reads.setdefault(row["n_threads"], []).append(row["best_gb_s"])
         for row in (row for row in result["peaks"] if row["is_used"]):
-            key = (row["kind"], row["n_threads"])
-            self.peaks[key] = max(row["best_gop_s"], self.peaks.get(key, 0))
+            self.peaks.setdefault((row["kind"], row["n_threads"]), []).append(row["best_gop_s"])
+
+    def read(self, threads: int) -> float:
+        """Return the GB/s of THREADS."""
+        return statistics.median(self.reads[threads])
 
     def peak(self, type_: str, threads: int) -> float:
         """Return the GOP/s of the best instructions for weights of TYPE_."""
         kinds = _FLOAT.get(type_, _QUANTIZED)
-        return max(rate for (kind, count), rate in self.peaks.items() if kind in kinds and count == threads)
+        return max(
+            statistics.median(rates)
+            for (kind, count), rates in self.peaks.items()
+            if kind in kinds and count == threads
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return it for a file in JSON."""
-        reads = {str(count): round(rate, 2) for count, rate in self.reads.items()}
+        reads = {str(count): [round(rate, 2) for rate in rates] for count, rates in self.reads.items()}
         peaks = [
-            {"kind": kind, "threads": count, "GOP/s": round(rate, 1)} for (kind, count), rate in self.peaks.items()
+            {"kind": kind, "threads": count, "GOP/s": [round(rate, 1) for rate in rates]}
+            for (kind, count), rates in self.peaks.items()
         ]
         return {"variant": self.variant, "GB/s": reads, "peaks": peaks}
 
@@ -97,7 +107,7 @@ def work_of(model: Path) -> Work:
 
 def tokens_per_second(work: Work, roofline: Roofline, batch: int, threads: int) -> float:
     """Return the limit for BATCH tokens at once: memory or instructions, whichever takes longer."""
-    reading = work.weight_bytes / (roofline.reads[threads] * _GIGA)
+    reading = work.weight_bytes / (roofline.read(threads) * _GIGA)
     computing = sum(
         count / (roofline.peak(type_, threads) * _GIGA) for type_, count in work.operations(batch).items() if count
     )
