@@ -7,7 +7,6 @@ Takes an hour on two cores; the first run also compiles the other contestants, w
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from benchmarks.contestants import (
     our_contestants,
     python_contestants,
 )
-from benchmarks.measure import Limit, read_again, verdicts
+from benchmarks.measure import Limit, read_again, spread, verdicts
 from benchmarks.models import bench_models, more_models
 from benchmarks.native import peers_python
 from benchmarks.program import Program
@@ -132,17 +131,15 @@ def notes_on_limits(record: Record) -> str:
     """Return the rates that the limits are computed from."""
     lines = []
     for row, facts in record.more_facts["rooflines"].items():
-        reads = ", ".join(_middle(rates, 1) for rates in facts["GB/s"].values())
+        reads = ", ".join(spread(rates, ".1f") for rates in facts["GB/s"].values())
         kinds = dict.fromkeys(peak["kind"] for peak in facts["peaks"])
-        rates = {kind: [_middle(peak["GOP/s"], 0) for peak in facts["peaks"] if peak["kind"] == kind] for kind in kinds}
+        rates = {
+            kind: [spread(peak["GOP/s"], ".0f") for peak in facts["peaks"] if peak["kind"] == kind] for kind in kinds
+        }
         peaks = "".join(f"; {kind} {', '.join(found)} GOP/s" for kind, found in rates.items())
         counts = " and ".join(facts["GB/s"])
         lines.append(f"* {row} ({facts['variant']}), {counts} threads: memory is read at {reads} GB/s{peaks}\n")
     return f"The limits are computed from the medians of the best of each round:\n\n{''.join(lines)}"
-
-
-def _middle(rates: Sequence[float], digits: int) -> str:
-    return f"{statistics.median(rates):.{digits}f} ({min(rates):.{digits}f} to {max(rates):.{digits}f})"
 
 
 def missed(record: Record) -> set[tuple[str, int, str]]:

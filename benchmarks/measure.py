@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Limit", "Measured", "anonymous_kib", "in_turns", "load_sentence", "machine", "percentile", "read_again",
-    "resident_kib", "run", "slope", "verdicts",
+    "resident_kib", "run", "slope", "spread", "verdicts",
 ]  # fmt: skip  # two lines of it
 
 _FORWARDS, _BACKWARDS = 1, -1
@@ -105,6 +105,11 @@ def read_again(file: Path) -> None:
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return the least of VALUES that PERCENT of them do not exceed; PERCENT is above 0."""
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Return the median of VALUES, with their minimum and maximum, each in FORM, a format specification."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def slope(values: Sequence[float]) -> float:

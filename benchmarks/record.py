@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.measure import load_sentence, machine
+from benchmarks.measure import load_sentence, machine, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,9 +152,7 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
     def _spread(self, cell: Cell, name: str) -> str:
         if name not in cell.samples:
             return ""
-        values = cell.samples[name]
-        least, median, most = (f"{value:.{self.digits}f}" for value in (min(values), cell.median(name), max(values)))
-        return f"{median} ({least} to {most})"
+        return spread(cell.samples[name], f".{self.digits}f")
 
 
 def write_times(name: str, title: str, where: str, parts: Mapping[str, Sequence[Measured]]) -> None:

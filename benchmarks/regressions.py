@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.measure import spread
 from benchmarks.record import OURS
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Change:
         """Return the line that names it."""
         ranges = "ranges overlap" if self.ranges_overlap else "ranges do not overlap"
         others = "" if self.others is None else f"; the others {self.others:.2f}"
-        return f"{self.cell}: {_range(self.before)} before, {_range(self.now)} now, {self.ratio:.2f}, {ranges}{others}"
+        before, now = spread(self.before, ".4g"), spread(self.now, ".4g")
+        return f"{self.cell}: {before} before, {now} now, {self.ratio:.2f}, {ranges}{others}"
 
 
 def changes(before: Json, now: Json) -> list[Change]:
@@ -88,10 +90,6 @@ def _ratio(before: Json, now: Json, name: str, *, more_is_better: bool) -> float
 
 def _key(cell: Json) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, value) for key, value in cell.items() if key not in _NOT_LABELS))
-
-
-def _range(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
 def report(name: str, before: Json, now: Json) -> str:
