@@ -30,14 +30,18 @@ class Malloc final : public std::pmr::memory_resource {
     [[nodiscard]] bool do_is_equal(const memory_resource &other) const noexcept override { return this == &other; }
 };
 
-// Never destroyed: objects of any lifetime are in them.
-std::pmr::memory_resource &pools() {
+// What objects of SIZE bytes, with their headers, come from. Never destroyed: objects of any lifetime are in it.
+std::pmr::memory_resource &memory_for(std::size_t size) {
     using Pools = std::pmr::synchronized_pool_resource;
-    alignas(Malloc) static char upstream[sizeof(Malloc)];
-    alignas(Pools) static char memory[sizeof(Pools)];
-    static auto *const found = new (memory)
-        Pools({.max_blocks_per_chunk = CHUNK, .largest_required_pool_block = LARGEST_POOL}, new (upstream) Malloc);
-    return *found;
+    alignas(Malloc) static char place_of_malloc[sizeof(Malloc)];
+    alignas(Pools) static char place_of_pools[sizeof(Pools)];
+    static auto *const large = new (place_of_malloc) Malloc;
+    static auto *const small =
+        new (place_of_pools) Pools({.max_blocks_per_chunk = CHUNK, .largest_required_pool_block = LARGEST_POOL}, large);
+    if (size > LARGEST) {
+        return *large;
+    }
+    return *small;
 }
 
 } // namespace
@@ -49,24 +53,16 @@ void *operator new(std::size_t size) {
     if (all < size) {
         throw std::bad_alloc();
     }
-    void *memory = all > LARGEST ? std::malloc(all) : pools().allocate(all);
-    if (memory == nullptr) {
-        throw std::bad_alloc();
-    }
+    void *memory = memory_for(all).allocate(all);
     *static_cast<std::size_t *>(memory) = all;
     return static_cast<char *>(memory) + HEADER;
 }
 
 void operator delete(void *object) noexcept {
-    if (object == nullptr) {
-        return;
-    }
-    void *memory = static_cast<char *>(object) - HEADER;
-    const std::size_t all = *static_cast<const std::size_t *>(memory);
-    if (all > LARGEST) {
-        std::free(memory);
-    } else {
-        pools().deallocate(memory, all);
+    if (object != nullptr) {
+        void *memory = static_cast<char *>(object) - HEADER;
+        const std::size_t all = *static_cast<const std::size_t *>(memory);
+        memory_for(all).deallocate(memory, all);
     }
 }
 
