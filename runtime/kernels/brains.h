@@ -38,7 +38,7 @@ static_assert(sizeof(BrainColumns<1>) == BLOCK);
 
 // As fill_float_panel().
 inline void fill_brain_panel(BrainPanelBlock *panel, const char *from, size_t row_size, int count, int size,
-                             size_t ahead) {
+                             ptrdiff_t ahead) {
     const auto numbers_at = [&](int row, int start) {
         return from + (row < count ? row : count - 1) * row_size + start * sizeof(uint16_t);
     };

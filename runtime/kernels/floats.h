@@ -86,7 +86,7 @@ template <int COUNT> struct FloatColumns {
 // Fills PANEL with rows of SIZE numbers that begin at FROM, ROW_SIZE bytes apart. COUNT of them exist; the others are
 // copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Weights>
-void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size, int count, int size, size_t ahead) {
+void fill_float_panel(FloatPanelBlock *panel, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
     const auto numbers_at = [&](int row, int start) {
         const char *numbers = from + (row < count ? row : count - 1) * row_size;
         return reinterpret_cast<const typename Weights::Number *>(numbers) + start;

@@ -33,7 +33,7 @@ template <class Weights> struct Quantized {
             fill_column(columns<COUNT>(group), column, values[column], size);
         }
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
         ::fill_panel(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>
@@ -56,7 +56,7 @@ template <class Weights> struct Quantized {
 template <class Repacked> struct Rearranged : Quantized<typename Repacked::Weights> {
     using Weights = typename Repacked::Weights;
     static constexpr int ROWS_AT_ONCE = REPACKED_ROWS, ROW_COLUMNS = FEW_REPACKED;
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
         fill_repacked_panel<Repacked>(Rearranged::panel(memory), from, row_size * REPACKED_ROWS, count / REPACKED_ROWS,
                                       size, ahead);
     }
@@ -90,7 +90,7 @@ template <class Weights> struct Floating {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_float_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
         fill_float_panel<Weights>(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>
@@ -129,7 +129,7 @@ struct Brains : Floating<BF16> {
     template <int COUNT> static void fill_columns(char *group, const float *const (&values)[COUNT], int size) {
         fill_brain_columns(columns<COUNT>(group), values, size);
     }
-    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, size_t ahead) {
+    static void fill_panel(char *memory, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
         fill_brain_panel(panel(memory), from, row_size, count, size, ahead);
     }
     template <int COUNT>

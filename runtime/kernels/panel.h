@@ -4,6 +4,8 @@
 #include "transpose.h"
 #include "weights.h"
 
+#include <numeric>
+
 namespace {
 
 constexpr int VECTORS = Lanes::VECTORS; // of a row of a panel
@@ -14,7 +16,8 @@ constexpr int PREFETCH_DISTANCE = 8192;
 
 // Asks for what lies AHEAD bytes behind the SIZE bytes at FROM: for share NUMBER of COUNT. Many requests at once would
 // have to wait for each other.
-inline void prefetch(const void *from, size_t size, size_t ahead = PREFETCH_DISTANCE, int number = 0, int count = 1) {
+inline void prefetch(const void *from, size_t size, ptrdiff_t ahead = PREFETCH_DISTANCE, int number = 0,
+                     int count = 1) {
     for (size_t line = number * LINE; line < size; line += count * LINE) {
         __builtin_prefetch(static_cast<const char *>(from) + ahead + line);
     }
@@ -76,6 +79,10 @@ template <class Weights> __m512i two_parts(const typename Weights::Block *blocks
 // Bytes of a superblock of a row.
 template <class Weights> constexpr size_t SUPERBLOCK = PARTS * BLOCK / Weights::SIZE * sizeof(typename Weights::Block);
 
+// Bytes of the cache lines in which a superblock lies, at most: it begins at any multiple of what divides both.
+template <class Weights>
+constexpr size_t LINES_OF_SUPERBLOCK = aligned(SUPERBLOCK<Weights> + LINE - std::gcd(SUPERBLOCK<Weights>, LINE));
+
 constexpr int superblocks_of(int size) {
     return (size + PARTS * BLOCK - 1) / (PARTS * BLOCK);
 }
@@ -115,14 +122,14 @@ void fill_factors(PanelBlock<Weights> &panel, const typename Weights::Block *con
 // Fills the bytes of a superblock of which PARTS exist.
 template <class Weights>
 void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], int parts,
-                size_t ahead) {
+                ptrdiff_t ahead) {
     constexpr int COUNT = ROWS < TRANSPOSED ? ROWS : TRANSPOSED;
     for (int part = 0; part < parts; part++) {
         for (int first = 0; first < ROWS; first += COUNT) {
             uint8_t bytes[COUNT][BLOCK];
             for (int row = 0; row < COUNT; row++) {
                 store_bytes(bytes[row], for_panel<Weights>(Weights::bytes(rows[first + row], part)));
-                prefetch(rows[first + row], SUPERBLOCK<Weights>, ahead, part, PARTS);
+                prefetch(rows[first + row], LINES_OF_SUPERBLOCK<Weights>, ahead, part, PARTS);
             }
             transpose<COUNT>(bytes, panel.bytes[part][0][first], sizeof panel.bytes[part][0]);
         }
@@ -132,11 +139,11 @@ void fill_bytes(PanelBlock<Weights> &panel, const typename Weights::Block *const
 #if defined(__AVX512BW__)
 // The same for all parts of a superblock, by two at once.
 template <class Weights>
-void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], size_t ahead) {
+void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const (&rows)[ROWS], ptrdiff_t ahead) {
 #pragma clang loop unroll(full)
     for (int part = 0; part < PARTS; part += 2) {
         transpose_rows<ROWS>(panel.bytes[part], [&](int row) {
-            prefetch(rows[row], SUPERBLOCK<Weights>, ahead, part / 2, PARTS / 2);
+            prefetch(rows[row], LINES_OF_SUPERBLOCK<Weights>, ahead, part / 2, PARTS / 2);
             return two_parts<Weights>(rows[row], part);
         });
     }
@@ -146,7 +153,7 @@ void fill_wide(PanelBlock<Weights> &panel, const typename Weights::Block *const 
 // Fills PANEL with rows of SIZE weights that begin at FROM, ROW_SIZE bytes apart. COUNT of them exist; the others are
 // copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Weights>
-void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, int count, int size, size_t ahead) {
+void fill_panel(PanelBlock<Weights> *panel, const char *from, size_t row_size, int count, int size, ptrdiff_t ahead) {
     using Block = typename Weights::Block;
     constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
     const Block *rows[ROWS];

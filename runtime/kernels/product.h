@@ -164,13 +164,21 @@ template <class Kind, class Operation> class Product {
         }
     }
 
-    // Bytes from the part of a row that begins at value START to what is needed next: its next part, or the next panel.
-    size_t next_of(int start) const {
-        if (!is_small) {
-            return PANEL_ROWS * row_size;
+    // Bytes from the part of rows at ROW and START, which fills a panel, to the one that fills the next: of COUNT rows,
+    // then of the same rows further on, then of those behind.
+    ptrdiff_t step_to_next(int64_t row, int start, int64_t count) const {
+        const auto offset = [&](int64_t at_row, int at_start) {
+            return static_cast<ptrdiff_t>(at_row * row_size + Kind::row_offset(at_start));
+        };
+        int64_t next_row = row + PANEL_ROWS;
+        int next_start = start;
+        if (next_row >= count && start + Kind::DEPTH < size) {
+            next_row = 0;
+            next_start = start + Kind::DEPTH;
+        } else if (next_row >= count) {
+            next_start = 0;
         }
-        return start + Kind::DEPTH < size ? Kind::row_offset(Kind::DEPTH)
-                                          : PANEL_ROWS * row_size - Kind::row_offset(start);
+        return offset(next_row, next_start) - offset(row, start);
     }
 
     // By parts of a row that stay in the fastest cache as a panel, while all columns pass.
@@ -181,7 +189,8 @@ template <class Kind, class Operation> class Product {
             const int depth = static_cast<int>(smaller(Kind::DEPTH, size - start));
             for (int64_t row = 0; row < count; row += PANEL_ROWS) {
                 Kind::fill_panel(panel, weights + row * row_size + Kind::row_offset(start), row_size,
-                                 static_cast<int>(smaller(PANEL_ROWS, count - row)), depth, next_of(start));
+                                 static_cast<int>(smaller(PANEL_ROWS, count - row)), depth,
+                                 step_to_next(row, start, count));
                 multiply_panel(job, start, depth, results + row / PANEL_ROWS * stride);
             }
         }

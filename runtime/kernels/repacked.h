@@ -141,7 +141,7 @@ inline void fill_wide_part(PanelBlock<typename Repacked::Weights> &panel, const 
 // the others are copies of the last. What is needed next lies AHEAD bytes behind these.
 template <class Repacked>
 void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const char *from, size_t group_size, int count,
-                         int size, size_t ahead) {
+                         int size, ptrdiff_t ahead) {
     using Weights = typename Repacked::Weights;
     constexpr int GROUPS = ROWS / REPACKED_ROWS, STEP = PARTS * BLOCK / Weights::SIZE;
     const typename Repacked::Group *groups[GROUPS];
