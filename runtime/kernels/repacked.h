@@ -174,13 +174,20 @@ void fill_repacked_panel(PanelBlock<typename Repacked::Weights> *panel, const ch
 }
 
 #if defined(__AVX512VNNI__)
-// The products of a part of eight rows with VALUES: two lanes for each row.
-template <class Repacked>
-inline __m512i wide_dot(const typename Repacked::Group *groups, int part, const int8_t *values) {
+// The products of part PART of eight rows and column COLUMN: two lanes for each row. The first column asks for what is
+// read later, whenever it reads a line: if all lines of a superblock were asked for at once, loads would wait for them.
+template <class Repacked, int COUNT>
+inline __m512i wide_dot(const typename Repacked::Group *groups,
+                        const ColumnBlock<typename Repacked::Weights, COUNT> &columns, int part, int column) {
+    constexpr size_t PART_SIZE = REPACKED_ROWS * SUPERBLOCK<typename Repacked::Weights> / PARTS;
     __m512i sums = _mm512_setzero_si512();
     for (int quarter = 0; quarter < 4; quarter++) {
+        if (column == 0) {
+            prefetch(reinterpret_cast<const char *>(groups) + part * PART_SIZE, PART_SIZE, PREFETCH_DISTANCE, quarter,
+                     4);
+        }
         int64_t eight;
-        memcpy(&eight, values + 8 * quarter, sizeof eight);
+        memcpy(&eight, columns.part(part, column) + 8 * quarter, sizeof eight);
         sums = _mm512_dpbusd_epi32(sums, Repacked::wide_bytes(groups, part, quarter), _mm512_set1_epi64(eight));
     }
     return sums;
@@ -204,7 +211,7 @@ template <class Repacked, int COUNT> struct RepackedTotals {
         const __m512 both = twice(scales);
         for (int column = 0; column < COUNT; column++) {
             const float scale = columns.scales[column][part];
-            const __m512 sums = _mm512_cvtepi32_ps(wide_dot<Repacked>(groups, part, columns.part(part, column)));
+            const __m512 sums = _mm512_cvtepi32_ps(wide_dot<Repacked>(groups, columns, part, column));
             __m512 &product = products[column][part % 2];
             product = _mm512_fmadd_ps(sums, _mm512_mul_ps(both, _mm512_set1_ps(scale)), product);
             minimums[column] -= scales * (OFFSET<Weights> * columns.sums[column][part]);
@@ -224,7 +231,7 @@ template <class Repacked, int COUNT> struct RepackedTotals {
             const __m512i scales = _mm512_cvtepu8_epi32(each);
             const Floats8 own = SixBits::floats(all.minimums);
             for (int column = 0; column < COUNT; column++) {
-                const __m512i dots = wide_dot<Repacked>(&group, part, columns.part(part, column));
+                const __m512i dots = wide_dot<Repacked>(&group, columns, part, column);
                 sums[column] = _mm512_dpwssd_epi32(sums[column], dots, scales);
                 offsets[column] += own * columns.sums[column][part];
             }
@@ -260,7 +267,6 @@ void multiply_repacked_rows(const typename Repacked::Group *groups,
     constexpr int STEP = PARTS * BLOCK / Weights::SIZE;
     RepackedTotals<Repacked, COUNT> totals;
     for (int block = 0; block * PARTS * BLOCK < size; block++, groups += STEP, columns++) {
-        prefetch(groups, STEP * sizeof *groups);
         if constexpr (HAS_INTEGER_FACTORS<Weights>) {
             totals.add_integers(*groups, *columns);
         } else {
