@@ -60,7 +60,11 @@ TensorCache::TensorCache(std::string path, uint64_t limit) : folder(std::move(pa
 }
 
 std::string TensorCache::default_folder() {
-    return user_cache_folder().value_or("/.cache/llamafile") + "/rpc";
+    const std::optional<std::string> caches = user_cache_folder();
+    if (!caches) {
+        throw UserError("cannot keep tensors: this user has no folder for caches; name one with --cache-dir");
+    }
+    return *caches + "/rpc";
 }
 
 std::string TensorCache::path_of(uint64_t hash) const {

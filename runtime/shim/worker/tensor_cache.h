@@ -13,7 +13,7 @@ class TensorCache {
     // Keeps at most SIZE_MAX bytes in FOLDER, which is created. Throws UserError if others may write there.
     TensorCache(std::string folder, uint64_t size_max);
 
-    // The folder when the user names none: that of the system for caches.
+    // The folder when the user names none: in that of the system for caches. Throws UserError if there is none.
     static std::string default_folder();
 
     // The bytes with HASH; nothing if there are none. Damaged files are removed.

@@ -201,6 +201,18 @@ def test_a_folder_that_others_may_use_is_no_cache(program: Path, tmp_path: Path,
     assert words in result.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="folders for caches have other variables there")
+def test_users_without_a_home_name_the_folder_of_the_cache(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nonexistent"))
+    result = run(program, "--cache")
+    assert result.returncode == 1
+    assert result.stderr.endswith("this user has no folder for caches; name one with --cache-dir\n")
+    assert not (tmp_path / "nonexistent").exists()
+
+
 def test_a_program_waits_for_its_workers(llamafile: Path, program: Path, tiny_model: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
