@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zipalign.archive import FaultyEntry
+from zipalign.checksum import crc32_function
 from zipalign.errors import DuplicateNameError, NoSuchEntryError, NotAnArchiveError, OutOfBoundsError
 from zipalign.input_file import open_input
 from zipalign.layout import NewMember, check_alignment, pack_directory, plan_append
@@ -111,6 +112,7 @@ def add_inputs(  # noqa: PLR0913 -- as for add_files()
         if not items and append.archive is not None and append.archive.zip64:
             return
         plan = _plan(append.old_size, append.archive, items, level=level, alignment=alignment, reserve=reserve)
+        crc32_function()  # before the first write: Python may lose a Ctrl-C that arrives while a module is imported
         append.begin(plan.end, reserve + (0 if level else hole_size(items)))
         kept = _kept_headers(append.archive, _names(items))
         end = append.start + reserve
