@@ -112,9 +112,8 @@ def test_fifty_kills(tmp_path: Path) -> None:
     path = tmp_path / "x.llamafile"
     old = _llamafile(path)
     (tmp_path / "model.gguf").write_bytes(os.urandom(40 * MIB))
-    line = [*COMMAND, "x.llamafile", "model.gguf"]
     start = time.perf_counter()
-    subprocess.run(line, cwd=tmp_path, env=environment(), check=True)
+    assert run("x.llamafile", "model.gguf", cwd=tmp_path).returncode == 0
     whole = time.perf_counter() - start
     new = path.read_bytes()
     marker = AppendMarker(len(old))
@@ -122,10 +121,10 @@ def test_fifty_kills(tmp_path: Path) -> None:
     interrupted = 0
     for _ in range(50):
         path.write_bytes(old)
-        process = subprocess.Popen(line, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+        process = _writer(path, "model.gguf")
         time.sleep(random_times.uniform(0, whole))
         process.kill()
-        process.wait()
+        process.communicate()
         assert path.read_bytes()[: len(old)] == old
         interrupted += recover(path) is not None
         left = bytearray(path.read_bytes())
@@ -143,8 +142,8 @@ def test_interrupted_like_any_error(number: signal.Signals, status: int, tmp_pat
     old = _llamafile(path)
     process = _slow_writer(path)
     process.send_signal(number)
-    process.communicate()
-    assert process.returncode == status
+    _, message = process.communicate()
+    assert process.returncode == status, message
     assert path.read_bytes() == old
 
 

@@ -201,7 +201,6 @@ def test_a_folder_that_others_may_use_is_no_cache(program: Path, tmp_path: Path,
     assert words in result.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="folders for caches have other variables there")
 def test_users_without_a_home_name_the_folder_of_the_cache(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
