@@ -2,6 +2,7 @@
 #include "server/shutdown.h"
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <thread>
@@ -16,8 +17,10 @@ bool is_installed = false;
 
 void wait_for_request() {
     char signal = 0;
-    if (read(wake_pipe[0], &signal, 1) != 1) {
-        return;
+    while (read(wake_pipe[0], &signal, 1) != 1) {
+        if (errno != EINTR) { // which it is where this thread was given the signal
+            return;
+        }
     }
     if (signal == SIGTERM) {
         end_after_answers(session().shutdown_seconds);
