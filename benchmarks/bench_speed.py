@@ -7,10 +7,11 @@ Takes an hour on two cores; the first run also compiles the other contestants, w
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,10 +29,13 @@ from benchmarks.models import bench_models, more_models
 from benchmarks.native import peers_python
 from benchmarks.program import Program
 from benchmarks.record import OURS, Record, workplace
-from benchmarks.roofline import Roofline, tokens_per_second, work_of
+from benchmarks.roofline import Roofline, facts_of, tokens_per_second, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Row = tuple[str, int, str]  # model, threads, instructions
+    Rooflines = dict[Row, list[tuple[Roofline, Roofline]]]  # those before and after each result of ours
 
 ROUNDS: Final = 3
 ROUNDS_MORE: Final = 4  # where a goal is missed
@@ -49,10 +53,10 @@ round, all files are read into memory again: their place in memory makes a diffe
 On a processor with AMX, everything is also measured without AMX: the llamafile is started with
 `LLAMAFILE_CPU={NEXT_BEST}`, the others are compiled without it.
 Results below the goal get {ROUNDS_MORE} more rounds, and all of them count: single results vary by a tenth.
-The limit is that of the machine, measured in each round by `llamafile-bench --roofline`; of all rounds, the median
-counts, as for the rates. A token that is generated needs all weights from memory, one of a prompt two operations for
-each of them (`benchmarks/roofline.py`); a model that is smaller than the caches can exceed it. The types that fewer
-models have are compared with one native build alone, which halves the time.
+The limit is that of the machine, measured by `llamafile-bench --roofline` right before and right after each result of
+the llamafile; the mean of both is its limit. A token that is generated needs all weights from memory, one of a prompt
+two operations for each of them (`benchmarks/roofline.py`); a model that is smaller than the caches can exceed it. The
+types that fewer models have are compared with one native build alone, which halves the time.
 """
 
 
@@ -91,8 +95,9 @@ class Plan:
 
 def measure(record: Record, entrants: Sequence[Contestant], plan: Plan) -> None:
     """Run the rounds of PLAN, and more of them for results below the goal."""
-    rooflines = {one.rows[0]: (one, Roofline()) for one in entrants if one.name == OURS}
-    rows = {(name, threads, row) for name in plan.models.paths for threads in plan.threads for row in rooflines}
+    instructions = [row for one in entrants if one.name == OURS for row in one.rows]
+    rows = set(product(plan.models.paths, plan.threads, instructions))
+    rooflines: Rooflines = {}
     for number in range(plan.rounds + plan.rounds_more):
         if number == plan.rounds:
             rows = missed(record)
@@ -100,31 +105,41 @@ def measure(record: Record, entrants: Sequence[Contestant], plan: Plan) -> None:
             break
         for file in (plan.archive, *plan.models.paths.values()):
             read_again(file)
-        for one, roofline in rooflines.values():
-            roofline.measure(one.command, plan.threads)
-        run_round(record, entrants[:: -1 if number % 2 else 1], plan, rows)
-    set_limits(record, plan, {row: roofline for row, (_, roofline) in rooflines.items()})
+        run_round(record, entrants[:: -1 if number % 2 else 1], plan, rows, rooflines)
+    set_limits(record, plan, rooflines)
 
 
-def run_round(record: Record, entrants: Sequence[Contestant], plan: Plan, rows: set[tuple[str, int, str]]) -> None:
-    """Run the tests that ROWS name (model, threads, instructions) once."""
+def run_round(record: Record, entrants: Sequence[Contestant], plan: Plan, rows: set[Row], rooflines: Rooflines) -> None:
+    """Run the tests that ROWS name once, and add the rooflines beside ours to ROOFLINES."""
     for (name, path), threads, one in product(plan.models.paths.items(), plan.threads, entrants):
         wanted = [row for row in one.rows if (name, threads, row) in rows and name in plan.models.of(one)]
-        if wanted:
-            rates = one.measure(f"/zip/{path.name}" if one.name == OURS else str(path), threads, plan.test)
-            for row, (test, rate) in product(wanted, zip(plan.test.names, rates, strict=True)):
-                record.cell(model=name, threads=str(threads), instructions=row, test=test).add(one.name, rate)
+        if not wanted:
+            continue
+        if one.name == OURS:
+            before = Roofline.measured(one.command, threads)
+            rates = one.measure(f"/zip/{path.name}", threads, plan.test)
+            pair = before, Roofline.measured(one.command, threads)
+            rooflines.setdefault((name, threads, one.rows[0]), []).append(pair)
+        else:
+            rates = one.measure(str(path), threads, plan.test)
+        for row, (test, rate) in product(wanted, zip(plan.test.names, rates, strict=True)):
+            record.cell(model=name, threads=str(threads), instructions=row, test=test).add(one.name, rate)
 
 
-def set_limits(record: Record, plan: Plan, rooflines: dict[str, Roofline]) -> None:
-    """Set the limit of each cell."""
+def set_limits(record: Record, plan: Plan, rooflines: Rooflines) -> None:
+    """Set the limits of each cell, and note the rates that they are computed from."""
     works = {name: work_of(path) for name, path in plan.models.paths.items()}
     batches = dict(zip(plan.test.names, (plan.test.prompt, 1), strict=True))
     for cell in record.cells:
-        labels = cell.labels
-        work, roofline = works[labels["model"]], rooflines[labels["instructions"]]
-        cell.limit = tokens_per_second(work, roofline, batches[labels["test"]], int(labels["threads"]))
-    record.more_facts["rooflines"] = {row: roofline.facts() for row, roofline in rooflines.items()}
+        name, threads, instructions, test = cell.labels.values()
+        cell.limits = [
+            statistics.mean(tokens_per_second(works[name], one, batches[test], int(threads)) for one in pair)
+            for pair in rooflines[name, int(threads), instructions]
+        ]
+    found: dict[str, list[Roofline]] = {}
+    for (_, _, instructions), pairs in rooflines.items():
+        found.setdefault(instructions, []).extend(chain.from_iterable(pairs))
+    record.more_facts["rooflines"] = {row: facts_of(measured) for row, measured in found.items()}
 
 
 def notes_on_limits(record: Record) -> str:
@@ -139,10 +154,10 @@ def notes_on_limits(record: Record) -> str:
         peaks = "".join(f"; {kind} {', '.join(found)} GOP/s" for kind, found in rates.items())
         counts = " and ".join(facts["GB/s"])
         lines.append(f"* {row} ({facts['variant']}), {counts} threads: memory is read at {reads} GB/s{peaks}\n")
-    return f"The limits are computed from the medians of the best of each round:\n\n{''.join(lines)}"
+    return f"Of all measurements of limits, the medians, with the minimum and maximum:\n\n{''.join(lines)}"
 
 
-def missed(record: Record) -> set[tuple[str, int, str]]:
+def missed(record: Record) -> set[Row]:
     """Return model, threads and instructions of the cells that are below the goal."""
     below = [cell for cell in record.cells if any(cell.ratio(other) < GOAL for other in cell.samples)]
     return {(cell.labels["model"], int(cell.labels["threads"]), cell.labels["instructions"]) for cell in below}

@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import sys
+from operator import truediv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def draw_ratios(record: dict[str, Any], others: list[str]) -> Figure:
     ratio_axes.legend(loc="lower right")
     figure.suptitle(_title(record))
     if limit_axes:
-        rows = [(row, cell) for row, cell in enumerate(cells) if "limit" in cell]
+        rows = [(row, cell) for row, cell in enumerate(cells) if "limits" in cell]
         _draw_parts(limit_axes, [row for row, _ in rows], [cell for _, cell in rows], 0.8, color="tab:gray")
     return figure
 
@@ -114,7 +115,7 @@ def draw_summary(record: dict[str, Any], other: str) -> Figure:
 
 def _panels(cells: list[dict[str, Any]], height: float) -> tuple[Figure, Axes, Axes | None]:
     """Return a figure with a place for ratios, and one for parts of limits if the cells have some."""
-    if not any("limit" in cell for cell in cells):
+    if not any("limits" in cell for cell in cells):
         figure, axes = plt.subplots(figsize=(9, height), layout="constrained")
         return figure, axes, None
     figure, (left, right) = plt.subplots(
@@ -125,7 +126,7 @@ def _panels(cells: list[dict[str, Any]], height: float) -> tuple[Figure, Axes, A
 
 def _draw_parts(axes: Axes, places: list[Any], cells: list[dict[str, Any]], height: float, **style: str) -> None:
     """Draw our rates as parts of the limits, in percent."""
-    parts = [100 * _ours(cell) / cell["limit"] for cell in cells]
+    parts = [100 * _part(cell) for cell in cells]
     bars = axes.barh(places, parts, height, **style)
     axes.bar_label(bars, [f"{part:.0f} %" for part in parts], padding=3)
     axes.axvline(100, color="black", linewidth=1)
@@ -137,12 +138,16 @@ def _ours(cell: dict[str, Any]) -> float:
     return float(statistics.median(cell["samples"][OURS]))
 
 
+def _part(cell: dict[str, Any]) -> float:
+    return float(statistics.median(map(truediv, cell["samples"][OURS], cell["limits"])))
+
+
 def _title(record: dict[str, Any]) -> str:
     return f"{record['title']} ({record['commit']})"
 
 
 def _label(cell: dict[str, Any]) -> str:
-    labels = {key: value for key, value in cell.items() if key not in {"samples", "limit"}}
+    labels = {key: value for key, value in cell.items() if key not in {"samples", "limits"}}
     return ", ".join(f"{value} {key}" if key in COUNTED else value for key, value in labels.items())
 
 

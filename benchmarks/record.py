@@ -40,7 +40,7 @@ class Cell:
 
     labels: dict[str, str]
     samples: dict[str, list[float]] = field(default_factory=dict)
-    limit: float | None = None  # what the machine allows (benchmarks/roofline.py)
+    limits: list[float] = field(default_factory=list)  # what the machine allowed each of ours (benchmarks/roofline.py)
 
     def add(self, name: str, value: float) -> None:
         """Add one more value of NAME's."""
@@ -54,10 +54,14 @@ class Cell:
         """Return our median as a multiple of NAME's."""
         return self.median(OURS) / self.median(name)
 
+    def fractions(self) -> list[float]:
+        """Return each of our values as a part of its limit."""
+        return [value / limit for value, limit in zip(self.samples[OURS], self.limits, strict=True)]
+
     def facts(self) -> dict[str, Any]:
         """Return it for a file in JSON."""
-        limit = {} if self.limit is None else {"limit": round(self.limit, 3)}
-        return {**self.labels, **limit, "samples": self.samples}
+        limits = {"limits": [round(limit, 3) for limit in self.limits]} if self.limits else {}
+        return {**self.labels, **limits, "samples": self.samples}
 
 
 @dataclass
@@ -133,9 +137,9 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
         labels = list(self.cells[0].labels)
         names = [*([OURS] if rivals else []), *others]
         unit = f", {self.unit}" if self.unit else ""
-        has_limits = any(cell.limit is not None for cell in self.cells)
+        has_limits = any(cell.limits for cell in self.cells)
         heads = [*labels, *(name + unit for name in names), *(f"{OURS} / {name}" for name in rivals)]
-        heads += [f"limit{unit}", f"{OURS} / limit"] if has_limits else []
+        heads += [f"limit{unit}", f"{OURS} / limit, %"] if has_limits else []
         lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(labels) + "---:|" * (len(heads) - len(labels))]
         for cell in self.cells:
             columns = [*cell.labels.values(), *(self._spread(cell, name) for name in names)]
@@ -145,9 +149,10 @@ Versions: {", ".join(f"{name} {version}" for name, version in self.versions.item
         return "\n".join(lines) + "\n"
 
     def _limit(self, cell: Cell) -> list[str]:
-        if cell.limit is None:
+        if not cell.limits:
             return ["", ""]
-        return [f"{cell.limit:.{self.digits}f}", f"{cell.median(OURS) / cell.limit:.0%}".replace("%", " %")]
+        percents = [100 * fraction for fraction in cell.fractions()]
+        return [spread(cell.limits, f".{self.digits}f"), spread(percents, ".0f")]
 
     def _spread(self, cell: Cell, name: str) -> str:
         if name not in cell.samples:

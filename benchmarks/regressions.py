@@ -30,7 +30,7 @@ _HERE: Final = Path(__file__).parent
 _RATE: Final = "/s"
 _OUR_NAMES: Final = (OURS, "apepack ", "zipalign ", "assimilate ")
 _COUNTED: Final = ("threads", "clients", "hosts")
-_NOT_LABELS: Final = {"samples", "limit"}
+_NOT_LABELS: Final = {"samples", "limits"}
 
 Json = dict[str, Any]
 

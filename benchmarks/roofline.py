@@ -3,17 +3,17 @@
 A token that is generated needs all weights from memory, and two operations for each of them. The tokens of a prompt
 need the weights once for all of them, and as many operations each, but for the output matrix, which only the last one
 needs. Attention, its cache and everything else is left out, so the limit is a little higher than what can be reached.
-A model smaller than the caches may generate more than its limit. Of several measurements, the median counts, as of
-those that are compared with it: two threads of a virtual machine may read at one rate nearly all the time, and at a
-much higher one for moments.
+A model smaller than the caches may generate more than its limit.
+
+A machine has no fixed limit: two threads of a virtual one may read at 49 GB/s, and at 80 a minute later. The limit is
+therefore measured right before and right after what is compared with it.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import gguf
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Roofline", "Work", "tokens_per_second", "work_of"]
+__all__ = ["Roofline", "Work", "facts_of", "tokens_per_second", "work_of"]
 
 _GIGA: Final = 1e9
 _EMBEDDING: Final = "token_embd.weight"
@@ -47,46 +47,40 @@ class Work:
         return {type_: batch * self.each.get(type_, 0) + self.last.get(type_, 0) for type_ in types}
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Roofline:
-    """The best rates of each of several measurements, by the number of threads."""
+    """The best rates of one measurement."""
 
-    variant: str = ""
-    reads: dict[int, list[float]] = field(default_factory=dict)  # GB/s
-    peaks: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # GOP/s, by the kind of instructions
+    variant: str
+    reads: dict[int, float]  # GB/s, by the number of threads
+    peaks: dict[tuple[str, int], float]  # GOP/s, by the kind of instructions, and the number of threads
 
-    def measure(self, command: Sequence[str], threads: Sequence[int]) -> None:
-        """Measure once more; COMMAND starts llamafile-bench."""
-        options = ["--roofline", "-t", ",".join(map(str, threads)), "-o", "json"]
+    @classmethod
+    def measured(cls, command: Sequence[str], threads: int) -> Roofline:
+        """Measure with THREADS; COMMAND starts llamafile-bench."""
+        options = ["--roofline", "-t", str(threads), "-o", "json"]
         said = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
         result = json.loads(said)
-        self.variant = result["cpu_variant"]
-        for row in result["reads"]:
-            self.reads.setdefault(row["n_threads"], []).append(row["best_gb_s"])
-        for row in (row for row in result["peaks"] if row["is_used"]):
-            self.peaks.setdefault((row["kind"], row["n_threads"]), []).append(row["best_gop_s"])
-
-    def read(self, threads: int) -> float:
-        """Return the GB/s of THREADS."""
-        return statistics.median(self.reads[threads])
+        reads = {row["n_threads"]: row["best_gb_s"] for row in result["reads"]}
+        used = [row for row in result["peaks"] if row["is_used"]]
+        return cls(result["cpu_variant"], reads, {(row["kind"], row["n_threads"]): row["best_gop_s"] for row in used})
 
     def peak(self, type_: str, threads: int) -> float:
         """Return the GOP/s of the best instructions for weights of TYPE_."""
         kinds = _FLOAT.get(type_, _QUANTIZED)
-        return max(
-            statistics.median(rates)
-            for (kind, count), rates in self.peaks.items()
-            if kind in kinds and count == threads
-        )
+        return max(rate for (kind, count), rate in self.peaks.items() if kind in kinds and count == threads)
 
-    def facts(self) -> dict[str, Any]:
-        """Return it for a file in JSON."""
-        reads = {str(count): [round(rate, 2) for rate in rates] for count, rates in self.reads.items()}
-        peaks = [
-            {"kind": kind, "threads": count, "GOP/s": [round(rate, 1) for rate in rates]}
-            for (kind, count), rates in self.peaks.items()
-        ]
-        return {"variant": self.variant, "GB/s": reads, "peaks": peaks}
+
+def facts_of(rooflines: Sequence[Roofline]) -> dict[str, Any]:
+    """Return all rates of ROOFLINES, measurements of one variant, for a file in JSON."""
+    reads, peaks = dict[str, list[float]](), dict[tuple[str, int], list[float]]()
+    for one in rooflines:
+        for count, rate in one.reads.items():
+            reads.setdefault(str(count), []).append(round(rate, 2))
+        for key, rate in one.peaks.items():
+            peaks.setdefault(key, []).append(round(rate, 1))
+    rows = [{"kind": kind, "threads": count, "GOP/s": rates} for (kind, count), rates in peaks.items()]
+    return {"variant": rooflines[0].variant, "GB/s": reads, "peaks": rows}
 
 
 def work_of(model: Path) -> Work:
@@ -107,7 +101,7 @@ def work_of(model: Path) -> Work:
 
 def tokens_per_second(work: Work, roofline: Roofline, batch: int, threads: int) -> float:
     """Return the limit for BATCH tokens at once: memory or instructions, whichever takes longer."""
-    reading = work.weight_bytes / (roofline.read(threads) * _GIGA)
+    reading = work.weight_bytes / (roofline.reads[threads] * _GIGA)
     computing = sum(
         count / (roofline.peak(type_, threads) * _GIGA) for type_, count in work.operations(batch).items() if count
     )

@@ -70,8 +70,8 @@ def test_counts_are_named() -> None:
     assert change.cell == "m, 2 threads"
 
 
-def test_a_limit_is_no_label() -> None:
-    assert len(changes(results(cell([10], limit=20)), results(cell([10], limit=21)))) == 1
+def test_limits_are_no_labels() -> None:
+    assert len(changes(results(cell([10], limits=[20])), results(cell([10], limits=[21])))) == 1
 
 
 def test_the_report_names_the_worst_first() -> None:
