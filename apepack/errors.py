@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -204,10 +205,13 @@ class MissingPackageError(ApepackError):
 
     def __init__(self, package: str, extra: str) -> None:
         self.package = package
-        super().__init__(
-            f"this needs the Python package {package}, and it is not installed:"
-            f" pip install 'llamafile-toolchain[{extra}]'"
-        )
+        remedy = f"it is not installed: pip install 'llamafile-toolchain[{extra}]'"
+        if sys.flags.no_site:  # as `make install` starts the commands
+            remedy = (
+                "this apepack is one of `make install`, which finds no Python packages: install the toolchain as a"
+                f" package with the extra {extra!r} (docs/installing.md)"
+            )
+        super().__init__(f"this needs the Python package {package}, and {remedy}")
 
 
 class HubError(ApepackError):

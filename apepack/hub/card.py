@@ -64,7 +64,7 @@ def _renew_section(card: str, llamafile: Llamafile, newline: str, path: Path) ->
     lines = [begin, "<!-- apepack renews this part; write before it or behind it -->", "", *_section(llamafile), end]
     section = newline.join(lines)
     if card.count(begin) > 1 or card.count(end) > 1 or (begin in card) != (end in card):
-        raise CardError(path, f"it needs one line {begin!r} and one line {end!r} behind it, or none of both")
+        raise CardError(path, f"it needs one line {begin!r} and one line {end!r} behind it, or neither")
     if begin not in card:
         return card.rstrip() + newline * 2 + section + newline
     start, stop = card.index(begin), card.index(end)

@@ -46,7 +46,7 @@ Text:
   --no-display-prompt   print the generated text without the prompt
   --prompt-cache FILE   keep the processed prompt in FILE, for the next time
   --prompt-cache-ro     use that file, do not change it
-  --random-prompt       a random prompt
+  --random-prompt       begin with "Once upon a time"
   --temp X              sampling temperature; 0 always takes the likeliest token
   -s, --seed N          the same seed gives the same text
   --grammar TEXT        generate only text that this grammar allows
@@ -56,7 +56,7 @@ Text:
 
 Server:
   --host HOST           address to listen on (default: 127.0.0.1)
-  --port N              port to listen on (default: 8080)
+  --port N              port to listen on (default: 8080, or one of the ten that follow)
   --listen, -l HOST:PORT
                         both
   --api-prefix PATH     where the server's paths begin

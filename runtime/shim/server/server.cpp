@@ -78,12 +78,15 @@ void check_models_folder(const std::string &path) {
 }
 
 // The names that --host gives the server, and the origins in the engine's variable for them.
-void allow_senders(const common_params &params) {
+void allow_senders(common_params &params) {
     for (const std::string &host : params.hostnames) {
         access().allow_host(host);
     }
     for (const std::string &origin : split_csv(params.cors_origins_explicit ? params.cors_origins : "")) {
         access().allow_origin(origin);
+    }
+    if (!params.cors_origins_explicit) {
+        params.cors_origins.clear(); // or the engine warns that all origins are allowed; access() refuses them
     }
 }
 

@@ -32,8 +32,8 @@ Computes a part of a model for a llamafile on another host, which names this one
   --unsecure            no sandbox
   -h, --help            print this text and exit
 
-The protocol has neither passwords nor encryption: who can connect can read what is computed, and use this machine's
-memory and processors. Never open the port to a network that others use.
+The protocol has neither passwords nor encryption: anyone who can connect can read what is computed, and use
+this machine's memory and processors. Never open the port to a network that others use.
 )";
 
 constexpr uint64_t LARGEST = uint64_t{1} << 50;

@@ -102,6 +102,29 @@ def test_h1_uninstall_leaves_other_files(checkout: Checkout, tmp_path: Path) -> 
     assert checkout.make("uninstall", *directories).stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["card", "x.llamafile"], "hub"),
+        (["sbom", "x.llamafile"], "sbom"),
+        (["sign", "--key", "private.pem", "x.llamafile"], "sign"),
+        (["sign", "--keyless", "x.llamafile"], "sigstore"),
+        (["publish", "x.llamafile", "me/x"], "hub"),
+        (["-o", "y", "hf://me/x/x.gguf"], "hub"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_h1_what_needs_more_packages_says_where_they_are(
+    prefix: Path, tiny_model: Path, tmp_path: Path, arguments: list[str], extra: str
+) -> None:
+    apepack = prefix / "bin/apepack"
+    subprocess.run([apepack, "-q", "-o", tmp_path / "x.llamafile", tiny_model], check=True)
+    (tmp_path / "private.pem").touch()
+    result = subprocess.run([apepack, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert f"install the toolchain as a package with the extra '{extra}'" in result.stderr
+
+
 def test_h1_root_builds_nothing(checkout: Checkout, tmp_path: Path) -> None:
     """After `make`, `sudo make install` needs neither cache nor network, and creates no file in the checkout."""
     before = {path: path.stat().st_mtime_ns for path in (checkout.folder / "build").rglob("*")}

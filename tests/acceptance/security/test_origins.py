@@ -164,6 +164,18 @@ def test_k9_all_origins(program: Path, tiny_model: Path, tmp_path: Path, option:
         assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
         assert "Access-Control-Allow-Credentials" not in headers
         assert ask(server, "GET", "/v1/models", {"Origin": "null", "Host": "any.example"})[0] == 200
+        assert warns_of_all_origins(server)
+
+
+def warns_of_all_origins(server: Server) -> bool:
+    """The engine does, when it allows them."""
+    server.log.seek(0)
+    return b"allows all origins" in server.log.read()
+
+
+def test_k9_what_is_not_allowed_is_no_warning(server: Server, open_server: Server) -> None:
+    assert not warns_of_all_origins(server)
+    assert not warns_of_all_origins(open_server)
 
 
 def test_k9_the_origins_in_a_file(program: Path, tiny_model: Path, tmp_path: Path) -> None:
