@@ -2,6 +2,7 @@
 
 #include "base/arguments.h"
 #include "base/first_process.h"
+#include "base/inheritance.h"
 #include "base/message.h"
 #include "base/stack.h"
 #include "gpu/gpu.h"
@@ -11,6 +12,7 @@
 #include <optional>
 
 int main(int argc, char **argv) {
+    correct_inheritance();
     end_on_signals_as_first_process();
     buffer_errors_by_line();
     try {

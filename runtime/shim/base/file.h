@@ -35,8 +35,8 @@ std::optional<uint64_t> file_size(std::FILE *file);
 int descriptor_of(std::FILE *file);
 bool is_terminal(std::FILE *stream);
 
-// True, with errno set, if the descriptor of STREAM is closed. Always false on Windows.
-bool is_closed(std::FILE *stream);
+// True, with errno set, if STREAM was closed when the program began, or cannot be written. Always false on Windows.
+bool is_unwritable(std::FILE *stream);
 
 // write(2), which a signal handler may call. Negative, with errno set, on failure.
 std::ptrdiff_t write_to(int descriptor, const char *bytes, size_t size);

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -24,8 +25,13 @@ bool is_terminal(std::FILE *stream) {
     return isatty(fileno(stream)) != 0;
 }
 
-bool is_closed(std::FILE *stream) {
-    return fcntl(fileno(stream), F_GETFD) < 0;
+bool is_unwritable(std::FILE *stream) {
+    const int flags = fcntl(fileno(stream), F_GETFL);
+    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY) { // as correct_inheritance() opens it
+        errno = EBADF;
+        return true;
+    }
+    return flags < 0;
 }
 
 std::ptrdiff_t write_to(int descriptor, const char *bytes, size_t size) {

@@ -24,7 +24,7 @@ bool is_terminal(std::FILE *stream) {
     return _isatty(_fileno(stream)) != 0;
 }
 
-bool is_closed(std::FILE *) {
+bool is_unwritable(std::FILE *) {
     return false;
 }
 

@@ -32,7 +32,7 @@ size_t unfinished_size(const std::string &text) {
 } // namespace
 
 Output::Output() {
-    if (is_closed(stdout)) { // a file that is opened later could get its descriptor
+    if (is_unwritable(stdout)) {
         fail();
     }
     set_binary_mode(stdout); // Windows would replace each \n by \r\n

@@ -1,7 +1,7 @@
 #include "completion/screen.h"
 
 #include "base/file.h"
-#include "completion/terminal.h"
+#include "base/terminal.h"
 
 #include <clocale>
 #include <csignal>

@@ -1,6 +1,7 @@
 #include "engine/engine_log.h"
 
 #include "base/message.h"
+#include "base/terminal.h"
 #include "cpu/cpu_variant.h"
 #include "ggml.h"
 #include "gpu/gpu.h"
@@ -62,6 +63,7 @@ void receive(ggml_log_level level, const char *text, void *user_data) {
 // Replaces abort(): a failed assertion about a model is an error in the model's file, not a crash.
 void exit_on_assertion(const char *message) {
     log_line(std::string("the engine cannot go on; the model may be damaged: ") + message);
+    restore_terminal();
     std::_Exit(1);
 }
 

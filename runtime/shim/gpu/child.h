@@ -13,7 +13,7 @@ struct ChildResult {
     };
 
     End end = End::NOT_STARTED;
-    int status = 0;     // the exit status, the signal, or errno
+    int status = 0;     // the exit status, the signal, or the system's error
     std::string output; // standard output
     std::string errors; // standard error
 };

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 namespace {
 
@@ -63,7 +64,7 @@ ProbeResult probe_with(const std::string &program) {
     switch (child.end) {
     case ChildResult::End::NOT_STARTED: {
         ProbeResult result =
-            failure(std::string("the program for GPUs cannot be started: ") + std::strerror(child.status));
+            failure("the program for GPUs cannot be started: " + std::system_category().message(child.status));
         result.is_refused = true;
         return result;
     }

@@ -56,7 +56,9 @@ int filled(int file, const CompressedMember &member) {
         return -1;
     }
     int reopened = -1;
-    if (ftruncate(file, static_cast<off_t>(member.size)) == 0) {
+    const auto size = static_cast<off_t>(member.size);
+    // Writing to a page for which the disk has no room ends the program. Some file systems reserve nothing.
+    if (ftruncate(file, size) == 0 && posix_fallocate(file, 0, size) != ENOSPC) {
         void *const content = mmap(nullptr, member.size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (content != MAP_FAILED) {
             inflate(member, content);

@@ -2,6 +2,8 @@
 
 #include "hooks/sigbus.h"
 
+#include "base/terminal.h"
+
 #include <csignal>
 #include <unistd.h>
 
@@ -13,7 +15,8 @@ constexpr char MESSAGE[] =
 
 // Runs in the thread that accessed the page: calls only functions that are safe in a signal handler.
 void on_sigbus(int signal, siginfo_t *fault, void *) {
-    if (fault->si_code == BUS_ADRERR) {
+    if (fault->si_code == BUS_ADRERR || fault->si_code == BUS_OBJERR) { // the second one is FreeBSD's
+        restore_terminal();
         const ssize_t ignored = write(STDERR_FILENO, MESSAGE, sizeof MESSAGE - 1);
         (void)ignored;
         _exit(1);

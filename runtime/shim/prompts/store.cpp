@@ -114,11 +114,11 @@ std::optional<PromptStore::Match> PromptStore::find(uint64_t context, const std:
     return best;
 }
 
-std::optional<PromptState> PromptStore::read_locked(const Known &known) const {
+PromptStore::Content PromptStore::read_locked(const Known &known) const {
     const std::optional<Place::Status> status = known.place.status();
     const std::optional<Header> header = status ? read_header(known.place, status->size) : std::nullopt;
     if (!header) {
-        return std::nullopt;
+        return {std::nullopt, status && status->size > 0};
     }
     PromptState state;
     state.context = header->context;
@@ -126,16 +126,19 @@ std::optional<PromptState> PromptStore::read_locked(const Known &known) const {
     state.target = Block::of_size(header->target_size);
     state.draft = Block::of_size(header->draft_size);
     if (state.target.size != header->target_size || state.draft.size != header->draft_size) {
-        return std::nullopt;
+        return {std::nullopt, false};
     }
     const uint64_t token_size = state.tokens.size() * sizeof(int32_t);
     const uint64_t target_offset = sizeof *header + token_size;
-    const bool is_good =
+    const bool is_whole =
         known.place.read(sizeof *header, state.tokens.data(), token_size) &&
         known.place.read(target_offset, state.target.bytes.get(), state.target.size) &&
         known.place.read(target_offset + state.target.size, state.draft.bytes.get(), state.draft.size) &&
-        checksum_of(*header, state) == header->check && state.context == known.context && state.tokens == known.tokens;
-    return is_good ? std::optional(std::move(state)) : std::nullopt;
+        checksum_of(*header, state) == header->check;
+    if (!is_whole || state.context != known.context || state.tokens != known.tokens) {
+        return {std::nullopt, !is_whole};
+    }
+    return {std::move(state), false};
 }
 
 std::optional<PromptState> PromptStore::read(const Match &match) {
@@ -144,15 +147,22 @@ std::optional<PromptState> PromptStore::read(const Match &match) {
     if (known.is_in_use || !known.place.lock(false)) {
         return std::nullopt;
     }
-    std::optional<PromptState> state = read_locked(known);
-    if (state) {
+    Content content = read_locked(known);
+    if (content.is_damaged) {
+        known.place.unlock(); // Windows does not make a shared lock an exclusive one
+        if (!known.place.lock(true)) {
+            return std::nullopt;
+        }
+        content = read_locked(known); // another process may have written a state meanwhile
+    }
+    if (content.state) {
         known.place.write(0, MAGIC, sizeof MAGIC); // the same bytes: the file is now the most recently used one
-    } else if (known.place.lock(true)) {
+    } else if (content.is_damaged) {
         known.place.clear();
         log_line("a damaged file in '" + folder + "' is emptied");
     }
     known.place.unlock();
-    return state;
+    return std::move(content.state);
 }
 
 // Locks and empties the place; false if another process uses it, or has just written it.

@@ -50,9 +50,15 @@ class PromptStore {
         std::vector<int32_t> tokens;
     };
 
+    // No state and no damage: another process has written a state, or there is no memory for this one.
+    struct Content {
+        std::optional<PromptState> state;
+        bool is_damaged;
+    };
+
     void look(Known &known) const;
     void look_at_all();
-    std::optional<PromptState> read_locked(const Known &known) const;
+    Content read_locked(const Known &known) const;
     static bool take(const Known &known);
     Known *make_room(uint64_t size);
 

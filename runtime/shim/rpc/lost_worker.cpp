@@ -1,6 +1,7 @@
 #include "rpc/lost_worker.h"
 
 #include "base/message.h"
+#include "base/terminal.h"
 
 #include <atomic>
 #include <chrono>
@@ -42,5 +43,6 @@ void end_without(const std::string &worker, const std::string &reason) {
         std::this_thread::sleep_for(TIME_FOR_ANSWERS);
     }
     std::fflush(stdout); // a text that is complete up to here
+    restore_terminal();
     std::_Exit(1);
 }

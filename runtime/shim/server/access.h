@@ -23,6 +23,8 @@ class Access {
     // Allows the name HOST in the header Host.
     void allow_host(const std::string &host);
 
+    bool allows_all_origins() const { return allows_all; }
+
     // Why SENDER is refused: a sentence; empty if it is not.
     std::string refusal(const Sender &sender) const;
 

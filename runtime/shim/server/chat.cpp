@@ -6,6 +6,7 @@
 #include "arg.h"
 #include "base/message.h"
 #include "base/mode.h"
+#include "base/terminal.h"
 #include "cli-context.h"
 #include "common.h"
 #include "engine/engine_log.h"
@@ -61,6 +62,7 @@ bool parse_both(const Arguments &arguments, common_params &params) {
 // The first Control-C ends an answer, or the chat if there is none; the second one ends the process.
 void on_interrupt(int) {
     if (cli_context::interrupted().exchange(true)) {
+        restore_terminal();
         std::_Exit(130);
     }
 }
@@ -72,6 +74,7 @@ int run_chat(const Arguments &arguments) {
     common_params params;
     params.verbosity = LOG_LEVEL_ERROR; // the terminal is for the chat
     common_init();
+    save_terminal();
     if (!parse_both(arguments, params)) {
         return 1;
     }

@@ -85,9 +85,7 @@ void allow_senders(common_params &params) {
     for (const std::string &origin : split_csv(params.cors_origins_explicit ? params.cors_origins : "")) {
         access().allow_origin(origin);
     }
-    if (!params.cors_origins_explicit) {
-        params.cors_origins.clear(); // or the engine warns that all origins are allowed; access() refuses them
-    }
+    params.cors_origins = access().allows_all_origins() ? "*" : ""; // so that the engine's warning is true
 }
 
 } // namespace

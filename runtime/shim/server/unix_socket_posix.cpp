@@ -43,6 +43,7 @@ template <typename Operation> int try_socket(Operation operation, const std::str
     if (descriptor < 0) {
         return errno;
     }
+    fcntl(descriptor, F_SETFL, O_NONBLOCK); // a server that hangs accepts no connection
     const int error =
         operation(descriptor, reinterpret_cast<const sockaddr *>(&address), socklen_t{sizeof address}) == 0 ? 0 : errno;
     close(descriptor);

@@ -7,9 +7,11 @@
 #include "base/user_error.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cinttypes>
 #include <cstdio>
 #include <filesystem>
+#include <random>
 #include <system_error>
 #include <vector>
 
@@ -18,7 +20,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t NAME_SIZE = 16; // hexadecimal digits
-constexpr const char UNFINISHED[] = "unfinished";
+constexpr const char UNFINISHED[] = "unfinished.";
+constexpr std::chrono::hours LONGEST_WRITE{1};
 
 struct Kept {
     fs::path path;
@@ -49,6 +52,20 @@ void remove_file(const fs::path &path) {
     fs::remove(path, error);
 }
 
+// Those of workers that were killed; others may be writing theirs.
+void remove_unfinished(const std::string &folder) {
+    std::error_code error;
+    for (fs::directory_iterator entry(system_path(folder), error), end; !error && entry != end;
+         entry.increment(error)) {
+        std::error_code failure;
+        const fs::file_time_type changed = fs::last_write_time(entry->path(), failure);
+        const bool is_old = !failure && fs::file_time_type::clock::now() - changed > LONGEST_WRITE;
+        if (is_old && entry->path().filename().string().starts_with(UNFINISHED)) {
+            remove_file(entry->path());
+        }
+    }
+}
+
 } // namespace
 
 TensorCache::TensorCache(std::string path, uint64_t limit) : folder(std::move(path)), size_max(limit) {
@@ -56,6 +73,7 @@ TensorCache::TensorCache(std::string path, uint64_t limit) : folder(std::move(pa
     if (!reason.empty()) {
         throw UserError("cannot keep tensors in '" + folder + "': " + reason);
     }
+    remove_unfinished(folder);
     make_room(0);
 }
 
@@ -112,8 +130,7 @@ void TensorCache::write(uint64_t hash, const uint8_t *bytes, size_t size) const 
         return;
     }
     make_room(size);
-    const std::string unfinished = folder + "/" + UNFINISHED;
-    remove_file(system_path(unfinished)); // of a worker that was killed
+    const std::string unfinished = folder + "/" + UNFINISHED + std::to_string(std::random_device()());
     File file = create_private_file(unfinished);
     if (file == nullptr) {
         return;

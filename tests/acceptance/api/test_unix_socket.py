@@ -103,6 +103,17 @@ def test_the_socket_of_a_living_server_stays(serve: Serve, folder: Path, program
         assert is_answered(path)
 
 
+def test_the_socket_of_a_server_that_hangs_stays(folder: Path, program: Path, tiny_model: Path) -> None:
+    """Nothing accepts the connections, and there is no room for another."""
+    path = folder / "l.sock"
+    with socket.socket(socket.AF_UNIX) as hanging, socket.socket(socket.AF_UNIX) as client:
+        hanging.bind(str(path))
+        hanging.listen(0)
+        client.connect(str(path))
+        assert "another server listens there" in refusal(program, tiny_model, "--host", str(path))
+        assert path.exists()
+
+
 def test_a_file_stays(folder: Path, program: Path, tiny_model: Path) -> None:
     path = folder / "l.sock"
     path.write_text("precious")

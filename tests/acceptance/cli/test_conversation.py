@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import subprocess
+import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.api.completions import ENVIRONMENT, Completer, packed_program
+from tests.acceptance.api.servers import free_port
 from tests.builders.gguf import TinyModel
 from zipalign import Member
 
@@ -48,6 +51,12 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self.descriptor, keys)
+
+    def edits_lines(self) -> bool:
+        """Whether the kernel does, and shows what is typed: not while the program does."""
+        flags = termios.tcgetattr(self.descriptor)[3]
+        assert bool(flags & termios.ICANON) == bool(flags & termios.ECHO)
+        return bool(flags & termios.ICANON)
 
     def leave(self) -> int:
         """The exit status, when all that was shown is read."""
@@ -157,3 +166,29 @@ def test_colours_are_for_terminals(tiny: Completer) -> None:
         with on_terminal((*tiny.command, *options, "--color", colour)) as terminal:
             assert terminal.leave() == 0
         assert terminal.shown == shown
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(tiny: Completer, sign: signal.Signals) -> None:
+    command = tuple(argument for argument in tiny.command if argument != "--simple-io")
+    with on_terminal((*command, "-if", "-p", "User:")) as terminal:
+        terminal.wait_for(b"User:")
+        while terminal.edits_lines():
+            assert terminal.process.poll() is None
+        terminal.process.send_signal(sign)
+        assert terminal.process.wait(timeout=60) == 128 + sign
+        assert terminal.edits_lines()
+
+
+def test_two_signals_leave_the_terminal_of_a_chat_as_it_was(tiny: Completer) -> None:
+    program = tiny.command[0]
+    with on_terminal((program, "--chat", "-m", "tiny.gguf", "--port", str(free_port()))) as terminal:
+        terminal.wait_for(b"> ")
+        while terminal.edits_lines():
+            assert terminal.process.poll() is None
+        terminal.process.send_signal(signal.SIGSTOP)  # so that there is no time between the two
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.process.send_signal(signal.SIGCONT)
+        assert terminal.process.wait(timeout=60) == 130
+        assert terminal.edits_lines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.api.servers import serving
+from tests.acceptance.api.servers import free_port, serving, wait_until_healthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -240,6 +241,25 @@ def test_a_second_control_c_ends_it_at_once(program: Path, roomy_model: Path, tm
         server.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGCONT)
         assert server.process.wait(timeout=20) == 1
+
+
+def test_what_it_inherits_is_corrected(program: Path, tiny_model: Path) -> None:
+    """Files do not get the descriptors of closed streams, and it can wait for its children."""
+    port = free_port()
+    closed = ["/bin/sh", "-c", "trap '' CHLD; exec \"$@\" <&- >&- 2>&-", "sh"]
+    command = [*closed, str(program), "-m", str(tiny_model), "--nobrowser", "--port", str(port)]
+    with subprocess.Popen(command, text=True) as process:
+        try:
+            wait_until_healthy(process, port)
+            folder = Path(f"/proc/{process.pid}")
+            assert {(folder / f"fd/{number}").readlink() for number in range(3)} == {Path("/")}
+            ignored = re.search(r"^SigIgn:\s*(\w+)$", (folder / "status").read_text(), re.MULTILINE)
+            assert ignored
+            assert not int(ignored[1], 16) & 1 << (signal.SIGCHLD - 1)
+            process.terminate()
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-#include "completion/terminal.h"
+#include "base/terminal.h"
 
 // The engine's console restores the settings itself.
 
