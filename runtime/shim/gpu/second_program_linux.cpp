@@ -57,8 +57,9 @@ int filled(int file, const CompressedMember &member) {
     }
     int reopened = -1;
     const auto size = static_cast<off_t>(member.size);
-    // Writing to a page for which the disk has no room ends the program. Some file systems reserve nothing.
-    if (ftruncate(file, size) == 0 && posix_fallocate(file, 0, size) != ENOSPC) {
+    // Writing to a page for which the disk has no room ends the program. Some file systems reserve nothing. What
+    // posix_fallocate() of zig's libc returns then is not ENOSPC.
+    if (ftruncate(file, size) == 0 && (fallocate(file, 0, 0, size) == 0 || errno != ENOSPC)) {
         void *const content = mmap(nullptr, member.size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (content != MAP_FAILED) {
             inflate(member, content);
