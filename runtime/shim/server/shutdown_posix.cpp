@@ -17,10 +17,10 @@ bool is_installed = false;
 
 void wait_for_request() {
     char signal = 0;
-    while (read(wake_pipe[0], &signal, 1) != 1) {
-        if (errno != EINTR) { // which it is where this thread was given the signal
-            return;
-        }
+    while (read(wake_pipe[0], &signal, 1) < 0 && errno == EINTR) { // this thread may be given the signal
+    }
+    if (signal == 0) {
+        return;
     }
     if (signal == SIGTERM) {
         end_after_answers(session().shutdown_seconds);

@@ -29,18 +29,24 @@ struct Kept {
     fs::file_time_type used;
 };
 
-// What is in the folder and has the name of a hash: nothing else is removed.
-std::vector<Kept> files_in(const std::string &folder) {
+bool is_hash(const std::string &name) {
+    return name.size() == NAME_SIZE && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+bool is_unfinished(const std::string &name) {
+    return name.starts_with(UNFINISHED);
+}
+
+// What is in the folder and HAS_NAME: nothing else is removed.
+std::vector<Kept> files_in(const std::string &folder, bool (*has_name)(const std::string &)) {
     std::vector<Kept> files;
     std::error_code error;
     for (fs::directory_iterator entry(system_path(folder), error), end; !error && entry != end;
          entry.increment(error)) {
-        const std::string name = entry->path().filename().string();
-        const bool is_hash =
-            name.size() == NAME_SIZE && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+        const bool is_wanted = has_name(entry->path().filename().string());
         std::error_code failure;
-        const uint64_t size = is_hash ? fs::file_size(entry->path(), failure) : 0;
-        if (is_hash && !failure) {
+        const uint64_t size = is_wanted ? fs::file_size(entry->path(), failure) : 0;
+        if (is_wanted && !failure) {
             files.push_back({entry->path(), size, fs::last_write_time(entry->path(), failure)});
         }
     }
@@ -54,14 +60,10 @@ void remove_file(const fs::path &path) {
 
 // Those of workers that were killed; others may be writing theirs.
 void remove_unfinished(const std::string &folder) {
-    std::error_code error;
-    for (fs::directory_iterator entry(system_path(folder), error), end; !error && entry != end;
-         entry.increment(error)) {
-        std::error_code failure;
-        const fs::file_time_type changed = fs::last_write_time(entry->path(), failure);
-        const bool is_old = !failure && fs::file_time_type::clock::now() - changed > LONGEST_WRITE;
-        if (is_old && entry->path().filename().string().starts_with(UNFINISHED)) {
-            remove_file(entry->path());
+    const fs::file_time_type oldest = fs::file_time_type::clock::now() - LONGEST_WRITE;
+    for (const Kept &file : files_in(folder, is_unfinished)) {
+        if (file.used < oldest) {
+            remove_file(file.path);
         }
     }
 }
@@ -110,7 +112,7 @@ std::optional<Bytes> TensorCache::read(uint64_t hash) const {
 }
 
 void TensorCache::make_room(uint64_t size) const {
-    std::vector<Kept> files = files_in(folder);
+    std::vector<Kept> files = files_in(folder, is_hash);
     std::sort(files.begin(), files.end(), [](const Kept &a, const Kept &b) { return a.used < b.used; });
     uint64_t sum = size;
     for (const Kept &file : files) {
