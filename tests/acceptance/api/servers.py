@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -18,7 +19,16 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["ARE_CONFINED", "ARE_FREE", "Server", "confinement", "free_port", "serving", "wait_until_healthy"]
+__all__ = [
+    "ARE_CONFINED",
+    "ARE_FREE",
+    "Server",
+    "confinement",
+    "free_port",
+    "send_together",
+    "serving",
+    "wait_until_healthy",
+]
 
 # What confinement() says of threads that are inside the sandbox, and of others.
 ARE_CONFINED: Final = {("2", "1")}
@@ -75,6 +85,12 @@ class Server:
             {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
             for text in [(task / "status").read_text() for task in tasks]
         ]
+
+
+def send_together(process: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
+    """Send SIGNALS to PROCESS without time between them."""
+    for sign in (signal.SIGSTOP, *signals, signal.SIGCONT):
+        process.send_signal(sign)
 
 
 def confinement(threads: Iterable[Mapping[str, str]]) -> set[tuple[str, str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.api.completions import ENVIRONMENT, Completer, packed_program
-from tests.acceptance.api.servers import free_port
+from tests.acceptance.api.servers import free_port, send_together
 from tests.builders.gguf import TinyModel
 from zipalign import Member
 
@@ -186,9 +186,6 @@ def test_two_signals_leave_the_terminal_of_a_chat_as_it_was(tiny: Completer) -> 
         terminal.wait_for(b"> ")
         while terminal.edits_lines():
             assert terminal.process.poll() is None
-        terminal.process.send_signal(signal.SIGSTOP)  # so that there is no time between the two
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.process.send_signal(signal.SIGTERM)
-        terminal.process.send_signal(signal.SIGCONT)
+        send_together(terminal.process, signal.SIGINT, signal.SIGTERM)
         assert terminal.process.wait(timeout=60) == 130
         assert terminal.edits_lines()

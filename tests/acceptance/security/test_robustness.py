@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.api.servers import free_port, serving, wait_until_healthy
+from tests.acceptance.api.servers import free_port, send_together, serving, wait_until_healthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,10 +236,7 @@ def test_a_second_control_c_ends_it_at_once(program: Path, roomy_model: Path, tm
         body = json.dumps({"prompt": "a", "n_predict": -1, "ignore_eos": True, "stream": True}).encode()
         connection.sendall(post("/completion", body))
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
-        server.process.send_signal(signal.SIGSTOP)  # so that there is no time between the two
-        server.process.send_signal(signal.SIGINT)
-        server.process.send_signal(signal.SIGTERM)
-        server.process.send_signal(signal.SIGCONT)
+        send_together(server.process, signal.SIGINT, signal.SIGTERM)
         assert server.process.wait(timeout=20) == 1
 
 
